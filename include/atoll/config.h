@@ -1,0 +1,120 @@
+/*
+ * Configuration: one table declares every key. The parser, `atoll config --show`, the environment
+ * names, range checks and docs/configuration.md derive from it.
+ *
+ * Values come from, in rising precedence: the default, the file given by --config, the
+ * environment, the command line. A wrong key, type or range stops the start with the file and
+ * line, the variable or the option named.
+ */
+#ifndef ATOLL_CONFIG_H
+#define ATOLL_CONFIG_H
+
+#include <atoll/error.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum config_type { CONFIG_STRING, CONFIG_INTEGER, CONFIG_BOOL };
+
+/*
+ * X(member, section, key, environment, type, default as text, minimum, maximum, choices, reload,
+ *   meaning)
+ * Strings: minimum and maximum bound the length in bytes; `choices` is NULL or the allowed words
+ * separated by "|". reload: 1 when SIGHUP applies it to a running daemon.
+ */
+#define CONFIG_KEYS(X)                                                                             \
+    X(server_host, "server", "host", "SANDBOX_HOST", CONFIG_STRING, "127.0.0.1", 1, 255, NULL, 0,  \
+      "Address the public port listens on")                                                        \
+    X(server_port, "server", "port", "SANDBOX_PORT", CONFIG_INTEGER, "8070", 0, 65535, NULL, 0,    \
+      "Public port; 0 takes a free one")                                                           \
+    X(server_max_body_bytes, "server", "max_body_bytes", "ATOLL_MAX_BODY_BYTES", CONFIG_INTEGER,   \
+      "16777216", 1024, 1073741824, NULL, 1, "Largest request body; over it the answer is 413")    \
+    X(server_body_timeout_ms, "server", "body_timeout_ms", "ATOLL_BODY_TIMEOUT_MS",                \
+      CONFIG_INTEGER, "30000", 100, 3600000, NULL, 1,                                              \
+      "A request must have arrived whole after this time; else the answer is 408")                 \
+    X(server_idle_timeout_ms, "server", "idle_timeout_ms", "ATOLL_IDLE_TIMEOUT_MS",                \
+      CONFIG_INTEGER, "60000", 100, 3600000, NULL, 1, "An idle keep-alive connection is closed")   \
+    X(server_max_connections, "server", "max_connections", "ATOLL_MAX_CONNECTIONS",                \
+      CONFIG_INTEGER, "1024", 16, 65536, NULL, 0, "Client connections at once")                    \
+    X(sandbox_backend, "sandbox", "backend", "SANDBOX_BACKEND", CONFIG_STRING, "native", 1, 16,    \
+      "native|nsjail", 0, "What makes sandboxes; `nsjail` is another name for `native`")           \
+    X(sandbox_timeout_ms, "sandbox", "default_timeout_ms", "SANDBOX_TIMEOUT_MS", CONFIG_INTEGER,   \
+      "30000", 1, 86400000, NULL, 1, "Time limit of an execution that names none")                 \
+    X(sandbox_max_timeout_ms, "sandbox", "max_timeout_ms", "ATOLL_MAX_TIMEOUT_MS", CONFIG_INTEGER, \
+      "3600000", 1, 86400000, NULL, 1, "Largest time limit a caller may ask for")                  \
+    X(sandbox_memory_mb, "sandbox", "default_memory_limit_mb", "SANDBOX_MEMORY_LIMIT_MB",          \
+      CONFIG_INTEGER, "512", 16, 1048576, NULL, 1, "Memory limit of a sandbox that names none")    \
+    X(sandbox_max_memory_mb, "sandbox", "max_memory_limit_mb", "ATOLL_MAX_MEMORY_LIMIT_MB",        \
+      CONFIG_INTEGER, "8192", 16, 1048576, NULL, 1, "Largest memory limit a caller may ask for")   \
+    X(sandbox_max_concurrent, "sandbox", "max_concurrent_sandboxes", "ATOLL_MAX_CONCURRENT",       \
+      CONFIG_INTEGER, "64", 1, 4096, NULL, 0,                                                      \
+      "Executions at once on this node; over it the answer is 429")                                \
+    X(sandbox_cleanup_interval_s, "sandbox", "cleanup_interval_seconds", "ATOLL_CLEANUP_INTERVAL", \
+      CONFIG_INTEGER, "300", 1, 86400, NULL, 1, "How often the worker looks for what has expired") \
+    X(sandbox_idle_timeout_s, "sandbox", "idle_timeout_seconds", "ATOLL_IDLE_TIMEOUT",             \
+      CONFIG_INTEGER, "3600", 1, 31536000, NULL, 1, "A sandbox unused for so long is removed")     \
+    X(sandbox_max_lifetime_s, "sandbox", "max_lifetime_seconds", "ATOLL_MAX_LIFETIME",             \
+      CONFIG_INTEGER, "86400", 1, 31536000, NULL, 1, "A sandbox is removed at this age")           \
+    X(sandbox_cpu_milli, "sandbox", "cpu_millicores", "ATOLL_CPU_MILLICORES", CONFIG_INTEGER,      \
+      "1000", 10, 1024000, NULL, 1, "Processor time of one sandbox in thousandths of a core")      \
+    X(sandbox_pids, "sandbox", "max_processes", "ATOLL_MAX_PROCESSES", CONFIG_INTEGER, "256", 8,   \
+      65536, NULL, 1, "Processes and threads of one sandbox")                                      \
+    X(sandbox_disk_mb, "sandbox", "disk_limit_mb", "ATOLL_DISK_LIMIT_MB", CONFIG_INTEGER, "256",   \
+      1, 1048576, NULL, 1, "Size of a sandbox's writable layer")                                   \
+    X(sandbox_disk, "sandbox", "disk", "ATOLL_DISK", CONFIG_STRING, "memory", 1, 16,               \
+      "memory|disk", 1, "Where the writable layer lives: tmpfs, or a file of the state folder")    \
+    X(sandbox_max_output, "sandbox", "max_output_bytes", "ATOLL_MAX_OUTPUT_BYTES", CONFIG_INTEGER, \
+      "1048576", 1024, 67108864, NULL, 1,                                                          \
+      "Bytes kept of each of stdout and stderr; more sets `truncated`")                            \
+    X(logging_level, "logging", "level", "LOG_LEVEL", CONFIG_STRING, "info", 1, 8,                 \
+      "debug|info|warn|error", 1, "Least severe level that is logged")                             \
+    X(logging_format, "logging", "format", "LOG_FORMAT", CONFIG_STRING, "text", 1, 8, "text|json", \
+      0, "Shape of a log line")                                                                    \
+    X(database_url, "database", "url", "ATOLL_DATABASE_URL", CONFIG_STRING, "", 0, 1024, NULL, 0,  \
+      "libpq connection string of the tenant-scoped role `atoll_app` (server)")                    \
+    X(database_system_url, "database", "system_url", "ATOLL_DATABASE_SYSTEM_URL", CONFIG_STRING,   \
+      "", 0, 1024, NULL, 0, "The same for `atoll_system` (monitor, worker)")                       \
+    X(database_owner_url, "database", "owner_url", "ATOLL_DATABASE_OWNER_URL", CONFIG_STRING, "",  \
+      0, 1024, NULL, 0, "The same for the owner of the schema (`atoll migrate`)")                  \
+    X(database_pool_size, "database", "pool_size", "ATOLL_DATABASE_POOL_SIZE", CONFIG_INTEGER,     \
+      "8", 1, 256, NULL, 0, "Connections of one server to PostgreSQL")                             \
+    X(auth_mode, "auth", "mode", "ATOLL_AUTH_MODE", CONFIG_STRING, "jwt", 1, 8, "jwt|off", 0,      \
+      "`jwt`: every request but /health needs a bearer token; `off`: only on a loopback host")     \
+    X(auth_hs256_key_file, "auth", "hs256_key_file", "ATOLL_AUTH_HS256_KEY_FILE", CONFIG_STRING,   \
+      "", 0, 1024, NULL, 0, "File with the HS256 key, at least 32 bytes")                          \
+    X(auth_rs256_key_file, "auth", "rs256_public_key_file", "ATOLL_AUTH_RS256_PUBLIC_KEY_FILE",    \
+      CONFIG_STRING, "", 0, 1024, NULL, 0, "PEM file with an RSA public key")                      \
+    X(auth_es256_key_file, "auth", "es256_public_key_file", "ATOLL_AUTH_ES256_PUBLIC_KEY_FILE",    \
+      CONFIG_STRING, "", 0, 1024, NULL, 0, "PEM file with a P-256 public key")                     \
+    X(auth_issuer, "auth", "issuer", "ATOLL_AUTH_ISSUER", CONFIG_STRING, "atoll", 1, 255, NULL, 0, \
+      "The `iss` that tokens must carry")                                                          \
+    X(auth_audience, "auth", "audience", "ATOLL_AUTH_AUDIENCE", CONFIG_STRING, "atoll", 1, 255,    \
+      NULL, 0, "The `aud` that tokens must carry")                                                 \
+    X(auth_leeway_s, "auth", "leeway_seconds", "ATOLL_AUTH_LEEWAY", CONFIG_INTEGER, "30", 0, 300,  \
+      NULL, 0, "Clock difference allowed for exp, nbf and iat")                                    \
+    X(state_dir, "state", "dir", "ATOLL_STATE_DIR", CONFIG_STRING, "/var/lib/atoll", 1, 255, NULL, \
+      0, "Images, logs and the private database live here")                                        \
+    X(state_run_dir, "state", "run_dir", "ATOLL_RUN_DIR", CONFIG_STRING, "/run/atoll", 1, 40,      \
+      NULL, 0, "Sockets live here; short, because a socket's path may have 107 bytes only")        \
+    X(state_user, "state", "user", "ATOLL_USER", CONFIG_STRING, "atoll", 1, 32, NULL, 0,           \
+      "The user the unprivileged daemons run as; only it and root may call the launcher")          \
+    X(state_uid_base, "state", "uid_base", "ATOLL_UID_BASE", CONFIG_INTEGER, "1073741824", 65536,  \
+      2147418112, NULL, 0, "First host uid given to sandboxes, 65,536 each; a multiple of 65,536") \
+    X(monitor_interval_ms, "monitor", "interval_ms", "ATOLL_MONITOR_INTERVAL_MS", CONFIG_INTEGER,  \
+      "5000", 100, 3600000, NULL, 1, "How often the monitor samples live sandboxes")               \
+    X(monitor_retention_s, "monitor", "retention_seconds", "ATOLL_MONITOR_RETENTION",              \
+      CONFIG_INTEGER, "86400", 60, 31536000, NULL, 1, "How long samples and tombstones are kept")
+
+/* Which C type a config_type is. */
+#define CONFIG_C_TYPE_CONFIG_STRING  char *
+#define CONFIG_C_TYPE_CONFIG_INTEGER int64_t
+#define CONFIG_C_TYPE_CONFIG_BOOL    bool
+
+/* The effective values. Strings are owned by the struct and never NULL. */
+struct config {
+#define CONFIG_MEMBER(member, section, key, env, type, def, min, max, choices, reload, meaning)    \
+    CONFIG_C_TYPE_##type member;
+    CONFIG_KEYS(CONFIG_MEMBER)
+#undef CONFIG_MEMBER
+};
+
+#endif

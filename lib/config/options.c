@@ -1,0 +1,98 @@
+#include "lib/config/config.h"
+#include <string.h>
+
+/* X: the option, and the key it sets ("" for those with a meaning of their own). */
+static const struct {
+    const char *name;
+    const char *key;
+} option_table[] = {
+    {"--config", NULL},
+    {"--set", ""},
+    {"--backend", "sandbox.backend"},
+};
+
+enum { OPTION_COUNT = sizeof(option_table) / sizeof(option_table[0]) };
+
+/* The option that `argument` is; *ret_value points after its '=' or is NULL. */
+static size_t find_option(const char *argument, const char **ret_value)
+{
+    const char *equals = strchrnul(argument, '=');
+    size_t length = (size_t)(equals - argument);
+    size_t i;
+
+    for (i = 0; i < OPTION_COUNT; i++) {
+        if (strlen(option_table[i].name) == length &&
+            memcmp(option_table[i].name, argument, length) == 0)
+            break;
+    }
+    *ret_value = *equals ? equals + 1 : NULL;
+    return i;
+}
+
+static int add_set(struct config_options *options, const char *key, const char *value,
+                   struct error *err)
+{
+    if (options->set_count == CONFIG_OPTIONS_MAX)
+        return error_set(err, ERR_INVALID_FIELD, "command line: more than %d options",
+                         CONFIG_OPTIONS_MAX);
+    options->set[options->set_count] = key;
+    options->set_values[options->set_count++] = value;
+    return 0;
+}
+
+static int apply(struct config_options *options, size_t index, const char *value, struct error *err)
+{
+    const char *equals;
+
+    if (!option_table[index].key) {
+        if (options->file)
+            return error_set(err, ERR_INVALID_FIELD, "command line: --config is given twice");
+        options->file = value;
+        return 0;
+    }
+    if (option_table[index].key[0])
+        return add_set(options, option_table[index].key, value, err);
+    equals = strchr(value, '=');
+    if (!equals)
+        return error_set(err, ERR_INVALID_FIELD, "command line: --set needs SECTION.KEY=VALUE");
+    return add_set(options, value, equals + 1, err);
+}
+
+int config_take_options(int *argc, char **argv, struct config_options *ret_options,
+                        struct error *err)
+{
+    struct config_options options = {0};
+    int kept = 0;
+    int i;
+
+    for (i = 0; i < *argc && (i == 0 || strcmp(argv[i], "--") != 0); i++) {
+        const char *value;
+        size_t index = i == 0 ? OPTION_COUNT : find_option(argv[i], &value);
+
+        if (index == OPTION_COUNT) {
+            argv[kept++] = argv[i];
+            continue;
+        }
+        if (!value && i + 1 == *argc)
+            return error_set(err, ERR_INVALID_FIELD, "command line: %s needs a value", argv[i]);
+        if (apply(&options, index, value ? value : argv[++i], err) < 0)
+            return -1;
+    }
+    for (; i < *argc; i++)
+        argv[kept++] = argv[i];
+    argv[kept] = NULL;
+    *argc = kept;
+    *ret_options = options;
+    return 0;
+}
+
+int config_load_daemon(int argc, char **argv, struct config *ret_config, struct error *err)
+{
+    struct config_options options;
+
+    if (config_take_options(&argc, argv, &options, err) < 0)
+        return -1;
+    if (argc > 1)
+        return error_set(err, ERR_INVALID_FIELD, "command line: unknown argument %.128s", argv[1]);
+    return config_load(&options, ret_config, NULL, err);
+}

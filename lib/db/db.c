@@ -1,0 +1,218 @@
+#include "lib/db/db.h"
+
+#include "lib/base/util.h"
+#include "lib/db/pool.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    WAIT_FOR_CONNECTION_MS = 5000,
+    PAUSE_LEAST_MS = 50, /* after a failed connect, doubled each time */
+    PAUSE_MOST_MS = 1000,
+};
+
+struct db_pool {
+    char *url;
+    char *program;
+    size_t size;
+    pthread_mutex_t lock;
+    pthread_cond_t returned;
+    /* Under the lock: */
+    size_t taken; /* connections in use, or being made */
+    size_t idle_count;
+    struct db_connection **idle; /* a stack: the warmest on top */
+    unsigned pause_ms;
+    int64_t retry_usec; /* no connect before this; monotonic */
+    char failure[ERROR_MESSAGE_MAX];
+};
+
+static int check_url(const char *url, struct error *err)
+{
+    char *message = NULL;
+    PQconninfoOption *parsed = PQconninfoParse(url, &message);
+
+    PQfreemem(message); /* it may quote a password */
+    if (url[0] == '\0') {
+        PQconninfoFree(parsed);
+        return error_set(err, ERR_INTERNAL, "the database's connection string is not set");
+    }
+    if (!parsed)
+        return error_set(err, ERR_INTERNAL, "the database's connection string is malformed");
+    PQconninfoFree(parsed);
+    return 0;
+}
+
+static void init_sync(struct db_pool *pool)
+{
+    pthread_condattr_t attributes;
+
+    (void)pthread_mutex_init(&pool->lock, NULL);
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&pool->returned, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+}
+
+int db_pool_create(const char *url, size_t size, const char *program, struct db_pool **ret_pool,
+                   struct error *err)
+{
+    struct db_pool *pool;
+
+    if (check_url(url, err) < 0)
+        return -1;
+    pool = calloc(1, sizeof(*pool));
+    if (!pool)
+        return error_set_errno(err, ENOMEM, "cannot make the database pool");
+    init_sync(pool);
+    pool->size = size;
+    pool->url = strdup(url);
+    pool->program = strdup(program);
+    pool->idle = calloc(size, sizeof(struct db_connection *));
+    if (!pool->url || !pool->program || !pool->idle) {
+        db_pool_free(pool);
+        return error_set_errno(err, ENOMEM, "cannot make the database pool");
+    }
+    *ret_pool = pool;
+    return 0;
+}
+
+void db_pool_free(struct db_pool *pool)
+{
+    if (!pool)
+        return;
+    for (size_t i = 0; pool->idle && i < pool->idle_count; i++)
+        db_connection_close(pool->idle[i]);
+    (void)pthread_cond_destroy(&pool->returned);
+    (void)pthread_mutex_destroy(&pool->lock);
+    free(pool->idle);
+    free(pool->url);
+    free(pool->program);
+    free(pool);
+}
+
+void db_pool_failure(struct db_pool *pool, char text[static ERROR_MESSAGE_MAX])
+{
+    (void)pthread_mutex_lock(&pool->lock);
+    memcpy(text, pool->failure, sizeof(pool->failure));
+    (void)pthread_mutex_unlock(&pool->lock);
+}
+
+static struct timespec wait_end(void)
+{
+    int64_t end = monotonic_usec() + WAIT_FOR_CONNECTION_MS * INT64_C(1000);
+
+    return (struct timespec){.tv_sec = end / 1000000, .tv_nsec = (end % 1000000) * 1000};
+}
+
+/*
+ * Counts one more connection as taken, and hands out an idle one if there is one (else NULL: the
+ * caller makes it).
+ */
+static int take_slot(struct db_pool *pool, struct db_connection **ret_idle, struct error *err)
+{
+    struct timespec end = wait_end();
+    int waited = 0;
+
+    (void)pthread_mutex_lock(&pool->lock);
+    while (pool->taken == pool->size && waited != ETIMEDOUT)
+        waited = pthread_cond_timedwait(&pool->returned, &pool->lock, &end);
+    if (pool->taken == pool->size) {
+        (void)pthread_mutex_unlock(&pool->lock);
+        return error_set(err, ERR_UNAVAILABLE,
+                         "the database is busy: no connection became free in %d s",
+                         WAIT_FOR_CONNECTION_MS / 1000);
+    }
+    pool->taken++;
+    *ret_idle = pool->idle_count > 0 ? pool->idle[--pool->idle_count] : NULL;
+    (void)pthread_mutex_unlock(&pool->lock);
+    return 0;
+}
+
+static void give_slot(struct db_pool *pool, struct db_connection *idle)
+{
+    (void)pthread_mutex_lock(&pool->lock);
+    pool->taken--;
+    if (idle)
+        pool->idle[pool->idle_count++] = idle;
+    (void)pthread_cond_signal(&pool->returned);
+    (void)pthread_mutex_unlock(&pool->lock);
+}
+
+static bool may_connect(struct db_pool *pool)
+{
+    bool may;
+
+    (void)pthread_mutex_lock(&pool->lock);
+    may = monotonic_usec() >= pool->retry_usec;
+    (void)pthread_mutex_unlock(&pool->lock);
+    return may;
+}
+
+/* Remembers how a connect went; `reason` is NULL after a success. */
+static void note_connect(struct db_pool *pool, const char *reason)
+{
+    (void)pthread_mutex_lock(&pool->lock);
+    if (!reason) {
+        pool->pause_ms = 0;
+        pool->retry_usec = 0;
+        pool->failure[0] = '\0';
+    } else {
+        pool->pause_ms = pool->pause_ms == 0                  ? PAUSE_LEAST_MS
+                         : pool->pause_ms < PAUSE_MOST_MS / 2 ? pool->pause_ms * 2
+                                                              : PAUSE_MOST_MS;
+        pool->retry_usec = monotonic_usec() + pool->pause_ms * INT64_C(1000);
+        (void)snprintf(pool->failure, sizeof(pool->failure), "%s", reason);
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+}
+
+int db_pool_acquire(struct db_pool *pool, struct db_connection **ret_connection, struct error *err)
+{
+    struct db_connection *connection = NULL;
+    struct error reason = {.code = ERR_INTERNAL};
+
+    if (take_slot(pool, &connection, err) < 0)
+        return -1;
+    if (connection && !db_connection_usable(connection)) {
+        db_connection_close(connection);
+        connection = NULL;
+    }
+    if (connection) {
+        *ret_connection = connection;
+        return 0;
+    }
+    if (!may_connect(pool)) {
+        give_slot(pool, NULL);
+        return db_error_away(err);
+    }
+    if (db_connection_open(pool->url, pool->program, &connection, &reason) < 0) {
+        note_connect(pool, reason.message);
+        give_slot(pool, NULL);
+        return db_error_away(err);
+    }
+    note_connect(pool, NULL);
+    *ret_connection = connection;
+    return 0;
+}
+
+void db_pool_release(struct db_pool *pool, struct db_connection *connection)
+{
+    if (PQstatus(connection->pg) != CONNECTION_OK ||
+        PQtransactionStatus(connection->pg) != PQTRANS_IDLE) {
+        char reason[ERROR_MESSAGE_MAX];
+
+        db_message_line(PQerrorMessage(connection->pg), reason);
+        if (reason[0] != '\0') {
+            (void)pthread_mutex_lock(&pool->lock);
+            memcpy(pool->failure, reason, sizeof(pool->failure));
+            (void)pthread_mutex_unlock(&pool->lock);
+        }
+        db_connection_close(connection);
+        connection = NULL;
+    }
+    give_slot(pool, connection);
+}

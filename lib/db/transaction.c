@@ -1,0 +1,194 @@
+#include "lib/db/transaction.h"
+
+#include "lib/base/util.h"
+#include "lib/db/pool.h"
+
+#include <string.h>
+
+static const struct db_statement begin_statement = {
+    "begin", "SELECT set_config('atoll.tenant', $1::text, true),"
+             " set_config('synchronous_commit', $2::text, true)"};
+
+static bool is_prepared(const struct db_connection *connection,
+                        const struct db_statement *statement)
+{
+    for (size_t i = 0; i < connection->prepared_count; i++)
+        if (connection->prepared[i] == statement)
+            return true;
+    return false;
+}
+
+static int send_call(struct db_connection *connection, const struct db_call *call, bool prepare)
+{
+    const char *values[DB_PARAMS_MAX];
+    int sizes[DB_PARAMS_MAX];
+    int formats[DB_PARAMS_MAX];
+
+    for (size_t i = 0; i < call->param_count; i++) {
+        const struct db_param *param = &call->params[i];
+
+        values[i] = param->inside ? (const char *)param->value : param->data;
+        sizes[i] = (int)param->size;
+        formats[i] = 1;
+    }
+    if (prepare &&
+        !PQsendPrepare(connection->pg, call->statement->name, call->statement->sql, 0, NULL))
+        return -1;
+    if (!PQsendQueryPrepared(connection->pg, call->statement->name, (int)call->param_count, values,
+                             sizes, formats, 1))
+        return -1;
+    return 0;
+}
+
+/* A result that must be there, of a Parse or of a statement, and the NULL that ends it. */
+static int take_result(struct db_connection *connection, int64_t deadline_usec,
+                       PGresult **ret_result, struct error *err)
+{
+    PGresult *end = NULL;
+
+    if (db_connection_result(connection, deadline_usec, ret_result, err) < 0)
+        return -1;
+    if (!*ret_result)
+        return db_error_away(err);
+    if (db_connection_result(connection, deadline_usec, &end, err) < 0)
+        return -1;
+    PQclear(end);
+    return 0;
+}
+
+/* The outcome of a transaction while its results come in. */
+struct outcome {
+    bool failed; /* `err` is set, by the first statement that failed */
+    struct error *err;
+};
+
+static void check_result(const PGresult *result, struct outcome *outcome)
+{
+    ExecStatusType status = PQresultStatus(result);
+
+    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || outcome->failed)
+        return;
+    outcome->failed = true;
+    (void)db_error_from_result(result, outcome->err);
+}
+
+static int receive_call(struct db_connection *connection, const struct db_call *call,
+                        bool was_prepared, int64_t deadline_usec, struct outcome *outcome,
+                        PGresult **ret_result)
+{
+    if (!was_prepared) {
+        _cleanup_pg_result_ PGresult *parsed = NULL;
+
+        if (take_result(connection, deadline_usec, &parsed, outcome->err) < 0)
+            return -1;
+        check_result(parsed, outcome);
+        /* A prepared statement outlives the transaction, also one that fails later. */
+        if (PQresultStatus(parsed) == PGRES_COMMAND_OK)
+            connection->prepared[connection->prepared_count++] = call->statement;
+    }
+    if (take_result(connection, deadline_usec, ret_result, outcome->err) < 0)
+        return -1;
+    check_result(*ret_result, outcome);
+    return 0;
+}
+
+/* The answer to the sync is the answer to the commit. */
+static int receive_sync(struct db_connection *connection, int64_t deadline_usec,
+                        struct outcome *outcome)
+{
+    for (;;) {
+        _cleanup_pg_result_ PGresult *result = NULL;
+
+        if (db_connection_result(connection, deadline_usec, &result, outcome->err) < 0)
+            return -1;
+        if (!result || PQstatus(connection->pg) != CONNECTION_OK)
+            return db_error_away(outcome->err);
+        if (PQresultStatus(result) == PGRES_PIPELINE_SYNC)
+            return 0;
+        check_result(result, outcome);
+    }
+}
+
+/* Queues everything and sends it. */
+static int send_calls(struct db_connection *connection, const struct db_call *calls, size_t count,
+                      const bool *was_prepared, int64_t deadline_usec, struct error *err)
+{
+    if (!PQenterPipelineMode(connection->pg))
+        return db_error_away(err);
+    for (size_t i = 0; i < count; i++)
+        if (send_call(connection, &calls[i], !was_prepared[i]) < 0)
+            return db_error_away(err);
+    if (!PQpipelineSync(connection->pg))
+        return db_error_away(err);
+    return db_connection_flush(connection, deadline_usec, err);
+}
+
+static int exchange(struct db_connection *connection, const struct db_call *calls, size_t count,
+                    PGresult **results, struct error *err)
+{
+    int64_t deadline = monotonic_usec() + DB_CALL_TIMEOUT_MS * INT64_C(1000);
+    struct outcome outcome = {.err = err};
+    bool was_prepared[DB_CALLS_MAX + 1];
+
+    if (connection->prepared_count + count > DB_PREPARED_MAX)
+        return error_set(err, ERR_INTERNAL, "too many statements for one connection");
+    for (size_t i = 0; i < count; i++)
+        was_prepared[i] = is_prepared(connection, calls[i].statement);
+    if (send_calls(connection, calls, count, was_prepared, deadline, err) < 0)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        if (receive_call(connection, &calls[i], was_prepared[i], deadline, &outcome, &results[i]) <
+            0)
+            return -1;
+    if (receive_sync(connection, deadline, &outcome) < 0)
+        return -1;
+    if (!PQexitPipelineMode(connection->pg))
+        return db_error_away(err);
+    return outcome.failed ? -1 : 0;
+}
+
+int db_run(struct db_pool *pool, const struct id *tenant, enum db_commit commit,
+           const struct db_call *calls, size_t count, PGresult **ret_results, struct error *err)
+{
+    char tenant_text[ID_TEXT_SIZE] = "";
+    struct db_connection *connection;
+    struct db_call all[DB_CALLS_MAX + 1];
+    PGresult *results[DB_CALLS_MAX + 1] = {NULL};
+    struct db_param settings[2];
+    int status;
+
+    if (count > DB_CALLS_MAX)
+        return error_set(err, ERR_INTERNAL, "too many statements for one transaction");
+    if (tenant)
+        id_format(tenant, tenant_text);
+    settings[0] = db_text(tenant_text);
+    settings[1] = db_text(commit == DB_DURABLE ? "on" : "off");
+    all[0] = (struct db_call)DB_CALL(begin_statement, settings);
+    for (size_t i = 0; i < count; i++)
+        all[i + 1] = calls[i];
+    if (db_pool_acquire(pool, &connection, err) < 0)
+        return -1;
+    status = exchange(connection, all, count + 1, results, err);
+    db_pool_release(pool, connection);
+    if (status < 0) {
+        db_results_clear(results, count + 1);
+        return -1;
+    }
+    PQclear(results[0]);
+    for (size_t i = 0; i < count; i++)
+        ret_results[i] = results[i + 1];
+    return 0;
+}
+
+void db_results_clear(PGresult **results, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        PQclear(results[i]);
+        results[i] = NULL;
+    }
+}
+
+int db_ping(struct db_pool *pool, struct error *err)
+{
+    return db_run(pool, NULL, DB_RELAXED, NULL, 0, NULL, err);
+}

@@ -1,0 +1,221 @@
+#include "lib/runtime/agent_answer.h"
+
+#include <atoll/cleanup.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int protocol_error(struct error *err)
+{
+    return error_set(err, ERR_INTERNAL, "the sandbox's agent broke its protocol");
+}
+
+static const char *stage_meaning(uint32_t stage)
+{
+    switch (stage) {
+#define STAGE_MEANING(symbol, value, meaning)                                                      \
+    case (symbol):                                                                                 \
+        return (meaning);
+        AGENT_STAGES(STAGE_MEANING)
+#undef STAGE_MEANING
+    default:
+        return "the operation failed";
+    }
+}
+
+static enum error_code file_error_code(uint32_t errnum)
+{
+    switch (errnum) {
+    case ENOENT:
+        return ERR_NOT_FOUND;
+    case ENOSPC:
+    case EDQUOT:
+        return ERR_INSUFFICIENT_STORAGE;
+    case EIO:
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+        return ERR_INTERNAL;
+    default:
+        return ERR_INVALID_FIELD;
+    }
+}
+
+static enum error_code failure_code(const struct agent_error_message *message)
+{
+    switch (message->stage) {
+    case AGENT_STAGE_FILE:
+        return file_error_code(message->errnum);
+    case AGENT_STAGE_USER:
+    case AGENT_STAGE_CWD:
+    case AGENT_STAGE_EXEC:
+        return ERR_INVALID_FIELD;
+    case AGENT_STAGE_PROCESS:
+        return ERR_UNAVAILABLE;
+    default:
+        return ERR_INTERNAL;
+    }
+}
+
+/* Decodes an ERROR frame into `failure`. -1 when it is malformed. */
+static int take_failure(const struct agent_frame *frame, struct error *failure, struct error *err)
+{
+    struct agent_error_message message;
+    const char *reason;
+
+    if (!agent_error_decode(frame->payload, frame->size, &message))
+        return protocol_error(err);
+    reason = strerrordesc_np((int)message.errnum);
+    (void)error_set(failure, failure_code(&message), "%s: %s", stage_meaning(message.stage),
+                    reason ? reason : "unknown error");
+    return 0;
+}
+
+static int collect(struct agent_collected *collected, const struct agent_frame *frame,
+                   struct error *err)
+{
+    size_t needed = collected->size + frame->size;
+
+    if (frame->size == 0 || needed > collected->max)
+        return protocol_error(err);
+    if (needed + 1 > collected->capacity) {
+        size_t capacity = needed * 2 + 1 < collected->max ? needed * 2 + 1 : collected->max + 1;
+        char *larger = realloc(collected->data, capacity);
+
+        if (!larger)
+            return error_set_errno(err, ENOMEM, "cannot keep what the sandbox sent");
+        collected->data = larger;
+        collected->capacity = capacity;
+    }
+    memcpy(collected->data + collected->size, frame->payload, frame->size);
+    collected->size = needed;
+    return 0;
+}
+
+/* The bytes with a NUL behind them, handed to the caller. */
+int agent_collected_take(struct agent_collected *collected, char **ret_data, size_t *ret_size,
+                         struct error *err)
+{
+    if (!collected->data)
+        collected->data = malloc(1);
+    if (!collected->data)
+        return error_set_errno(err, ENOMEM, "cannot keep what the sandbox sent");
+    collected->data[collected->size] = '\0';
+    *ret_size = collected->size;
+    *ret_data = TAKE_PTR(collected->data);
+    return 0;
+}
+
+static void keep_failure(struct agent_conversation *conversation, const struct error *failure)
+{
+    if (!conversation->failed)
+        conversation->failure = *failure;
+    conversation->failed = true;
+}
+
+static int on_write_answer(struct agent_conversation *conversation, const struct agent_frame *frame,
+                           struct error *err)
+{
+    const struct sandbox_file *file = &conversation->files[conversation->files_answered++];
+    struct error failure;
+    uint64_t written;
+
+    if (frame->type == AGENT_FRAME_ERROR) {
+        if (take_failure(frame, &failure, err) < 0)
+            return -1;
+        (void)error_wrap(&failure, "cannot write %.255s", file->path);
+        keep_failure(conversation, &failure);
+        return 0;
+    }
+    if (frame->type != AGENT_FRAME_DONE ||
+        !agent_done_decode(frame->payload, frame->size, &written) || written != file->size)
+        return protocol_error(err);
+    return 0;
+}
+
+static int on_exec_answer(struct agent_conversation *conversation, const struct agent_frame *frame,
+                          bool *ret_done, struct error *err)
+{
+    struct error failure;
+
+    switch (frame->type) {
+    case AGENT_FRAME_STDOUT:
+        return collect(&conversation->out, frame, err);
+    case AGENT_FRAME_STDERR:
+        return collect(&conversation->err, frame, err);
+    case AGENT_FRAME_EXIT:
+        if (!agent_exit_decode(frame->payload, frame->size, &conversation->exit))
+            return protocol_error(err);
+        *ret_done = true;
+        return 0;
+    case AGENT_FRAME_ERROR:
+        if (take_failure(frame, &failure, err) < 0)
+            return -1;
+        keep_failure(conversation, &failure);
+        *ret_done = true;
+        return 0;
+    default:
+        return protocol_error(err);
+    }
+}
+
+int agent_conversation_reply(void *context, const struct agent_frame *frame, bool *ret_done,
+                             struct error *err)
+{
+    struct agent_conversation *conversation = context;
+
+    if (conversation->files_answered == conversation->file_count)
+        return on_exec_answer(conversation, frame, ret_done, err);
+    if (on_write_answer(conversation, frame, err) < 0)
+        return -1;
+    *ret_done = conversation->files_answered == conversation->file_count && !conversation->has_exec;
+    return 0;
+}
+
+int agent_reading_reply(void *context, const struct agent_frame *frame, bool *ret_done,
+                        struct error *err)
+{
+    struct agent_reading *reading = context;
+
+    switch (frame->type) {
+    case AGENT_FRAME_DATA:
+        return collect(&reading->content, frame, err);
+    case AGENT_FRAME_DONE:
+        if (!agent_done_decode(frame->payload, frame->size, &reading->size))
+            return protocol_error(err);
+        break;
+    case AGENT_FRAME_ERROR:
+        if (take_failure(frame, &reading->failure, err) < 0)
+            return -1;
+        reading->failed = true;
+        break;
+    default:
+        return protocol_error(err);
+    }
+    *ret_done = true;
+    return 0;
+}
+
+int agent_ping_reply(void *context, const struct agent_frame *frame, bool *ret_done,
+                     struct error *err)
+{
+    uint64_t version;
+
+    (void)context;
+    if (frame->type != AGENT_FRAME_DONE ||
+        !agent_done_decode(frame->payload, frame->size, &version) || version != AGENT_PROTO_VERSION)
+        return protocol_error(err);
+    *ret_done = true;
+    return 0;
+}
+
+void agent_conversation_free(struct agent_conversation *conversation)
+{
+    free(conversation->out.data);
+    free(conversation->err.data);
+}
+
+void agent_reading_free(struct agent_reading *reading)
+{
+    free(reading->content.data);
+}

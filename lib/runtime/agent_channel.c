@@ -1,0 +1,283 @@
+#include "lib/runtime/agent_channel.h"
+
+#include "lib/base/util.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+/* Bodies up to COPY_MAX are cheaper to copy than to send as a piece of their own. */
+enum { COPY_MAX = 4096, CONTROL_FIRST = 4096, PIECES_FIRST = 16, GATHER_MAX = 64 };
+
+/* `memory` with room for `needed` units, or NULL; it is then as it was. */
+static void *reserve(void *memory, size_t *capacity, size_t needed, size_t first, size_t unit)
+{
+    size_t larger = *capacity ? *capacity : first;
+    void *grown;
+
+    if (memory && needed <= *capacity)
+        return memory;
+    while (larger < needed)
+        larger *= 2;
+    grown = reallocarray(memory, larger, unit);
+    if (grown)
+        *capacity = larger;
+    return grown;
+}
+
+/* Appends a piece, or lengthens the last one when both are control bytes. */
+static void add_piece(struct agent_outgoing *outgoing, const uint8_t *data, size_t offset,
+                      size_t size)
+{
+    struct agent_piece *pieces = reserve(outgoing->pieces, &outgoing->piece_capacity,
+                                         outgoing->piece_count + 1, PIECES_FIRST, sizeof(*pieces));
+    struct agent_piece *last;
+
+    if (!pieces) {
+        outgoing->failed = true;
+        return;
+    }
+    outgoing->pieces = pieces;
+    last = outgoing->piece_count > 0 ? &pieces[outgoing->piece_count - 1] : NULL;
+    if (!data && last && !last->data)
+        last->size += size;
+    else
+        pieces[outgoing->piece_count++] =
+            (struct agent_piece){.data = data, .offset = offset, .size = size};
+}
+
+static void add_control(struct agent_outgoing *outgoing, const void *data, size_t size)
+{
+    uint8_t *control;
+
+    if (size == 0 || outgoing->failed)
+        return;
+    control = reserve(outgoing->control, &outgoing->control_capacity, outgoing->control_size + size,
+                      CONTROL_FIRST, 1);
+    if (!control) {
+        outgoing->failed = true;
+        return;
+    }
+    outgoing->control = control;
+    memcpy(control + outgoing->control_size, data, size);
+    add_piece(outgoing, NULL, outgoing->control_size, size);
+    outgoing->control_size += size;
+}
+
+static void add_header(struct agent_outgoing *outgoing, enum agent_frame_type type, size_t size)
+{
+    uint8_t header[AGENT_HEADER_SIZE];
+
+    agent_frame_header(header, type, (uint32_t)size);
+    add_control(outgoing, header, sizeof(header));
+}
+
+void agent_outgoing_frame(struct agent_outgoing *outgoing, enum agent_frame_type type,
+                          const void *payload, size_t size)
+{
+    add_header(outgoing, type, size);
+    add_control(outgoing, payload, size);
+}
+
+static size_t at_most_a_frame(size_t size)
+{
+    return size < AGENT_FRAME_MAX ? size : AGENT_FRAME_MAX;
+}
+
+void agent_outgoing_body(struct agent_outgoing *outgoing, const void *data, size_t size)
+{
+    const uint8_t *next = data;
+
+    while (next && size > 0 && !outgoing->failed) {
+        size_t chunk = at_most_a_frame(size);
+
+        add_header(outgoing, AGENT_FRAME_DATA, chunk);
+        if (chunk <= COPY_MAX)
+            add_control(outgoing, next, chunk);
+        else
+            add_piece(outgoing, next, 0, chunk);
+        next += chunk;
+        size -= chunk;
+    }
+    add_header(outgoing, AGENT_FRAME_END, 0);
+}
+
+void agent_outgoing_request(struct agent_outgoing *outgoing, enum agent_frame_type type,
+                            const uint8_t *payload, size_t size)
+{
+    while (size > 0 && !outgoing->failed) {
+        size_t chunk = at_most_a_frame(size);
+
+        agent_outgoing_frame(outgoing, type, payload, chunk);
+        type = AGENT_FRAME_MORE;
+        payload += chunk;
+        size -= chunk;
+    }
+}
+
+void agent_outgoing_free(struct agent_outgoing *outgoing)
+{
+    free(outgoing->control);
+    free(outgoing->pieces);
+    memset(outgoing, 0, sizeof(*outgoing));
+}
+
+static bool all_sent(const struct agent_outgoing *outgoing)
+{
+    return outgoing->next == outgoing->piece_count;
+}
+
+static void advance(struct agent_outgoing *outgoing, size_t sent)
+{
+    while (sent > 0) {
+        struct agent_piece *piece = &outgoing->pieces[outgoing->next];
+        size_t part = sent < piece->size ? sent : piece->size;
+
+        if (piece->data)
+            piece->data += part;
+        piece->offset += part;
+        piece->size -= part;
+        sent -= part;
+        if (piece->size == 0)
+            outgoing->next++;
+    }
+}
+
+static ssize_t send_some(int fd, const struct agent_outgoing *outgoing)
+{
+    struct iovec vectors[GATHER_MAX];
+    struct msghdr message = {.msg_iov = vectors};
+
+    for (size_t i = outgoing->next; i < outgoing->piece_count && message.msg_iovlen < GATHER_MAX;
+         i++) {
+        const struct agent_piece *piece = &outgoing->pieces[i];
+        const uint8_t *data = piece->data ? piece->data : outgoing->control + piece->offset;
+
+        vectors[message.msg_iovlen++] =
+            (struct iovec){.iov_base = (void *)data, .iov_len = piece->size};
+    }
+    return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static int send_pending(struct agent_channel *channel, struct agent_outgoing *outgoing,
+                        struct error *err)
+{
+    while (!all_sent(outgoing)) {
+        ssize_t sent = send_some(channel->fd, outgoing);
+
+        if (sent >= 0) {
+            advance(outgoing, (size_t)sent);
+            continue;
+        }
+        if (errno == EAGAIN)
+            return 0;
+        if (errno == EINTR)
+            continue;
+        if (errno != EPIPE && errno != ECONNRESET)
+            return error_set_errno(err, errno, "cannot send to the sandbox's agent");
+        /* Its last words may still be there to read; the end of file follows them. */
+        outgoing->next = outgoing->piece_count;
+        channel->broken = true;
+    }
+    return 0;
+}
+
+static int receive(struct agent_channel *channel, struct error *err)
+{
+    size_t size;
+    uint8_t *space = agent_buffer_space(&channel->buffer, &size);
+    ssize_t got = recv(channel->fd, space, size, MSG_DONTWAIT);
+
+    if (got > 0) {
+        agent_buffer_filled(&channel->buffer, (size_t)got);
+        return 0;
+    }
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (got < 0 && errno != ECONNRESET)
+        return error_set_errno(err, errno, "cannot receive from the sandbox's agent");
+    channel->lost = true;
+    return error_set(err, ERR_UNAVAILABLE, "the sandbox ended before its agent had answered");
+}
+
+static int wait_ready(struct agent_channel *channel, const struct agent_outgoing *outgoing,
+                      int64_t deadline_usec, struct error *err)
+{
+    struct pollfd watched = {
+        .fd = channel->fd,
+        .events = (short)(POLLIN | (all_sent(outgoing) ? 0 : POLLOUT)),
+    };
+    int left = deadline_left_ms(deadline_usec);
+    int ready = left > 0 ? poll(&watched, 1, left) : 0;
+
+    if (ready < 0 && errno != EINTR)
+        return error_set_errno(err, errno, "cannot wait for the sandbox's agent");
+    if (ready == 0)
+        return error_set(err, ERR_UNAVAILABLE, "the sandbox's agent was not done in time");
+    return 0;
+}
+
+/* Hands over the frames that have arrived. */
+static int deliver(struct agent_channel *channel, agent_reply_fn reply, void *context,
+                   bool *ret_done, struct error *err)
+{
+    while (!*ret_done) {
+        struct agent_frame frame;
+
+        switch (agent_buffer_next(&channel->buffer, &frame)) {
+        case AGENT_FRAME_PARTIAL:
+            return 0;
+        case AGENT_FRAME_BROKEN:
+            return error_set(err, ERR_INTERNAL, "the sandbox's agent sent a malformed frame");
+        case AGENT_FRAME_WHOLE:
+            break;
+        }
+        if (reply(context, &frame, ret_done, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int run_exchange(struct agent_channel *channel, struct agent_outgoing *outgoing,
+                        agent_reply_fn reply, void *context, int64_t deadline_usec,
+                        struct error *err)
+{
+    bool done = false;
+
+    for (;;) {
+        if (send_pending(channel, outgoing, err) < 0)
+            return -1;
+        if (wait_ready(channel, outgoing, deadline_usec, err) < 0)
+            return -1;
+        if (receive(channel, err) < 0)
+            return -1;
+        if (deliver(channel, reply, context, &done, err) < 0)
+            return -1;
+        if (done)
+            return 0;
+    }
+}
+
+int agent_channel_exchange(struct agent_channel *channel, struct agent_outgoing *outgoing,
+                           agent_reply_fn reply, void *context, int64_t deadline_usec,
+                           struct error *err)
+{
+    int result;
+
+    if (outgoing->failed)
+        return error_set_errno(err, ENOMEM, "cannot make the request to the sandbox's agent");
+    if (channel->broken)
+        return error_set(err, ERR_UNAVAILABLE, "the connection to the sandbox's agent is broken");
+    if (channel->buffer.start != channel->buffer.end) {
+        channel->broken = true;
+        return error_set(err, ERR_INTERNAL, "the sandbox's agent answered what was not asked");
+    }
+    result = run_exchange(channel, outgoing, reply, context, deadline_usec, err);
+    /* An answer before the whole request was sent leaves the agent waiting for the rest. */
+    if (result < 0 || !all_sent(outgoing))
+        channel->broken = true;
+    return result;
+}

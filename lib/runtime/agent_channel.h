@@ -1,0 +1,66 @@
+/*
+ * The transport under agent_client.h: what is to be sent, gathered without copying large bodies,
+ * and the exchange of it for the agent's frames against a deadline. Sending and receiving go on
+ * together, so neither side can block the other for ever.
+ */
+#ifndef LIB_RUNTIME_AGENT_CHANNEL_H
+#define LIB_RUNTIME_AGENT_CHANNEL_H
+
+#include "lib/agentproto/frame.h"
+
+#include <atoll/error.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct agent_channel {
+    int fd;
+    bool lost;   /* the agent closed its end */
+    bool broken; /* the two sides may disagree on where they are: no further call */
+    struct agent_buffer buffer;
+};
+
+/* Either own bytes (in `control`) or a view of the caller's. */
+struct agent_piece {
+    const uint8_t *data; /* NULL: at `offset` of the control bytes */
+    size_t offset;
+    size_t size;
+};
+
+/* Frames to send, in order. Zeroed, it is empty. A failed allocation is kept in `failed`. */
+struct agent_outgoing {
+    uint8_t *control;
+    size_t control_size;
+    size_t control_capacity;
+    struct agent_piece *pieces;
+    size_t piece_count;
+    size_t piece_capacity;
+    size_t next; /* first piece that is not sent */
+    bool failed;
+};
+
+/* Adds one frame; its payload is copied. */
+void agent_outgoing_frame(struct agent_outgoing *outgoing, enum agent_frame_type type,
+                          const void *payload, size_t size);
+
+/* Adds `size` bytes as DATA frames and an END; the bytes must live until they are sent. NULL is an
+ * empty body. */
+void agent_outgoing_body(struct agent_outgoing *outgoing, const void *data, size_t size);
+
+/* Room for `size` bytes of payload of a frame that may be split: fills in the headers of `type`
+ * and, behind the first, of MORE. The bytes are copied. */
+void agent_outgoing_request(struct agent_outgoing *outgoing, enum agent_frame_type type,
+                            const uint8_t *payload, size_t size);
+
+void agent_outgoing_free(struct agent_outgoing *outgoing);
+
+/* Takes one frame of the reply; sets `ret_done` with the last one. -1 breaks the exchange off. */
+typedef int (*agent_reply_fn)(void *context, const struct agent_frame *frame, bool *ret_done,
+                              struct error *err);
+
+/* Sends everything and hands each frame that comes back to `reply`, until that is done. */
+int agent_channel_exchange(struct agent_channel *channel, struct agent_outgoing *outgoing,
+                           agent_reply_fn reply, void *context, int64_t deadline_usec,
+                           struct error *err);
+
+#endif

@@ -1,0 +1,152 @@
+#include "lib/runtime/agent_request.h"
+
+#include "lib/agentproto/message.h"
+
+#include <atoll/cleanup.h>
+#include <errno.h>
+#include <string.h>
+
+enum { MODE_PLAIN = 0644, MODE_EXECUTABLE = 0755, CONTROL_MAX = 2 * AGENT_PATH_MAX };
+
+static int check_path(const char *field, const char *path, struct error *err)
+{
+    if (path[0] != '/')
+        return error_set_field(err, ERR_INVALID_FIELD, field, "the path must be absolute");
+    if (strlen(path) >= AGENT_PATH_MAX)
+        return error_set_field(err, ERR_INVALID_FIELD, field, "the path is over %d bytes",
+                               AGENT_PATH_MAX - 1);
+    return 0;
+}
+
+static int check_user(const char *user, struct error *err)
+{
+    if (*user == '\0' || strlen(user) >= AGENT_USER_MAX)
+        return error_set_field(err, ERR_INVALID_FIELD, "user", "the user has 1 to %d bytes",
+                               AGENT_USER_MAX - 1);
+    return 0;
+}
+
+static int add_write(struct agent_outgoing *outgoing, const struct sandbox_file *file,
+                     const struct agent_owner *owner, struct error *err)
+{
+    const struct agent_write_message message = {
+        .flags = owner->privileged ? AGENT_WRITE_PRIVILEGED : 0,
+        .mode = file->executable ? MODE_EXECUTABLE : MODE_PLAIN,
+        .owner = owner->user,
+        .path = file->path,
+    };
+    uint8_t payload[CONTROL_MAX];
+
+    if (check_path("path", file->path, err) < 0 || check_user(owner->user, err) < 0)
+        return -1;
+    agent_outgoing_frame(outgoing, AGENT_FRAME_WRITE, payload,
+                         agent_write_encode(&message, payload, sizeof(payload)));
+    agent_outgoing_body(outgoing, file->content, file->size);
+    return 0;
+}
+
+int agent_request_writes(struct agent_outgoing *outgoing, const struct sandbox_files *files,
+                         const struct agent_owner *owner, struct error *err)
+{
+    for (size_t i = 0; i < files->count; i++) {
+        if (add_write(outgoing, &files->items[i], owner, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Counts strings up to one more than are allowed. */
+static uint32_t count_strings(const char *const *strings)
+{
+    uint32_t count = 0;
+
+    while (count <= AGENT_ARGS_MAX && strings[count])
+        count++;
+    return count;
+}
+
+static int check_strings(const char *field, const char *const *strings, struct error *err)
+{
+    uint32_t count = count_strings(strings);
+
+    if (count > AGENT_ARGS_MAX)
+        return error_set_field(err, ERR_INVALID_FIELD, field, "more than %d strings",
+                               AGENT_ARGS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        if (strlen(strings[i]) >= AGENT_STRING_MAX)
+            return error_set_field(err, ERR_INVALID_FIELD, field, "a string over %d bytes",
+                                   AGENT_STRING_MAX - 1);
+    }
+    return 0;
+}
+
+static int check_env(const char *const *env, struct error *err)
+{
+    if (check_strings("env", env, err) < 0)
+        return -1;
+    for (; *env; env++) {
+        if (**env == '=' || !strchr(*env, '='))
+            return error_set_field(err, ERR_INVALID_FIELD, "env", "a variable has no name");
+    }
+    return 0;
+}
+
+static int check_exec(const struct agent_exec_request *request, struct error *err)
+{
+    if (!request->argv[0] || request->argv[0][0] == '\0')
+        return error_set_field(err, ERR_INVALID_FIELD, "argv", "there is no command");
+    if (check_strings("argv", request->argv, err) < 0 || check_env(request->env, err) < 0 ||
+        check_path("cwd", request->cwd, err) < 0)
+        return -1;
+    return check_user(request->user, err);
+}
+
+int agent_request_exec(struct agent_outgoing *outgoing, const struct agent_exec_request *request,
+                       size_t after, struct error *err)
+{
+    const struct agent_exec_message message = {
+        .after = (uint32_t)after,
+        .flags = (request->stdin_data ? AGENT_EXEC_STDIN : 0u) |
+                 (request->kill_leftovers ? AGENT_EXEC_KILL_LEFTOVERS : 0u),
+        .timeout_ms = request->timeout_ms,
+        .grace_ms = request->grace_ms,
+        .max_output = request->max_output,
+        .cwd = request->cwd,
+        .user = request->user,
+        .argc = count_strings(request->argv),
+        .envc = count_strings(request->env),
+        .argv = (const char **)request->argv,
+        .env = (const char **)request->env,
+    };
+    _cleanup_free_ uint8_t *payload = NULL;
+    size_t size;
+
+    if (check_exec(request, err) < 0)
+        return -1;
+    size = agent_exec_size(&message);
+    if (size == 0)
+        return error_set_field(err, ERR_INVALID_FIELD, "argv",
+                               "arguments and environment together are over %d bytes",
+                               AGENT_REQUEST_MAX);
+    payload = malloc(size);
+    if (!payload)
+        return error_set_errno(err, ENOMEM, "cannot make the request to the sandbox's agent");
+    agent_outgoing_request(outgoing, AGENT_FRAME_EXEC, payload,
+                           agent_exec_encode(&message, payload, size));
+    if (request->stdin_data)
+        agent_outgoing_body(outgoing, request->stdin_data, request->stdin_size);
+    return 0;
+}
+
+int agent_request_read(struct agent_outgoing *outgoing, const char *path, const char *user,
+                       uint64_t limit, struct error *err)
+{
+    const struct agent_read_message message = {.limit = limit, .user = user, .path = path};
+    uint8_t payload[CONTROL_MAX];
+
+    if (check_path("path", path, err) < 0 || check_user(user, err) < 0)
+        return -1;
+    agent_outgoing_frame(outgoing, AGENT_FRAME_READ, payload,
+                         agent_read_encode(&message, payload, sizeof(payload)));
+    return 0;
+}
