@@ -1,0 +1,182 @@
+/*
+ * atoll-agent: process 1 of a sandbox, and the only thing of Atoll inside it.
+ *
+ *     atoll-agent --profile=strict|dev     descriptors: 0-2 /dev/null, 3 listener, 4 logs or absent
+ *
+ * One thread, one loop: wait for events, reap what died, let each connection move on. Nothing in it
+ * blocks, nothing is allocated but the memory of a connection, and nothing that arrives can end it:
+ * if it ended, the kernel would end the sandbox. It trusts neither its clients nor the processes
+ * around it. docs/agent-protocol.md says what it does for whom.
+ */
+#include "agent/peer.h"
+#include "agent/spawn.h"
+#include "agent/tree.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { EXIT_USAGE = 2 };
+
+static void say(const char *text)
+{
+    (void)!write(STDERR_FILENO, text, strlen(text));
+}
+
+static bool parse_profile(int argc, char **argv, bool *ret_strict)
+{
+    if (argc != 2)
+        return false;
+    *ret_strict = strcmp(argv[1], "--profile=strict") == 0;
+    return *ret_strict || strcmp(argv[1], "--profile=dev") == 0;
+}
+
+/* 0-2 exist, so that no pipe gets such a number; what was handed over stays with the agent. */
+static int init_descriptors(void)
+{
+    for (int fd = 0; fd < 3; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+            return errno;
+    }
+    if (fcntl(AGENT_FD_LISTEN, F_SETFD, FD_CLOEXEC) < 0 ||
+        fcntl(AGENT_FD_LISTEN, F_SETFL, O_NONBLOCK) < 0)
+        return errno;
+    if (fcntl(AGENT_FD_LOGS, F_GETFD) >= 0)
+        (void)fcntl(AGENT_FD_LOGS, F_SETFD, FD_CLOEXEC);
+    return syscall(SYS_close_range, AGENT_FD_LOGS + 1, ~0U, 0) < 0 ? errno : 0;
+}
+
+/* What rt_sigaction(2) takes; all zero is the default disposition. */
+struct kernel_sigaction {
+    void (*handler)(int);
+    unsigned long flags;
+    void (*restorer)(void);
+    uint64_t mask;
+};
+
+enum { KERNEL_SIGNALS = 64 };
+
+/* Commands inherit dispositions through exec, so all are the default; the agent itself is deaf but
+ * for SIGCHLD, which comes through a descriptor. The libc's own call refuses the signals that it
+ * reserves (32 to 34), which a parent may have left ignored. */
+static int init_signals(int *ret_fd)
+{
+    const struct kernel_sigaction by_default = {0};
+    sigset_t all, child;
+    int fd;
+
+    for (int signum = 1; signum <= KERNEL_SIGNALS; signum++)
+        (void)syscall(SYS_rt_sigaction, signum, &by_default, NULL, sizeof(by_default.mask));
+    sigfillset(&all);
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    if (sigprocmask(SIG_SETMASK, &all, NULL) < 0)
+        return errno;
+    fd = signalfd(-1, &child, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (fd < 0)
+        return errno;
+    *ret_fd = fd;
+    return 0;
+}
+
+static int init_process(bool strict)
+{
+    const struct rlimit no_core = {0, 0};
+    int errnum;
+
+    /* Nobody inside may trace it, read its memory or use its descriptors through /proc/1. */
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0)
+        return errno;
+    (void)umask(022);
+    (void)syscall(SYS_setgroups, 0, NULL);
+    errnum = tree_init();
+    return errnum != 0 ? errnum : spawn_init(strict);
+}
+
+static int init(bool strict, int *ret_signal_fd)
+{
+    int errnum = init_descriptors();
+
+    if (errnum == 0)
+        errnum = init_process(strict);
+    if (errnum == 0)
+        errnum = init_signals(ret_signal_fd);
+    if (errnum == 0)
+        errnum = peers_init();
+    if (errnum == 0)
+        errnum = poller_init();
+    if (errnum == 0)
+        errnum = poller_add(*ret_signal_fd, POLLER_CHILD, 0, EPOLLIN);
+    if (errnum == 0)
+        errnum = poller_add(AGENT_FD_LISTEN, POLLER_LISTENER, 0, EPOLLIN);
+    return errnum;
+}
+
+/* Reaps all that has ended, the agent's commands and the orphans that process 1 inherits. */
+static void reap(int signal_fd)
+{
+    struct signalfd_siginfo info;
+    struct rusage usage;
+    int status;
+    pid_t pid;
+
+    (void)!read(signal_fd, &info, sizeof(info));
+    while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0)
+        peers_child_exited(pid, status, &usage);
+    tree_reaped(pid < 0 && errno == ECHILD);
+}
+
+static _Noreturn void run(int signal_fd)
+{
+    struct poller_event events[POLLER_BATCH];
+    bool listening = true;
+    int timeout = -1;
+
+    for (;;) {
+        int count = poller_wait(events, timeout);
+
+        for (int i = 0; i < count; i++) {
+            if (events[i].source == POLLER_CHILD)
+                reap(signal_fd);
+            else if (events[i].source == POLLER_LISTENER)
+                peers_accept(AGENT_FD_LISTEN);
+            else
+                peers_event(&events[i]);
+        }
+        timeout = peers_run();
+        if (listening == peers_full()) {
+            listening = !listening;
+            poller_set_listener(AGENT_FD_LISTEN, listening ? EPOLLIN : 0);
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    int signal_fd = -1;
+    bool strict;
+    int errnum;
+
+    if (!parse_profile(argc, argv, &strict)) {
+        say("usage: atoll-agent --profile=strict|dev\n");
+        return EXIT_USAGE;
+    }
+    errnum = init(strict, &signal_fd);
+    if (errnum != 0) {
+        say("atoll-agent: cannot start: ");
+        say(strerror(errnum));
+        say("\n");
+        return EXIT_FAILURE;
+    }
+    run(signal_fd);
+}

@@ -1,0 +1,417 @@
+#include "agent/peer.h"
+
+#include "agent/exec_op.h"
+#include "agent/file_op.h"
+#include "agent/outbox.h"
+#include "agent/tree.h"
+#include "lib/agentproto/inbox.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Rounds of one peer before the others have theirs: about 1 MB of output. */
+enum { TURN_ROUNDS = 16 };
+
+struct peer {
+    int fd; /* -1: gone; the peer stays until its command is dead */
+    uint32_t index;
+    bool readable;
+    bool writable;
+    bool hung_up;
+    bool ended;          /* sends no more, but may still receive */
+    const uint8_t *body; /* stdin that the command has not taken yet, in the inbox */
+    size_t body_left;
+    uint32_t successes; /* operations in a row that did not fail */
+    struct exec_op exec;
+    struct file_write write;
+    struct file_read read;
+    struct outbox outbox;
+    struct agent_inbox inbox;
+};
+
+static struct peer *peers[AGENT_PEERS_MAX];
+static unsigned peer_count;
+static volatile struct spawn_report *reports; /* one for each peer, shared with children */
+
+int peers_init(void)
+{
+    void *memory = mmap(NULL, AGENT_PEERS_MAX * sizeof(*reports), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (memory == MAP_FAILED)
+        return errno;
+    reports = memory;
+    return 0;
+}
+
+bool peers_full(void)
+{
+    return peer_count == AGENT_PEERS_MAX;
+}
+
+static struct peer *peer_create(int fd, uint32_t index)
+{
+    struct peer *peer = mmap(NULL, sizeof(*peer), PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (peer == MAP_FAILED)
+        return NULL;
+    peer->fd = fd;
+    peer->index = index;
+    peer->readable = true;
+    peer->writable = true;
+    return peer;
+}
+
+void peers_accept(int listen_fd)
+{
+    int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    uint32_t index = 0;
+
+    if (fd < 0)
+        return;
+    while (index < AGENT_PEERS_MAX && peers[index])
+        index++;
+    if (index < AGENT_PEERS_MAX)
+        peers[index] = peer_create(fd, index);
+    if (index == AGENT_PEERS_MAX || !peers[index] ||
+        poller_add(fd, POLLER_SOCKET, index, EPOLLIN | EPOLLOUT | EPOLLET) != 0) {
+        if (index < AGENT_PEERS_MAX && peers[index])
+            (void)munmap(peers[index], sizeof(struct peer));
+        if (index < AGENT_PEERS_MAX)
+            peers[index] = NULL;
+        close(fd);
+        return;
+    }
+    peer_count++;
+}
+
+static void peer_destroy(struct peer *peer)
+{
+    peers[peer->index] = NULL;
+    peer_count--;
+    (void)munmap(peer, sizeof(*peer));
+}
+
+void peers_event(const struct poller_event *event)
+{
+    struct peer *peer = peers[event->index];
+
+    if (!peer)
+        return;
+    switch (event->source) {
+    case POLLER_SOCKET:
+        peer->readable |= (event->events & EPOLLIN) != 0;
+        peer->writable |= (event->events & EPOLLOUT) != 0;
+        peer->hung_up |= (event->events & (EPOLLHUP | EPOLLERR)) != 0;
+        break;
+    case POLLER_STDIN:
+        peer->exec.stdin_ready = true;
+        break;
+    case POLLER_STDOUT:
+        peer->exec.streams[0].ready = true;
+        break;
+    case POLLER_STDERR:
+        peer->exec.streams[1].ready = true;
+        break;
+    case POLLER_LISTENER:
+    case POLLER_CHILD:
+        break;
+    }
+}
+
+void peers_child_exited(pid_t pid, int status, const struct rusage *usage)
+{
+    for (uint32_t i = 0; i < AGENT_PEERS_MAX; i++) {
+        struct exec_op *exec = peers[i] ? &peers[i]->exec : NULL;
+
+        if (!exec || !exec->active)
+            continue;
+        if (exec->pid == pid)
+            exec_exited(exec, status, usage);
+        else
+            exec_child_died(exec);
+    }
+}
+
+/* Ends the connection and all that hangs on it. */
+static void peer_lose(struct peer *peer)
+{
+    if (peer->fd < 0)
+        return;
+    /* A child between fork and exec may hold a copy, which would keep the socket watched. */
+    poller_remove(peer->fd);
+    /* First: who sees the connection's end finds no half of a file. */
+    file_write_abort(&peer->write);
+    file_read_abort(&peer->read);
+    close(peer->fd);
+    peer->fd = -1;
+    peer->body_left = 0;
+    exec_abandon(&peer->exec);
+}
+
+/* Stays at its largest value rather than start again. */
+static void count_success(struct peer *peer)
+{
+    if (peer->successes < UINT32_MAX)
+        peer->successes++;
+}
+
+static void reply_done(struct peer *peer, uint64_t value)
+{
+    size_t size;
+    uint8_t *space = outbox_space(&peer->outbox, OUTBOX_CONTROL_MAX, &size);
+
+    count_success(peer);
+    outbox_commit(&peer->outbox, AGENT_FRAME_DONE, agent_done_encode(value, space, size));
+}
+
+static void reply_error(struct peer *peer, const struct agent_error_message *error)
+{
+    size_t size;
+    uint8_t *space = outbox_space(&peer->outbox, OUTBOX_CONTROL_MAX, &size);
+
+    peer->successes = 0;
+    outbox_commit(&peer->outbox, AGENT_FRAME_ERROR, agent_error_encode(error, space, size));
+}
+
+static void on_exec(struct peer *peer, struct agent_exec_message *message)
+{
+    struct agent_error_message error = {
+        .stage = AGENT_STAGE_REQUEST,
+        .errnum = ECANCELED,
+    };
+
+    if (message->after > peer->successes ||
+        !exec_start(&peer->exec, message, peer->index, &reports[peer->index], &error))
+        reply_error(peer, &error);
+}
+
+static void on_read(struct peer *peer, const struct agent_read_message *message)
+{
+    struct agent_error_message error;
+
+    if (!file_read_begin(&peer->read, message, &error))
+        reply_error(peer, &error);
+}
+
+static void on_data(struct peer *peer, const uint8_t *bytes, size_t size)
+{
+    if (peer->write.active) {
+        file_write_data(&peer->write, bytes, size);
+        return;
+    }
+    peer->body = bytes;
+    peer->body_left = size;
+}
+
+static void on_end(struct peer *peer)
+{
+    struct agent_error_message error;
+
+    if (!peer->write.active)
+        exec_close_stdin(&peer->exec);
+    else if (file_write_end(&peer->write, &error))
+        reply_done(peer, peer->write.written);
+    else
+        reply_error(peer, &error);
+}
+
+static void on_event(struct peer *peer, enum agent_event event, struct agent_event_data *data)
+{
+    switch (event) {
+    case AGENT_EVENT_PING:
+        reply_done(peer, AGENT_PROTO_VERSION);
+        break;
+    case AGENT_EVENT_EXEC:
+        on_exec(peer, &data->exec);
+        break;
+    case AGENT_EVENT_WRITE:
+        file_write_begin(&peer->write, &data->write);
+        break;
+    case AGENT_EVENT_READ:
+        on_read(peer, &data->read);
+        break;
+    case AGENT_EVENT_DATA:
+        on_data(peer, data->data.bytes, data->data.size);
+        break;
+    case AGENT_EVENT_END:
+        on_end(peer);
+        break;
+    case AGENT_EVENT_BROKEN:
+        peer_lose(peer);
+        break;
+    case AGENT_EVENT_NONE:
+        break;
+    }
+}
+
+static bool feed_body(struct peer *peer)
+{
+    size_t taken = exec_feed(&peer->exec, peer->body, peer->body_left);
+
+    peer->body += taken;
+    peer->body_left -= taken;
+    return taken > 0;
+}
+
+/* Acts on the next event of the inbox, once the operation before it is over. */
+static bool peer_consume(struct peer *peer)
+{
+    struct agent_event_data data;
+    enum agent_event event;
+    size_t room;
+
+    if (peer->body_left > 0)
+        return feed_body(peer);
+    if (peer->inbox.state != AGENT_INBOX_BODY && (peer->exec.active || peer->read.active))
+        return false;
+    if (!outbox_space(&peer->outbox, OUTBOX_CONTROL_MAX, &room))
+        return false;
+    event = agent_inbox_next(&peer->inbox, &data);
+    on_event(peer, event, &data);
+    return event != AGENT_EVENT_NONE;
+}
+
+static bool peer_receive(struct peer *peer)
+{
+    uint8_t *space;
+    size_t size;
+    ssize_t got;
+
+    /* The body is a view of the buffer, which must not move under it. */
+    if (!peer->readable || peer->body_left > 0 || peer->fd < 0)
+        return false;
+    space = agent_buffer_space(&peer->inbox.buffer, &size);
+    if (size == 0)
+        return false;
+    got = recv(peer->fd, space, size, MSG_DONTWAIT);
+    if (got <= 0) {
+        peer->readable = false;
+        if (got == 0)
+            peer->ended = true;
+        else if (errno != EAGAIN)
+            peer_lose(peer);
+        return false;
+    }
+    if ((size_t)got < size)
+        peer->readable = false; /* more to come is a new edge */
+    agent_buffer_filled(&peer->inbox.buffer, (size_t)got);
+    return true;
+}
+
+static bool peer_flush(struct peer *peer)
+{
+    int errnum;
+
+    if (!peer->writable || outbox_is_empty(&peer->outbox))
+        return false;
+    errnum = outbox_flush(&peer->outbox, peer->fd);
+    if (errnum == EAGAIN)
+        peer->writable = false;
+    else if (errnum != 0)
+        peer_lose(peer);
+    return errnum == 0;
+}
+
+static bool peer_complete(struct peer *peer)
+{
+    size_t room;
+
+    if (!peer->exec.active || !outbox_space(&peer->outbox, OUTBOX_CONTROL_MAX, &room) ||
+        !exec_settled(&peer->exec))
+        return false;
+    if (exec_finish(&peer->exec, &peer->outbox))
+        count_success(peer);
+    else
+        peer->successes = 0;
+    return true;
+}
+
+static bool peer_read_on(struct peer *peer)
+{
+    switch (file_read_pump(&peer->read, &peer->outbox)) {
+    case FILE_READ_WAITS:
+        return false;
+    case FILE_READ_MOVED:
+        break;
+    case FILE_READ_DONE:
+        count_success(peer);
+        break;
+    case FILE_READ_FAILED:
+        peer->successes = 0;
+        break;
+    }
+    return true;
+}
+
+/* One round; true when anything moved. */
+static bool peer_round(struct peer *peer)
+{
+    bool moved = peer_flush(peer);
+
+    if (peer->fd >= 0)
+        moved |= exec_pump(&peer->exec, &peer->outbox);
+    if (peer->fd >= 0)
+        moved |= peer_read_on(peer);
+    if (peer->fd >= 0)
+        moved |= peer_complete(peer);
+    if (peer->fd >= 0)
+        moved |= peer_consume(peer);
+    return peer_receive(peer) || moved;
+}
+
+/* True when it used up its turn. Its memory may be gone afterwards. */
+static bool peer_run(struct peer *peer)
+{
+    bool moved = true;
+
+    if (peer->hung_up)
+        peer_lose(peer);
+    for (int round = 0; round < TURN_ROUNDS && moved && peer->fd >= 0; round++)
+        moved = peer_round(peer);
+    if (peer->ended && !moved && !peer->exec.active && !peer->read.active &&
+        outbox_is_empty(&peer->outbox))
+        peer_lose(peer);
+    if (peer->fd >= 0)
+        return moved;
+    if (peer->exec.active && exec_settled(&peer->exec))
+        exec_forget(&peer->exec);
+    if (!peer->exec.active)
+        peer_destroy(peer);
+    return false;
+}
+
+static int timeout_ms(int64_t deadline_usec, int64_t now_usec)
+{
+    int64_t left;
+
+    if (deadline_usec == INT64_MAX)
+        return -1;
+    left = (deadline_usec - now_usec + 999) / 1000;
+    if (left < 0)
+        return 0;
+    return left > INT_MAX ? INT_MAX : (int)left;
+}
+
+int peers_run(void)
+{
+    int64_t nearest = INT64_MAX;
+    int64_t now = exec_clock_usec();
+    bool again = false;
+
+    for (uint32_t i = 0; i < AGENT_PEERS_MAX; i++) {
+        if (!peers[i])
+            continue;
+        exec_expire(&peers[i]->exec, now);
+        again |= peer_run(peers[i]);
+        if (peers[i] && peers[i]->exec.active && peers[i]->exec.deadline_usec < nearest)
+            nearest = peers[i]->exec.deadline_usec;
+    }
+    return again ? 0 : timeout_ms(nearest, now);
+}

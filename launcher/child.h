@@ -1,0 +1,41 @@
+/*
+ * The child's side of a create: from clone3 to the agent's exec. It runs in the new namespaces, as
+ * the copy of a single-threaded process, and never returns.
+ *
+ * The parent sends two messages over `control`: first the mounts, with which the child builds its
+ * root; then, at once or much later (parked.h), what belongs to one sandbox.
+ */
+#ifndef LAUNCHER_CHILD_H
+#define LAUNCHER_CHILD_H
+
+#include "launcher/cgroup.h"
+#include "launcher/seccomp.h"
+
+#include <stdint.h>
+
+struct child_plan {
+    unsigned profile; /* enum launcher_profile */
+    const struct seccomp_program *filter;
+    uint64_t shm_bytes;
+    int control; /* socket of the two messages; its end-of-file before the second ends the child */
+    int status;  /* pipe: struct child_failure; its end-of-file means success */
+    int agent;
+};
+
+/* What the parent makes in the child's namespaces. */
+enum { CHILD_MOUNT_ROOT, CHILD_MOUNT_DEV, CHILD_MOUNTS };
+
+/* What belongs to one sandbox. */
+struct child_parts {
+    int listen;
+    int logs;                /* -1: the agent gets none */
+    struct cgroup_join join; /* into_fd is not sent: such a child is in its group from its clone */
+};
+
+/* Parent's side. -1 and errno; EPIPE or ECONNRESET from a child that is gone. */
+int child_send_mounts(int control, const int mounts[static CHILD_MOUNTS]);
+int child_send_parts(int control, const struct child_parts *parts);
+
+_Noreturn void child_run(const struct child_plan *plan);
+
+#endif

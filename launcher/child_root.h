@@ -1,0 +1,14 @@
+/*
+ * The child's file system: puts the mounts it was handed together and makes them its root.
+ * Failures are (step, errno): *ret_step is set and -1 returned.
+ */
+#ifndef LAUNCHER_CHILD_ROOT_H
+#define LAUNCHER_CHILD_ROOT_H
+
+#include <stdint.h>
+
+/* `root` and `dev` are detached mounts. Afterwards "/" is the sandbox's and nothing else is left.
+ */
+int child_root_enter(int root, int dev, uint64_t shm_bytes, uint32_t *ret_step);
+
+#endif

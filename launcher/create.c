@@ -1,0 +1,398 @@
+#include "launcher/create.h"
+
+#include "launcher/child.h"
+#include "launcher/mounts.h"
+#include "launcher/parked.h"
+#include "launcher/state_file.h"
+#include "launcher/sys.h"
+
+#include "lib/base/util.h"
+
+#include <atoll/cleanup.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { AGENT_BACKLOG = 128 };
+
+/* What one create holds while it is under way; everything is released with it. */
+struct creation {
+    struct launcher *launcher;
+    const struct launcher_request *request;
+    struct sandbox *sandbox;
+    struct cell *cell; /* the parked one, or its own */
+    struct cell own;
+    int rootfs;
+    int folder;
+    struct child_parts parts;
+    bool logs_made;
+};
+
+static void close_names(struct creation *creation)
+{
+    cleanup_close(&creation->folder);
+    cleanup_close(&creation->parts.listen);
+    cleanup_close(&creation->parts.logs);
+    creation->folder = creation->parts.listen = creation->parts.logs = -1;
+    cgroup_join_close(&creation->parts.join);
+    creation->logs_made = false;
+}
+
+static void creation_release(struct creation *creation)
+{
+    close_names(creation);
+    cell_release(creation->launcher, &creation->own);
+    cleanup_close(&creation->rootfs);
+}
+
+int create_open_image(const struct launcher *launcher, const char *image,
+                      struct sandbox_shape *shape)
+{
+    _cleanup_close_ int rootfs = -1;
+    char path[LAUNCHER_IMAGE_SIZE + 8];
+    struct stat status;
+
+    (void)snprintf(path, sizeof(path), "%s/rootfs", image);
+    rootfs = openat(launcher->images, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (rootfs < 0 || fstat(rootfs, &status) < 0)
+        return -1;
+    shape->image_dev = status.st_dev;
+    shape->image_ino = status.st_ino;
+    return TAKE_FD(rootfs);
+}
+
+static int make_folder(struct creation *creation)
+{
+    int parent = creation->launcher->sandboxes;
+    const char *name = creation->sandbox->name;
+
+    if (mkdirat(parent, name, 0750) < 0)
+        return -1;
+    creation->folder = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return creation->folder < 0 ? -1 : 0;
+}
+
+/* The folder above has the group of the client and is setgid, so that the socket inherits it. */
+static int bind_socket(struct creation *creation)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    mode_t mask;
+    int result;
+
+    creation->parts.listen = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (creation->parts.listen < 0)
+        return -1;
+    (void)snprintf(address.sun_path, sizeof(address.sun_path),
+                   "/proc/self/fd/%d/" LAUNCHER_AGENT_SOCKET, creation->folder);
+    mask = umask(0117);
+    result = bind(creation->parts.listen, (struct sockaddr *)&address, sizeof(address));
+    (void)umask(mask);
+    if (result < 0)
+        return -1;
+    return listen(creation->parts.listen, AGENT_BACKLOG);
+}
+
+static int make_logs(struct creation *creation)
+{
+    _cleanup_close_ int folder = -1;
+    int parent = creation->launcher->logs;
+    const char *name = creation->sandbox->name;
+
+    if (!creation->request->keep_logs)
+        return 0;
+    if (mkdirat(parent, name, 0750) < 0)
+        return -1;
+    creation->logs_made = true;
+    folder = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    /* The agent writes it as the sandbox's root, the client reads it by its group. */
+    if (folder < 0 ||
+        fchown(folder, creation->cell->uid, creation->launcher->options.client_gid) < 0 ||
+        fchmod(folder, 02770) < 0)
+        return -1;
+    creation->parts.logs = mount_logs(folder);
+    return creation->parts.logs < 0 ? -1 : 0;
+}
+
+static int make_cgroup(struct creation *creation)
+{
+    const struct cgroup_limits limits = {
+        .memory_bytes = creation->request->memory_bytes,
+        .cpu_milli = creation->request->cpu_milli,
+        .pids_max = creation->request->pids_max,
+    };
+
+    return cgroup_create(&creation->launcher->cgroup, creation->sandbox->name, &limits,
+                         &creation->parts.join);
+}
+
+static int write_state(struct creation *creation)
+{
+    const struct sandbox *sandbox = creation->sandbox;
+    const struct cell *cell = creation->cell;
+    struct sandbox_state_file state = {
+        .pid = cell->pid,
+        .slot = cell->slot,
+        .created_usec = sandbox->created_usec,
+    };
+    char stat[1024];
+
+    if (sys_read_file(cell->proc, "stat", stat, sizeof(stat)) < 0)
+        return -1;
+    if (!state_file_start_ticks(stat, &state.start_ticks)) {
+        errno = EBADMSG;
+        return -1;
+    }
+    memcpy(state.image, sandbox->image, sizeof(state.image));
+    return state_file_write(creation->folder, &state);
+}
+
+static uint32_t lap_usec(int64_t *mark)
+{
+    int64_t now = monotonic_usec();
+    int64_t lap = now - *mark;
+
+    *mark = now;
+    return lap > UINT32_MAX ? UINT32_MAX : (uint32_t)lap;
+}
+
+/* Everything that has the sandbox's name. On failure remove_names takes back what was made. */
+static int make_names(struct creation *creation, uint32_t *ret_step)
+{
+    static const struct {
+        uint32_t step;
+        int (*run)(struct creation *creation);
+    } steps[] = {
+        {STEP_FOLDER, make_folder},
+        {STEP_SOCKET, bind_socket},
+        {STEP_LOGS, make_logs},
+        {STEP_CGROUP, make_cgroup},
+    };
+    int64_t mark = monotonic_usec();
+
+    for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+        *ret_step = steps[i].step;
+        if (steps[i].run(creation) < 0)
+            return -1;
+    }
+    creation->sandbox->timings.cgroup_usec = lap_usec(&mark);
+    return 0;
+}
+
+/* The cell gets what belongs to this sandbox, and goes on by itself. */
+static int release_child(struct creation *creation, uint32_t *ret_step)
+{
+    *ret_step = STEP_STATE;
+    if (write_state(creation) < 0)
+        return -1;
+    *ret_step = STEP_RELEASE;
+    if (child_send_parts(creation->cell->control, &creation->parts) < 0)
+        return -1;
+    creation->sandbox->released_usec = monotonic_usec();
+    return 0;
+}
+
+int create_remove_folder(const struct launcher *launcher, const char *name)
+{
+    static const char *const files[] = {LAUNCHER_AGENT_SOCKET, STATE_FILE_NAME,
+                                        STATE_FILE_NAME ".new"};
+    _cleanup_close_ int folder =
+        openat(launcher->sandboxes, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (folder < 0)
+        return errno == ENOENT ? 0 : -1;
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+        (void)unlinkat(folder, files[i], 0);
+    return unlinkat(launcher->sandboxes, name, AT_REMOVEDIR);
+}
+
+/* Before a process has joined: takes back what make_names made up to the step that failed. */
+static void remove_names(struct creation *creation, uint32_t step)
+{
+    const struct launcher *launcher = creation->launcher;
+    const char *name = creation->sandbox->name;
+
+    if (step > STEP_CGROUP)
+        (void)cgroup_remove(&launcher->cgroup, name);
+    if (creation->logs_made)
+        (void)unlinkat(launcher->logs, name, AT_REMOVEDIR);
+    /* Where the folder could not be made, one of that name is not this sandbox's. */
+    if (step > STEP_FOLDER)
+        (void)create_remove_folder(launcher, name);
+    close_names(creation);
+}
+
+/* From here on the sandbox owns the process, the slot and the report. */
+static void take_process(struct creation *creation)
+{
+    struct sandbox *sandbox = creation->sandbox;
+    struct cell *cell = creation->cell;
+
+    sandbox->slot = cell->slot;
+    cell->slot = SANDBOX_NO_SLOT;
+    sandbox->pid = cell->pid;
+    sandbox->is_child = true;
+    sandbox->pidfd.fd = TAKE_FD(cell->pidfd);
+    sandbox->status.fd = TAKE_FD(cell->status);
+}
+
+/* With the parked child. A failure is told to nobody: the direct way is left. */
+static bool start_parked(struct creation *creation)
+{
+    struct launcher *launcher = creation->launcher;
+    uint32_t step;
+
+    creation->cell = parked_match(launcher, &creation->sandbox->shape);
+    if (!creation->cell)
+        return false;
+    if (make_names(creation, &step) == 0 && release_child(creation, &step) == 0) {
+        take_process(creation);
+        parked_taken(launcher);
+        return true;
+    }
+    remove_names(creation, step);
+    parked_discard(launcher);
+    return false;
+}
+
+/* Up to the clone. On failure nothing is left. */
+static int start_child(struct creation *creation, uint32_t *ret_step)
+{
+    struct launcher *launcher = creation->launcher;
+    struct sandbox *sandbox = creation->sandbox;
+    int64_t mark;
+    int saved;
+
+    *ret_step = STEP_SLOT;
+    if (cell_take_slot(launcher, creation->cell) < 0)
+        return -1;
+    if (make_names(creation, ret_step) == 0) {
+        mark = monotonic_usec();
+        if (cell_start(launcher, creation->cell, &sandbox->shape, creation->parts.join.into_fd,
+                       ret_step) == 0) {
+            sandbox->timings.clone_usec = lap_usec(&mark);
+            return 0;
+        }
+    }
+    saved = errno;
+    remove_names(creation, *ret_step);
+    errno = saved;
+    return -1;
+}
+
+/* From the clone to the child's release. On failure the child still lives. */
+static int furnish(struct creation *creation, uint32_t *ret_step)
+{
+    struct sandbox *sandbox = creation->sandbox;
+    int64_t mark = monotonic_usec();
+
+    if (cell_furnish(creation->launcher, creation->cell, &sandbox->shape, creation->rootfs,
+                     ret_step) < 0 ||
+        release_child(creation, ret_step) < 0)
+        return -1;
+    sandbox->timings.mount_usec = lap_usec(&mark);
+    return 0;
+}
+
+/* Returns 0 or an errno value; with a child, the sandbox keeps that too. */
+static int start_direct(struct creation *creation, struct sandbox **ret_sandbox, uint32_t *ret_step)
+{
+    struct launcher *launcher = creation->launcher;
+    struct sandbox *sandbox = creation->sandbox;
+    int failure = 0;
+
+    creation->cell = &creation->own;
+    if (start_child(creation, ret_step) < 0) {
+        failure = errno;
+        sandbox_table_remove(&launcher->table, sandbox);
+    } else {
+        if (furnish(creation, ret_step) < 0) {
+            failure = errno;
+            sandbox->failure = failure;
+            sandbox->failure_step = *ret_step;
+        }
+        take_process(creation);
+        *ret_sandbox = sandbox;
+    }
+    return failure;
+}
+
+static int add_entry(struct creation *creation, const struct sandbox_shape *shape)
+{
+    const struct launcher_request *request = creation->request;
+    struct sandbox_table *table = &creation->launcher->table;
+    struct sandbox *sandbox;
+
+    if (sandbox_table_find(table, NULL, &request->id, request->generation))
+        return EEXIST;
+    sandbox = sandbox_table_add(table, &request->id, request->generation);
+    if (!sandbox)
+        return ENOMEM;
+    sandbox->creating = true;
+    sandbox->created_usec = monotonic_usec();
+    sandbox->deadline_usec = sandbox->created_usec + CREATE_DEADLINE_USEC;
+    sandbox->shape = *shape;
+    memcpy(sandbox->image, request->image, sizeof(request->image));
+    creation->sandbox = sandbox;
+    return 0;
+}
+
+int create_start(struct launcher *launcher, const struct launcher_request *request,
+                 struct sandbox **ret_sandbox, uint32_t *ret_step)
+{
+    _cleanup_(creation_release) struct creation creation = {
+        .launcher = launcher,
+        .request = request,
+        .rootfs = -1,
+        .folder = -1,
+        .parts = {.listen = -1, .logs = -1, .join = {.into_fd = -1}},
+    };
+    struct sandbox_shape shape = {
+        .profile = request->profile,
+        .upper = request->upper,
+        .upper_bytes = request->upper_bytes,
+        .shm_bytes = request->memory_bytes / 2,
+    };
+    int failure;
+
+    cell_init(&creation.own);
+    *ret_step = STEP_IMAGE;
+    creation.rootfs = create_open_image(launcher, request->image, &shape);
+    if (creation.rootfs < 0)
+        return errno;
+    *ret_step = STEP_ENTRY;
+    failure = add_entry(&creation, &shape);
+    if (failure)
+        return failure;
+    if (!start_parked(&creation)) {
+        failure = start_direct(&creation, ret_sandbox, ret_step);
+        if (failure)
+            return failure;
+    }
+    *ret_sandbox = creation.sandbox;
+    *ret_step = STEP_NONE;
+    return 0;
+}
+
+enum create_outcome create_finish(struct sandbox *sandbox)
+{
+    struct child_failure word;
+    ssize_t got = read(sandbox->status.fd, &word, sizeof(word));
+
+    if (got == (ssize_t)sizeof(word) && word.errnum == 0) {
+        sandbox->exec_announced = true;
+        return CREATE_PENDING;
+    }
+    if (got == 0 && sandbox->exec_announced) {
+        sandbox->timings.setup_usec =
+            (uint32_t)((monotonic_usec() - sandbox->released_usec) & UINT32_MAX);
+        return CREATE_DONE;
+    }
+    sandbox->failure = got == (ssize_t)sizeof(word) ? word.errnum : ECHILD;
+    sandbox->failure_step = got == (ssize_t)sizeof(word) ? word.step : STEP_DIED;
+    return CREATE_FAILED;
+}

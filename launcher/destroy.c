@@ -1,0 +1,60 @@
+#include "launcher/destroy.h"
+
+#include "launcher/create.h"
+#include "launcher/loop.h"
+
+#include "lib/base/util.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+
+enum { CLEAN_RETRY_USEC = 1000, CLEAN_RETRY_SLOW_USEC = 100000, CLEAN_RETRIES_FAST = 200 };
+
+void destroy_kill(struct launcher *launcher, struct sandbox *sandbox)
+{
+    /* The end of its init ends a pid namespace: the kernel kills the rest and waits for it. */
+    (void)pidfd_send_signal(sandbox->pidfd.fd, SIGKILL, NULL, 0);
+    /* A frozen process of v1 takes no signal. */
+    if (sandbox->frozen || sandbox->freezing)
+        (void)cgroup_freeze(&launcher->cgroup, sandbox->name, false);
+    sandbox->phase = SANDBOX_DYING;
+    sandbox->freezing = false;
+    sandbox->deadline_usec = 0;
+}
+
+static void reap(const struct launcher *launcher, struct sandbox *sandbox)
+{
+    siginfo_t info;
+
+    if (sandbox->is_child)
+        (void)waitid(P_PIDFD, (id_t)sandbox->pidfd.fd, &info, WEXITED | WNOHANG);
+    loop_forget(launcher, &sandbox->pidfd);
+    loop_forget(launcher, &sandbox->status);
+    loop_forget(launcher, &sandbox->events);
+    sandbox->pid = 0;
+}
+
+bool destroy_clean(struct launcher *launcher, struct sandbox *sandbox)
+{
+    bool busy;
+
+    if (sandbox->phase != SANDBOX_DEAD) {
+        reap(launcher, sandbox);
+        cgroup_usage(&launcher->cgroup, sandbox->name, &sandbox->usage);
+        sandbox->phase = SANDBOX_DEAD;
+    }
+    busy = cgroup_remove(&launcher->cgroup, sandbox->name) < 0;
+    if (busy) {
+        sandbox->retries++;
+        sandbox->deadline_usec =
+            monotonic_usec() +
+            (sandbox->retries < CLEAN_RETRIES_FAST ? CLEAN_RETRY_USEC : CLEAN_RETRY_SLOW_USEC);
+        return false;
+    }
+    (void)create_remove_folder(launcher, sandbox->name);
+    sandbox_slot_free(&launcher->table, &sandbox->slot);
+    sandbox->deadline_usec = 0;
+    return true;
+}

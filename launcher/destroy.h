@@ -1,0 +1,20 @@
+/*
+ * The end of a sandbox: kill, wait for the pid namespace to be empty (its init's pidfd says so),
+ * remove cgroups and folders, free the slot.
+ */
+#ifndef LAUNCHER_DESTROY_H
+#define LAUNCHER_DESTROY_H
+
+#include "launcher/launcher.h"
+
+/* Kills a sandbox that has a process. Phase DYING until its pidfd is readable. */
+void destroy_kill(struct launcher *launcher, struct sandbox *sandbox);
+
+/*
+ * Its last process is gone: reads the counters and removes what is left. Returns true when all is
+ * gone; false leaves phase DEAD and a `deadline_usec` at which to call again (a cgroup is busy
+ * until the kernel has let go of its last task).
+ */
+bool destroy_clean(struct launcher *launcher, struct sandbox *sandbox);
+
+#endif

@@ -1,0 +1,71 @@
+/*
+ * The launcher's one context: options, the descriptors it opened at its start, and what it knows.
+ * There is one of it, made by main.c, and every part borrows it.
+ */
+#ifndef LAUNCHER_LAUNCHER_H
+#define LAUNCHER_LAUNCHER_H
+
+#include "launcher/cgroup.h"
+#include "launcher/disk.h"
+#include "launcher/sandbox_table.h"
+#include "launcher/seccomp.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct launcher_options {
+    const char *run_dir;
+    const char *state_dir;
+    const char *agent;
+    uid_t client_uid;
+    gid_t client_gid;
+    uint32_t uid_base;
+    bool force_stage; /* --layers=path: overlay layers by path even where descriptors work */
+    bool json;
+    int level; /* enum log_level */
+};
+
+/* A list of clients, private to loop.c. */
+struct client;
+
+struct parked;
+
+/* What parked.c keeps ready, and what it would. */
+struct parking {
+    struct parked *child; /* NULL: none */
+    bool wanted;          /* one of this image and shape */
+    char image[LAUNCHER_IMAGE_SIZE];
+    struct sandbox_shape shape;
+};
+
+struct launcher {
+    struct launcher_options options;
+    struct source listener;
+    int epoll;
+    int sandboxes;       /* <run_dir>/sandboxes */
+    int images;          /* <state_dir>/images, inside the launcher's own root */
+    int logs;            /* <state_dir>/logs, likewise */
+    int disks;           /* <state_dir>/sandboxes */
+    int agent;           /* sealed copy of the agent's program */
+    bool network_ready;  /* the launcher stands in a network namespace nobody has yet */
+    bool network_failed; /* the last attempt in idle time; a create will try again */
+    bool oom_protected;  /* its own oom_score_adj is below 0 */
+    bool layers_by_fd;   /* overlayfs takes descriptors (Linux 6.13) */
+    uint64_t features;   /* enum host_feature bits (lib/host/host.h) */
+    struct disk_host disk;
+    struct cgroup_host cgroup;
+    struct seccomp_program filters[LAUNCHER_PROFILE_DEV + 1]; /* by enum launcher_profile */
+    struct sandbox_table table;
+    struct parking parking;
+    struct client *clients;
+    unsigned client_count;
+};
+
+/* The first host uid of a sandbox's block. */
+static inline uid_t launcher_sandbox_uid(const struct launcher *launcher, uint32_t slot)
+{
+    return launcher->options.uid_base + slot * SANDBOX_UIDS;
+}
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * The event loop: connections, children that report, sandboxes that end, freezes that become
+ * whole, and deadlines. One event a turn, so that nothing handled may have been freed before.
+ */
+#ifndef LAUNCHER_LOOP_H
+#define LAUNCHER_LOOP_H
+
+#include "launcher/launcher.h"
+
+#include <atoll/error.h>
+
+/* Registers the sandbox's pidfd, and its status pipe when it has one. -1 and errno. */
+int loop_watch(struct launcher *launcher, struct sandbox *sandbox);
+
+/*
+ * Ends the watch and closes the descriptor. A close alone would not: children hold copies of every
+ * descriptor until their exec, and epoll goes on reporting for the copies.
+ */
+void loop_forget(const struct launcher *launcher, struct source *source);
+
+/* The same for a source that a part owns: readable, and no longer so; the descriptor stays open. */
+int loop_watch_source(const struct launcher *launcher, struct source *source);
+void loop_unwatch_source(const struct launcher *launcher, const struct source *source);
+
+/* v2: waits for the frozen state to change. -1 and errno (ENOTSUP on v1). */
+int loop_watch_freeze(struct launcher *launcher, struct sandbox *sandbox);
+
+/* Ends a freeze that is under way, if there is one, and answers its clients. */
+void loop_freeze_ended(struct launcher *launcher, struct sandbox *sandbox, int status);
+
+/* Serves until epoll fails; returns -1 then. */
+int loop_run(struct launcher *launcher, struct error *err);
+
+#endif

@@ -1,0 +1,194 @@
+/*
+ * atoll-launcher: the only privileged program. It makes and unmakes sandboxes for one
+ * unprivileged client, from requests that are fixed structs. docs/launcher.md is its theory of
+ * operation.
+ */
+#include "launcher/adopt.h"
+#include "launcher/loop.h"
+#include "launcher/startup.h"
+
+#include "lib/base/util.h"
+
+#include <atoll/agent_proto.h>
+#include <atoll/log.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { UID_BASE_MIN = 65536, UID_BASE_MAX = 2147418112 };
+
+struct option_row {
+    const char *name;
+    const char *argument;
+    const char *meaning;
+};
+
+/* In the order of enum option_index. */
+static const struct option_row option_rows[] = {
+    {"run-dir", "DIR", "folder of the sockets and of one folder for each sandbox"},
+    {"state-dir", "DIR", "folder of images and logs"},
+    {"client-uid", "UID", "the user that may call (root always may)"},
+    {"client-gid", "GID", "the group that may reach the sockets"},
+    {"agent", "PATH", "the static agent program"},
+    {"uid-base", "UID", "first host uid for sandboxes, 65,536 each"},
+    {"layers", "auto|path", "how overlay layers are named; `path` forces the way of old kernels"},
+    {"log-format", "text|json", "shape of a log line"},
+    {"log-level", "LEVEL", "debug, info, warn or error"},
+};
+
+enum option_index {
+    OPTION_RUN_DIR,
+    OPTION_STATE_DIR,
+    OPTION_CLIENT_UID,
+    OPTION_CLIENT_GID,
+    OPTION_AGENT,
+    OPTION_UID_BASE,
+    OPTION_LAYERS,
+    OPTION_LOG_FORMAT,
+    OPTION_LOG_LEVEL,
+    OPTION_COUNT
+};
+
+static void usage(void)
+{
+    (void)fprintf(stderr, "usage: atoll-launcher OPTIONS\n");
+    for (size_t i = 0; i < ARRAY_SIZE(option_rows); i++)
+        (void)fprintf(stderr, "  --%-11s %-10s %s\n", option_rows[i].name, option_rows[i].argument,
+                      option_rows[i].meaning);
+}
+
+/* The index of `word` in the NULL-terminated list, or -1. */
+static int word_index(const char *word, const char *const words[])
+{
+    for (int i = 0; words[i]; i++)
+        if (strcmp(words[i], word) == 0)
+            return i;
+    return -1;
+}
+
+static bool set_option(struct launcher_options *options, int index, const char *value)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
+    static const char *const formats[] = {"text", "json", NULL};
+    static const char *const layers[] = {"auto", "path", NULL};
+    uint64_t number;
+    int word;
+
+    switch ((enum option_index)index) {
+    case OPTION_RUN_DIR:
+        options->run_dir = value;
+        return value[0] == '/';
+    case OPTION_STATE_DIR:
+        options->state_dir = value;
+        return value[0] == '/';
+    case OPTION_AGENT:
+        options->agent = value;
+        return true;
+    case OPTION_CLIENT_UID:
+    case OPTION_CLIENT_GID:
+        if (!parse_u64(value, UINT32_MAX - 1, &number))
+            return false;
+        *(index == OPTION_CLIENT_UID ? &options->client_uid : &options->client_gid) =
+            (uint32_t)number;
+        return true;
+    case OPTION_UID_BASE:
+        if (!parse_u64(value, UID_BASE_MAX, &number) || number < UID_BASE_MIN ||
+            number % SANDBOX_UIDS != 0)
+            return false;
+        options->uid_base = (uint32_t)number;
+        return true;
+    case OPTION_LAYERS:
+        word = word_index(value, layers);
+        options->force_stage = word == 1;
+        return word >= 0;
+    case OPTION_LOG_FORMAT:
+        word = word_index(value, formats);
+        options->json = word == 1;
+        return word >= 0;
+    case OPTION_LOG_LEVEL:
+        options->level = word_index(value, levels);
+        return options->level >= 0;
+    case OPTION_COUNT:
+        break;
+    }
+    return false;
+}
+
+static bool parse_options(int argc, char **argv, struct launcher_options *options)
+{
+    struct option table[OPTION_COUNT + 1] = {{NULL, 0, NULL, 0}};
+    int index;
+
+    for (int i = 0; i < OPTION_COUNT; i++)
+        table[i] = (struct option){option_rows[i].name, required_argument, NULL, 0};
+    for (;;) {
+        int got = getopt_long(argc, argv, "", table, &index);
+
+        if (got == -1)
+            break;
+        if (got != 0)
+            return false;
+        if (!set_option(options, index, optarg)) {
+            (void)fprintf(stderr, "atoll-launcher: --%s cannot be \"%s\"\n", table[index].name,
+                          optarg);
+            return false;
+        }
+    }
+    return optind == argc && options->run_dir && options->state_dir && options->agent &&
+           options->uid_base != 0;
+}
+
+/* The numbers that a child will give the agent's descriptors stay unused in the launcher. */
+static int reserve_descriptors(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (fd >= 0 && fd < AGENT_FD_LOGS);
+    if (fd > AGENT_FD_LOGS)
+        (void)close(fd);
+    return fd < 0 ? -1 : 0;
+}
+
+static int run(struct launcher *launcher, struct error *err)
+{
+    if (geteuid() != 0)
+        return error_set(err, ERR_INTERNAL, "the launcher must be root");
+    if (reserve_descriptors() < 0)
+        return error_set_errno(err, errno, "cannot open /dev/null");
+    if (startup(launcher, err) < 0 || startup_lock_down(err) < 0 || adopt_all(launcher, err) < 0)
+        return -1;
+    log_info("ready on %s/" LAUNCHER_SOCKET_NAME " (cgroup v%d, overlay layers by %s)",
+             launcher->options.run_dir, launcher->cgroup.v2 ? 2 : 1,
+             launcher->layers_by_fd ? "descriptor" : "path");
+    return loop_run(launcher, err);
+}
+
+int main(int argc, char **argv)
+{
+    struct launcher launcher = {
+        .options = {.level = LOG_INFO, .client_uid = 0, .client_gid = 0},
+        .epoll = -1,
+    };
+    struct error err;
+
+    if (!parse_options(argc, argv, &launcher.options)) {
+        usage();
+        return 2;
+    }
+    log_init("atoll-launcher", (enum log_level)launcher.options.level, launcher.options.json);
+    (void)umask(022);
+    /* A log that nobody reads must not end the launcher. */
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (run(&launcher, &err) < 0) {
+        log_error("%s", err.message);
+        return 1;
+    }
+    return 0;
+}

@@ -1,0 +1,199 @@
+#include "launcher/ops.h"
+
+#include "launcher/create.h"
+#include "launcher/destroy.h"
+#include "launcher/loop.h"
+
+#include "lib/base/util.h"
+
+#include <atoll/log.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { FREEZE_DEADLINE_USEC = 2 * 1000 * 1000, FREEZE_LOOK_USEC = 1000 };
+
+static enum ops_result answer_status(struct launcher_answer *answer, int status)
+{
+    answer->reply.status = status;
+    return OPS_ANSWERED;
+}
+
+static enum ops_result op_create(struct launcher *launcher, const struct launcher_request *request,
+                                 struct launcher_answer *answer)
+{
+    struct sandbox *sandbox = NULL;
+    uint32_t step;
+    int failure = create_start(launcher, request, &sandbox, &step);
+
+    if (sandbox && loop_watch(launcher, sandbox) < 0 && failure == 0) {
+        failure = errno;
+        sandbox->failure = failure;
+        sandbox->failure_step = STEP_RELEASE;
+    }
+    if (sandbox && failure)
+        destroy_kill(launcher, sandbox);
+    /* With a child there is always something to wait for: its exec, or its end. */
+    if (sandbox)
+        return OPS_WAITS;
+    answer->reply.step = step;
+    (void)snprintf(answer->reply.detail, sizeof(answer->reply.detail), "cannot %s: %s",
+                   create_step_text(step), strerrordesc_np(failure));
+    log_warn("create: %s", answer->reply.detail);
+    return answer_status(answer, failure);
+}
+
+static bool is_ending(const struct sandbox *sandbox)
+{
+    return sandbox->phase == SANDBOX_DYING || sandbox->phase == SANDBOX_DEAD;
+}
+
+bool ops_destroy_pending(const struct launcher *launcher, const struct launcher_request *request,
+                         const struct sandbox *gone)
+{
+    struct sandbox *sandbox = NULL;
+
+    while ((sandbox =
+                sandbox_table_find(&launcher->table, sandbox, &request->id, request->generation)))
+        if (sandbox != gone && is_ending(sandbox))
+            return true;
+    return false;
+}
+
+/* The groups of one without a process may be gone already; its counters were read before. */
+static void read_usage(const struct launcher *launcher, const struct sandbox *sandbox,
+                       struct launcher_usage *ret_usage)
+{
+    if (sandbox->phase == SANDBOX_DEAD)
+        *ret_usage = sandbox->usage;
+    else
+        cgroup_usage(&launcher->cgroup, sandbox->name, ret_usage);
+}
+
+static enum ops_result op_destroy(struct launcher *launcher, const struct launcher_request *request,
+                                  struct launcher_answer *answer)
+{
+    struct sandbox *sandbox =
+        sandbox_table_find(&launcher->table, NULL, &request->id, request->generation);
+    bool early = request->early != 0;
+    bool waits = false;
+
+    if (!sandbox)
+        return answer_status(answer, ESRCH);
+    while (sandbox) {
+        struct sandbox *next =
+            sandbox_table_find(&launcher->table, sandbox, &request->id, request->generation);
+
+        sandbox->wanted = true;
+        if (sandbox->phase == SANDBOX_EXITED) {
+            answer->reply.usage = sandbox->usage;
+            sandbox_table_remove(&launcher->table, sandbox);
+        } else {
+            if (early)
+                read_usage(launcher, sandbox, &answer->reply.usage);
+            if (!is_ending(sandbox))
+                destroy_kill(launcher, sandbox);
+            waits = !early;
+        }
+        sandbox = next;
+    }
+    return waits ? OPS_WAITS : answer_status(answer, 0);
+}
+
+static struct sandbox *find_live(const struct launcher *launcher,
+                                 const struct launcher_request *request)
+{
+    struct sandbox *sandbox =
+        sandbox_table_find(&launcher->table, NULL, &request->id, request->generation);
+
+    return sandbox && sandbox->phase == SANDBOX_LIVE ? sandbox : NULL;
+}
+
+static enum ops_result op_freeze(struct launcher *launcher, const struct launcher_request *request,
+                                 struct launcher_answer *answer)
+{
+    struct sandbox *sandbox = find_live(launcher, request);
+    bool frozen = false;
+
+    if (!sandbox)
+        return answer_status(answer, ESRCH);
+    if (cgroup_freeze(&launcher->cgroup, sandbox->name, true) < 0)
+        return answer_status(answer, errno);
+    if (cgroup_frozen(&launcher->cgroup, sandbox->name, &frozen) == 0 && frozen) {
+        sandbox->frozen = true;
+        return answer_status(answer, 0);
+    }
+    sandbox->freezing = true;
+    sandbox->freeze_end_usec = monotonic_usec() + FREEZE_DEADLINE_USEC;
+    /* v2 tells when it is done; v1 only answers when it is asked. */
+    if (loop_watch_freeze(launcher, sandbox) == 0)
+        sandbox->deadline_usec = sandbox->freeze_end_usec;
+    else
+        sandbox->deadline_usec = monotonic_usec() + FREEZE_LOOK_USEC;
+    return OPS_WAITS;
+}
+
+static enum ops_result op_thaw(struct launcher *launcher, const struct launcher_request *request,
+                               struct launcher_answer *answer)
+{
+    struct sandbox *sandbox = find_live(launcher, request);
+
+    if (!sandbox)
+        return answer_status(answer, ESRCH);
+    if (cgroup_freeze(&launcher->cgroup, sandbox->name, false) < 0)
+        return answer_status(answer, errno);
+    loop_freeze_ended(launcher, sandbox, ECANCELED);
+    sandbox->frozen = false;
+    return answer_status(answer, 0);
+}
+
+/* The cursor is the number of live sandboxes already listed, newest first. */
+static enum ops_result op_list(struct launcher *launcher, const struct launcher_request *request,
+                               struct launcher_answer *answer)
+{
+    struct launcher_reply *reply = &answer->reply;
+    int64_t now = monotonic_usec();
+    uint32_t seen = 0;
+
+    for (const struct sandbox *s = launcher->table.first; s; s = s->next) {
+        struct launcher_entry *entry;
+
+        if (s->phase != SANDBOX_LIVE || seen++ < request->cursor)
+            continue;
+        if (reply->count == LAUNCHER_LIST_PAGE) {
+            reply->next_cursor = request->cursor + LAUNCHER_LIST_PAGE;
+            break;
+        }
+        entry = &answer->entries[reply->count++];
+        entry->id = s->id;
+        entry->generation = s->generation;
+        entry->pid = s->pid;
+        entry->age_usec = (uint64_t)(now - s->created_usec);
+        entry->frozen = s->frozen;
+        memcpy(entry->image, s->image, sizeof(entry->image));
+    }
+    return OPS_ANSWERED;
+}
+
+static enum ops_result op_features(struct launcher *launcher,
+                                   const struct launcher_request *request,
+                                   struct launcher_answer *answer)
+{
+    (void)request;
+    answer->reply.features = launcher->features;
+    return OPS_ANSWERED;
+}
+
+static enum ops_result (*const handlers[])(struct launcher *launcher,
+                                           const struct launcher_request *request,
+                                           struct launcher_answer *answer) = {
+    [LAUNCHER_OP_CREATE] = op_create, [LAUNCHER_OP_DESTROY] = op_destroy,
+    [LAUNCHER_OP_FREEZE] = op_freeze, [LAUNCHER_OP_THAW] = op_thaw,
+    [LAUNCHER_OP_LIST] = op_list,     [LAUNCHER_OP_FEATURES] = op_features,
+};
+
+enum ops_result ops_run(struct launcher *launcher, const struct launcher_request *request,
+                        struct launcher_answer *answer)
+{
+    return handlers[request->op](launcher, request, answer);
+}
