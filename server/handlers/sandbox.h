@@ -1,0 +1,17 @@
+/*
+ * The handlers of the sandbox-service dialect (docs/api.md): each decodes a request, calls a
+ * service and shows its result.
+ */
+#ifndef SERVER_HANDLERS_SANDBOX_H
+#define SERVER_HANDLERS_SANDBOX_H
+
+#include "server/handlers/call.h"
+
+int handle_sandbox_create(struct call *call, struct error *err);
+int handle_sandbox_get(struct call *call, struct error *err);
+int handle_sandbox_list(struct call *call, struct error *err);
+int handle_sandbox_delete(struct call *call, struct error *err);
+int handle_sandbox_execute(struct call *call, struct error *err);
+int handle_sandbox_files(struct call *call, struct error *err);
+
+#endif

@@ -1,0 +1,213 @@
+#include "server/handlers/sandbox_request.h"
+
+#include "lib/base/base64.h"
+#include "lib/base/util.h"
+#include "server/services/runtimes.h"
+
+#include <string.h>
+
+enum {
+    CODE_MAX = 1 << 20,
+    FILES_MAX = 1000,
+    FILE_MAX = 16 << 20,
+    ENV_MAX = 256,
+    ENV_NAME_MAX = 255,
+    ENV_VALUE_MAX = 32 << 10,
+};
+
+struct create_body {
+    const char *runtime;
+    const char *code;
+    const char *entry_point;
+    int64_t timeout_ms;
+    int64_t memory_limit_mb;
+    const cJSON *env_vars;
+    const cJSON *files;
+};
+
+struct file_body {
+    const char *path;
+    const char *content;
+    const char *encoding;
+    bool is_executable;
+};
+
+static const struct json_field file_fields[] = {
+    {"path", JSON_TYPE_STRING, true, 1, 1024, offsetof(struct file_body, path)},
+    {"content", JSON_TYPE_STRING, true, 0, FILE_MAX, offsetof(struct file_body, content)},
+    {"encoding", JSON_TYPE_STRING, false, 0, 16, offsetof(struct file_body, encoding)},
+    {"is_executable", JSON_TYPE_BOOL, false, 0, 0, offsetof(struct file_body, is_executable)},
+};
+
+static int fill_content(const struct file_body *body, const char *where, struct sandbox_file *file,
+                        struct error *err)
+{
+    char field[ERROR_FIELD_MAX];
+
+    if (!body->encoding || strcmp(body->encoding, "utf-8") == 0) {
+        file->size = strlen(body->content);
+        file->content = strdup(body->content);
+        return file->content ? 0 : error_set(err, ERR_INTERNAL, "out of memory");
+    }
+    if (strcmp(body->encoding, "base64") != 0) {
+        (void)snprintf(field, sizeof(field), "%s.encoding", where);
+        return error_set_field(err, ERR_INVALID_FIELD, field, "'%s' must be utf-8 or base64",
+                               field);
+    }
+    if (base64_decode(body->content, strlen(body->content), &file->content, &file->size))
+        return 0;
+    (void)snprintf(field, sizeof(field), "%s.content", where);
+    return error_set_field(err, ERR_INVALID_FIELD, field, "'%s' is not base64", field);
+}
+
+static int decode_file(const cJSON *item, size_t index, struct sandbox_file *file,
+                       struct error *err)
+{
+    struct file_body body = {0};
+    char where[24];
+    char field[ERROR_FIELD_MAX];
+
+    (void)snprintf(where, sizeof(where), "files[%zu]", index);
+    if (json_decode(item, file_fields, ARRAY_SIZE(file_fields), where, &body, err) < 0)
+        return -1;
+    (void)snprintf(field, sizeof(field), "%s.path", where);
+    if (sandbox_path_resolve(body.path, field, &file->path, err) < 0)
+        return -1;
+    file->executable = body.is_executable;
+    return fill_content(&body, where, file, err);
+}
+
+int sandbox_request_files(const cJSON *array, struct sandbox_files *ret_files, struct error *err)
+{
+    _cleanup_(sandbox_files_free) struct sandbox_files files = {0};
+    size_t count;
+    const cJSON *item;
+
+    if (!cJSON_IsArray(array))
+        return error_set_field(err, ERR_INVALID_FIELD, "files", "'files' must be an array");
+    count = (size_t)cJSON_GetArraySize(array);
+    if (count > FILES_MAX)
+        return error_set_field(err, ERR_INVALID_FIELD, "files",
+                               "'files' must have at most %d entries", FILES_MAX);
+    if (count == 0)
+        return 0;
+    files.items = calloc(count, sizeof(*files.items));
+    if (!files.items)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    cJSON_ArrayForEach(item, array)
+    {
+        struct sandbox_file *file = &files.items[files.count];
+
+        if (decode_file(item, files.count++, file, err) < 0)
+            return -1;
+    }
+    *ret_files = files;
+    files = (struct sandbox_files){0};
+    return 0;
+}
+
+static bool env_name_valid(const char *name)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
+    size_t length = strnlen(name, ENV_NAME_MAX + 1);
+
+    if (length == 0 || length > ENV_NAME_MAX || !strchr(letters, name[0]))
+        return false;
+    for (size_t i = 1; i < length; i++) {
+        if (!strchr(letters, name[i]) && (name[i] < '0' || name[i] > '9'))
+            return false;
+    }
+    return true;
+}
+
+static int check_env(const cJSON *env, struct error *err)
+{
+    const cJSON *entry;
+
+    cJSON_ArrayForEach(entry, env)
+    {
+        const char *value = cJSON_GetStringValue(entry);
+        char field[ERROR_FIELD_MAX];
+
+        (void)snprintf(field, sizeof(field), "env_vars.%s", entry->string);
+        if (!env_name_valid(entry->string))
+            return error_set_field(err, ERR_INVALID_FIELD, field,
+                                   "'%s': a name must match [A-Za-z_][A-Za-z0-9_]* and have at "
+                                   "most %d bytes",
+                                   field, ENV_NAME_MAX);
+        if (!value || strlen(value) > ENV_VALUE_MAX)
+            return error_set_field(err, ERR_INVALID_FIELD, field,
+                                   "'%s' must be a string of at most %d bytes", field,
+                                   ENV_VALUE_MAX);
+    }
+    return 0;
+}
+
+static int copy_text(const char *text, char **ret_copy, struct error *err)
+{
+    char *copy = text ? strdup(text) : NULL;
+
+    if (text && !copy)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    *ret_copy = copy;
+    return 0;
+}
+
+static int check_create(const struct create_body *body, struct error *err)
+{
+    _cleanup_free_ char *path = NULL;
+
+    if (!runtime_find(body->runtime))
+        return error_set_field(err, ERR_INVALID_FIELD, "runtime", "'runtime' must be one of %s",
+                               runtime_names());
+    /* A command line is no path; anything else must be one that files may have. */
+    if (body->entry_point && !strpbrk(body->entry_point, " \t\n") &&
+        sandbox_path_resolve(body->entry_point, "entry_point", &path, err) < 0)
+        return -1;
+    return body->env_vars ? check_env(body->env_vars, err) : 0;
+}
+
+static int fill_definition(const struct create_body *body, struct sandbox_definition *definition,
+                           struct error *err)
+{
+    definition->timeout_ms = (uint32_t)body->timeout_ms;
+    definition->memory_limit_mb = (uint32_t)body->memory_limit_mb;
+    definition->code_size = strlen(body->code);
+    definition->env_json = body->env_vars ? cJSON_PrintUnformatted(body->env_vars) : strdup("{}");
+    if (!definition->env_json)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    if (copy_text(body->runtime, &definition->runtime, err) < 0 ||
+        copy_text(body->code, &definition->code, err) < 0 ||
+        copy_text(body->entry_point, &definition->entry_point, err) < 0)
+        return -1;
+    return body->files ? sandbox_request_files(body->files, &definition->files, err) : 0;
+}
+
+int sandbox_request_create(const cJSON *json, const struct sandbox_limits *limits,
+                           struct sandbox_definition *ret_definition, struct error *err)
+{
+    const struct json_field fields[] = {
+        {"runtime", JSON_TYPE_STRING, true, 1, 32, offsetof(struct create_body, runtime)},
+        {"code", JSON_TYPE_STRING, true, 1, CODE_MAX, offsetof(struct create_body, code)},
+        {"entry_point", JSON_TYPE_STRING, false, 1, 1024,
+         offsetof(struct create_body, entry_point)},
+        {"timeout_ms", JSON_TYPE_INTEGER, false, 1, limits->max_timeout_ms,
+         offsetof(struct create_body, timeout_ms)},
+        {"memory_limit_mb", JSON_TYPE_INTEGER, false, 16, limits->max_memory_mb,
+         offsetof(struct create_body, memory_limit_mb)},
+        {"env_vars", JSON_TYPE_OBJECT, false, 0, ENV_MAX, offsetof(struct create_body, env_vars)},
+        {"files", JSON_TYPE_ARRAY, false, 0, FILES_MAX, offsetof(struct create_body, files)},
+    };
+    struct create_body body = {
+        .timeout_ms = limits->default_timeout_ms,
+        .memory_limit_mb = limits->default_memory_mb,
+    };
+    _cleanup_(sandbox_definition_free) struct sandbox_definition definition = {0};
+
+    if (json_decode(json, fields, ARRAY_SIZE(fields), "", &body, err) < 0 ||
+        check_create(&body, err) < 0 || fill_definition(&body, &definition, err) < 0)
+        return -1;
+    *ret_definition = definition;
+    definition = (struct sandbox_definition){0};
+    return 0;
+}

@@ -1,0 +1,36 @@
+/*
+ * What the edge tells the HTTP layer about a request it let through: one header field,
+ *
+ *     X-Atoll-Edge: <secret> <request id> <client address> <host>
+ *
+ * one field, so that a client's full 64 arrive beside it. The secret is random, made at each start
+ * and known to this process only: a request without it did not come through the edge.
+ */
+#ifndef SERVER_HTTP_LINK_H
+#define SERVER_HTTP_LINK_H
+
+#include <atoll/error.h>
+#include <stdbool.h>
+
+#define EDGE_LINK_FIELD "X-Atoll-Edge"
+
+enum {
+    EDGE_SECRET_SIZE = 33, /* 32 hex digits and a NUL */
+    EDGE_LINK_REQUEST_ID_SIZE = 65,
+    EDGE_LINK_CLIENT_SIZE = 46, /* INET6_ADDRSTRLEN */
+    EDGE_LINK_HOST_SIZE = 262,
+};
+
+struct edge_link {
+    char request_id[EDGE_LINK_REQUEST_ID_SIZE];
+    char client[EDGE_LINK_CLIENT_SIZE];
+    char host[EDGE_LINK_HOST_SIZE];
+};
+
+/* Makes a secret for edge_options and http_options. Fails when the kernel gives no random bytes. */
+int edge_secret_new(char ret_secret[static EDGE_SECRET_SIZE], struct error *err);
+
+/* Takes the field's value apart. False when it is malformed or the secret is another one. */
+bool edge_link_parse(const char *value, const char *secret, struct edge_link *ret_link);
+
+#endif

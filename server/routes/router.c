@@ -1,0 +1,180 @@
+#include "server/routes/router.h"
+
+#include "lib/base/util.h"
+#include "server/auth/auth.h"
+
+#include <atoll/log.h>
+#include <string.h>
+
+/* What a client should wait before it tries again: admission places and reconnects are quick. */
+#define RETRY_AFTER_SECONDS "1"
+
+static const struct route_table *const tables[] = {&sandbox_service_routes};
+
+/* Compares one segment of a pattern (up to its slash) with one of the request. */
+static bool segment_matches(const char *pattern, size_t length, const char *segment, struct id *id)
+{
+    if (length == 4 && memcmp(pattern, "{id}", 4) == 0)
+        return id_parse(segment, id);
+    return strlen(segment) == length && memcmp(segment, pattern, length) == 0;
+}
+
+static bool pattern_matches(const char *pattern, const struct http_request *request, struct id *id)
+{
+    size_t count = http_request_segment_count(request);
+    size_t i = 0;
+
+    while (*pattern == '/') {
+        size_t length = strcspn(++pattern, "/");
+
+        if (i == count || !segment_matches(pattern, length, http_request_segment(request, i), id))
+            return false;
+        pattern += length;
+        i++;
+    }
+    return i == count;
+}
+
+/* What a lookup found: the route, or the methods that the path has. */
+struct match {
+    const struct route *route;
+    struct id id;
+    char allowed[64]; /* "GET, HEAD", for Allow; "" when no route has the path */
+};
+
+static void allow(struct match *match, enum http_method method)
+{
+    size_t used = strlen(match->allowed);
+
+    (void)snprintf(match->allowed + used, sizeof(match->allowed) - used, "%s%s%s", used ? ", " : "",
+                   http_method_name(method), method == HTTP_GET ? ", HEAD" : "");
+}
+
+static void find_route(const struct http_request *request, struct match *match)
+{
+    enum http_method method = http_request_method(request);
+
+    if (method == HTTP_HEAD)
+        method = HTTP_GET; /* http.c leaves the body out */
+    for (size_t t = 0; t < ARRAY_SIZE(tables); t++) {
+        for (size_t i = 0; i < tables[t]->count; i++) {
+            const struct route *route = &tables[t]->routes[i];
+
+            if (!pattern_matches(route->pattern, request, &match->id))
+                continue;
+            allow(match, route->method);
+            if (route->method == method)
+                match->route = route;
+        }
+    }
+}
+
+/* Answers a request that has no route; returns 0 when it did (OPTIONS). */
+static int respond_unrouted(struct http_request *request, const struct match *match,
+                            struct error *err)
+{
+    if (match->allowed[0] == '\0')
+        return error_set(err, ERR_NOT_FOUND, "there is no such resource");
+    http_response_header(request, "Allow", match->allowed);
+    if (http_request_method(request) == HTTP_OPTIONS) {
+        http_respond_empty(request, 204);
+        return 0;
+    }
+    return error_set(err, ERR_METHOD_NOT_ALLOWED, "the resource takes %s", match->allowed);
+}
+
+static void identify_log(const struct auth_identity *identity, const struct match *match,
+                         const char *request_id)
+{
+    char tenant[ID_TEXT_SIZE];
+    char sandbox[ID_TEXT_SIZE];
+
+    id_format(&identity->tenant, tenant);
+    id_format(&match->id, sandbox);
+    log_identity(tenant, match->route && strstr(match->route->pattern, "{id}") ? sandbox : NULL,
+                 request_id);
+}
+
+static int dispatch(struct http_request *request, const struct router *router, struct error *err)
+{
+    struct match match = {0};
+    struct auth_identity identity = {0};
+    struct call call = {.request = request, .services = router->services};
+
+    log_identity(NULL, NULL, http_request_id(request));
+    find_route(request, &match);
+    /* Without a token a path that is not there answers as one that is. */
+    if (!match.route || match.route->access != ROUTE_PUBLIC) {
+        if (auth_authenticate(router->auth, request, &identity, err) < 0)
+            return -1;
+        identify_log(&identity, &match, http_request_id(request));
+    }
+    if (!match.route)
+        return respond_unrouted(request, &match, err);
+    call.id = match.id;
+    call.caller = (struct caller){
+        .tenant = identity.tenant,
+        .subject = identity.subject,
+        .request_id = http_request_id(request),
+    };
+    return match.route->handler(&call, err);
+}
+
+void router_handle(struct http_request *request, void *user)
+{
+    const struct router *router = user;
+    struct error err = {0};
+    int64_t start = monotonic_usec();
+
+    if (dispatch(request, router, &err) < 0) {
+        /* A caller's mistake is the caller's to see; everything else is ours, and logged once. */
+        if (error_code_status(err.code) >= 500)
+            log_error("%s %s: %s: %s", http_method_name(http_request_method(request)),
+                      http_request_raw_path(request), error_code_name(err.code), err.message);
+        if (err.code == ERR_INTERNAL)
+            (void)error_set(&err, ERR_INTERNAL, "the service failed; its log has the request id");
+        if (err.code == ERR_TOO_MANY || error_code_status(err.code) == 503)
+            http_response_header(request, "Retry-After", RETRY_AFTER_SECONDS);
+        http_respond_problem(request, &err);
+    }
+    log_debug("%s %s %d %lld us", http_method_name(http_request_method(request)),
+              http_request_raw_path(request), http_response_status(request),
+              (long long)(monotonic_usec() - start));
+    log_identity(NULL, NULL, NULL);
+}
+
+void router_print_routes(FILE *out)
+{
+    (void)fputs("# Routes\n\nDerived from the server's route tables by `make docs`.\n\n"
+                "| method | path | access | |\n|---|---|---|---|\n",
+                out);
+    for (size_t t = 0; t < ARRAY_SIZE(tables); t++) {
+        for (size_t i = 0; i < tables[t]->count; i++) {
+            const struct route *route = &tables[t]->routes[i];
+
+            (void)fprintf(out, "| %s | `%s` | %s | %s |\n", http_method_name(route->method),
+                          route->pattern, route->access == ROUTE_PUBLIC ? "public" : "token",
+                          route->summary);
+        }
+    }
+    (void)fputs("\n`HEAD` goes wherever `GET` does; `OPTIONS` names the methods of a path.\n", out);
+}
+
+void router_print_errors(FILE *out)
+{
+    static const struct {
+        enum error_code code;
+        const char *meaning;
+    } codes[] = {
+#define ERROR_ROW(symbol, wire, status, meaning) {symbol, meaning},
+        ERROR_CODES(ERROR_ROW)
+#undef ERROR_ROW
+    };
+
+    (void)fputs("# Error codes\n\nDerived from `include/atoll/error.h` by `make docs`.\n\n"
+                "| code | status | meaning |\n|---|---|---|\n",
+                out);
+    for (size_t i = 0; i < ARRAY_SIZE(codes); i++)
+        (void)fprintf(out, "| `%s` | %d | %s |\n", error_code_name(codes[i].code),
+                      error_code_status(codes[i].code), codes[i].meaning);
+}

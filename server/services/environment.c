@@ -1,0 +1,67 @@
+#include "server/services/environment.h"
+
+#include "lib/base/util.h"
+#include "lib/json/json.h"
+
+#include <string.h>
+
+static const struct {
+    const char *name;
+    const char *value;
+} defaults[] = {
+    {"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+    {"HOME", "/home/user"},
+    {"USER", "user"},
+    {"LOGNAME", "user"},
+    {"LANG", "C.UTF-8"},
+    /* Output that a killed program had written but still held would be lost otherwise. */
+    {"PYTHONUNBUFFERED", "1"},
+};
+
+DEFINE_CLEANUP(char **, environment, environment_free)
+
+static int append(char **environment, size_t index, const char *name, const char *value,
+                  struct error *err)
+{
+    if (asprintf(&environment[index], "%s=%s", name, value) < 0) {
+        environment[index] = NULL;
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    }
+    return 0;
+}
+
+int environment_make(const char *env_json, char ***ret_environment, struct error *err)
+{
+    _cleanup_cjson_ cJSON *object = cJSON_Parse(env_json);
+    _cleanup_(cleanup_environment) char **environment = NULL;
+    size_t count = 0;
+    const cJSON *entry;
+
+    if (!cJSON_IsObject(object))
+        return error_set(err, ERR_INTERNAL, "the stored environment is not a JSON object");
+    environment =
+        calloc(ARRAY_SIZE(defaults) + (size_t)cJSON_GetArraySize(object) + 1, sizeof(char *));
+    if (!environment)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    for (size_t i = 0; i < ARRAY_SIZE(defaults); i++) {
+        if (!cJSON_GetObjectItemCaseSensitive(object, defaults[i].name) &&
+            append(environment, count++, defaults[i].name, defaults[i].value, err) < 0)
+            return -1;
+    }
+    cJSON_ArrayForEach(entry, object)
+    {
+        const char *value = cJSON_GetStringValue(entry);
+
+        if (append(environment, count++, entry->string, value ? value : "", err) < 0)
+            return -1;
+    }
+    *ret_environment = TAKE_PTR(environment);
+    return 0;
+}
+
+void environment_free(char **environment)
+{
+    for (size_t i = 0; environment && environment[i]; i++)
+        free(environment[i]);
+    free(environment);
+}

@@ -1,0 +1,361 @@
+#include "server/services/execution.h"
+
+#include "lib/base/util.h"
+#include "lib/db/store_run.h"
+#include "lib/runtime/agent_client.h"
+#include "lib/runtime/launcher_client.h"
+#include "server/services/environment.h"
+#include "server/services/late_records.h"
+#include "server/services/runtimes.h"
+
+#include <atoll/cleanup.h>
+#include <atoll/log.h>
+#include <signal.h>
+#include <string.h>
+
+enum {
+    KILL_GRACE_MS = 500,        /* from TERM to KILL at the time limit */
+    AGENT_EXTRA_MS = 10 * 1000, /* the agent answers so long after its own deadlines, or is lost */
+    RUN_EXTRA_MS = 30 * 1000,   /* a run is over so long after its time limit, whatever happens */
+};
+
+#define SANDBOX_USER "user"
+#define SANDBOX_CWD  "/sandbox"
+
+DEFINE_CLEANUP(struct agent_client *, agent_client, agent_client_free)
+DEFINE_CLEANUP(char **, environment, environment_free)
+
+/* One execution under way: what was begun, and what will be recorded and answered. */
+struct run {
+    struct services *services;
+    const struct caller *caller;
+    struct sandbox_definition definition;
+    struct store_run_end end; /* with the identity of the run */
+    struct execution_result result;
+    bool ending; /* the sandbox is killed, and not all of it known to be gone */
+};
+
+static struct store_origin origin_of(const struct run *run)
+{
+    return (struct store_origin){run->caller->subject, run->caller->request_id};
+}
+
+/* Microseconds since *mark, which moves to now. */
+static int64_t lap(int64_t *mark)
+{
+    int64_t now = monotonic_usec();
+    int64_t passed = now - *mark;
+
+    *mark = now;
+    return passed;
+}
+
+static int begin(struct run *run, struct error *err)
+{
+    const struct services *services = run->services;
+    struct store_origin origin = origin_of(run);
+    /* The time limit is in the definition that this brings; the largest one bounds it. */
+    struct store_run row = {
+        .sandbox = run->end.sandbox,
+        .node_id = services->node_id,
+        .boot_id = services->boot_id,
+        .deadline_ms = (uint64_t)services->config->sandbox_max_timeout_ms + RUN_EXTRA_MS,
+    };
+
+    if (id_new(&row.id, err) < 0)
+        return -1;
+    run->end.id = row.id;
+    run->end.node_id = services->node_id;
+    run->end.boot_id = services->boot_id;
+    return store_run_begin(services->db, &run->caller->tenant, &row, &origin, &run->end.generation,
+                           &run->definition, err);
+}
+
+static int create(struct run *run, const char *image, struct error *err)
+{
+    const struct config *config = run->services->config;
+    struct launcher_request request = {
+        .id = run->end.sandbox,
+        .generation = run->end.generation,
+        .profile = LAUNCHER_PROFILE_STRICT,
+        .upper =
+            strcmp(config->sandbox_disk, "disk") == 0 ? LAUNCHER_UPPER_DISK : LAUNCHER_UPPER_TMPFS,
+        .pids_max = (uint32_t)config->sandbox_pids,
+        .cpu_milli = (uint32_t)config->sandbox_cpu_milli,
+        .memory_bytes = (uint64_t)run->definition.memory_limit_mb << 20,
+        .upper_bytes = (uint64_t)config->sandbox_disk_mb << 20,
+    };
+
+    (void)snprintf(request.image, sizeof(request.image), "%s", image);
+    if (launcher_client_create(run->services->launcher, &request, NULL, err) == 0)
+        return 0;
+    if (err->code == ERR_RUNTIME_MISSING)
+        return error_set(err, ERR_RUNTIME_MISSING,
+                         "the runtime '%s' needs the image '%s', which is not installed here "
+                         "(atoll image build %s)",
+                         run->definition.runtime, image, image);
+    return -1;
+}
+
+/* The definition's files and, last so that it wins, the code itself. Only the array is new. */
+static int gather_files(const struct run *run, const struct launch_plan *plan,
+                        struct sandbox_files *ret_files, struct error *err)
+{
+    const struct sandbox_definition *definition = &run->definition;
+    size_t count = definition->files.count;
+    struct sandbox_file *items = calloc(count + 1, sizeof(*items));
+
+    if (!items)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    if (count > 0)
+        memcpy(items, definition->files.items, count * sizeof(*items));
+    items[count] = (struct sandbox_file){
+        .path = plan->entry_path,
+        .content = definition->code,
+        .size = definition->code_size,
+        .executable = true, /* for code that names its interpreter by #! */
+    };
+    ret_files->items = items;
+    ret_files->count = count + 1;
+    return 0;
+}
+
+static void take_exec_result(struct run *run, struct agent_exec_result *exec)
+{
+    struct execution_result *result = &run->result;
+
+    result->out = TAKE_PTR(exec->out);
+    result->out_size = exec->out_size;
+    result->err = TAKE_PTR(exec->err);
+    result->err_size = exec->err_size;
+    result->exited = exec->signal == 0;
+    result->exit_code = exec->exit_code;
+    result->signal = exec->signal;
+    result->timed_out = exec->timed_out;
+    result->truncated = exec->out_truncated || exec->err_truncated;
+    result->wall_usec = (int64_t)exec->wall_usec;
+}
+
+/* Runs the command through the agent. *ret_lost tells a sandbox that ended from other failures. */
+static int run_command(struct run *run, const struct launch_plan *plan, bool *ret_lost,
+                       struct error *err)
+{
+    const struct config *config = run->services->config;
+    const struct agent_owner owner = {.user = SANDBOX_USER, .privileged = true};
+    _cleanup_(cleanup_agent_client) struct agent_client *client = NULL;
+    _cleanup_(cleanup_environment) char **environment = NULL;
+    _cleanup_free_ struct sandbox_file *items = NULL;
+    struct agent_exec_request request = {
+        .argv = plan->argv,
+        .cwd = SANDBOX_CWD,
+        .user = SANDBOX_USER,
+        .timeout_ms = run->definition.timeout_ms,
+        .grace_ms = KILL_GRACE_MS,
+        .max_output = (uint64_t)config->sandbox_max_output,
+        .kill_leftovers = true,
+    };
+    int64_t deadline =
+        monotonic_usec() +
+        ((int64_t)run->definition.timeout_ms + KILL_GRACE_MS + AGENT_EXTRA_MS) * 1000;
+    struct agent_exec_result exec = {0};
+    struct sandbox_files files;
+    char path[LAUNCHER_CLIENT_PATH_SIZE];
+
+    launcher_client_agent_path(run->services->launcher, &run->end.sandbox, run->end.generation,
+                               path);
+    if (environment_make(run->definition.env_json, &environment, err) < 0 ||
+        gather_files(run, plan, &files, err) < 0)
+        return -1;
+    items = files.items;
+    request.env = (const char *const *)environment;
+    if (agent_client_connect(path, deadline, &client, err) < 0)
+        return -1;
+    if (agent_client_run(client, &files, &owner, &request, deadline, &exec, err) < 0) {
+        *ret_lost = agent_client_lost(client);
+        return -1;
+    }
+    take_exec_result(run, &exec);
+    agent_exec_result_free(&exec);
+    return 0;
+}
+
+/* What the launcher counted, whatever the sandbox claims. Unknown counters stay negative. */
+static void take_usage(struct run *run, const struct launcher_usage *usage)
+{
+    if (usage->cpu_usec != UINT64_MAX)
+        run->end.cpu_usec = (int64_t)usage->cpu_usec;
+    if (usage->memory_peak_bytes != UINT64_MAX)
+        run->end.memory_peak_bytes = (int64_t)usage->memory_peak_bytes;
+    run->result.oom_killed = usage->oom_kills != UINT64_MAX && usage->oom_kills > 0;
+}
+
+/*
+ * The agent has killed all but itself when it answers, so the counters of this moment are the
+ * final ones; the kernel takes the sandbox apart while the end is recorded.
+ */
+static int destroy(struct run *run, struct error *err)
+{
+    struct launcher_usage usage;
+
+    if (launcher_client_destroy_early(run->services->launcher, &run->end.sandbox,
+                                      run->end.generation, &usage, err) < 0)
+        return -1;
+    take_usage(run, &usage);
+    run->ending = true;
+    return 0;
+}
+
+/* The worker sweeps what cannot be destroyed; the result stands. */
+static void log_destroy_error(const struct run *run, const struct error *error)
+{
+    if (error->code != ERR_NOT_FOUND)
+        log_error("cannot destroy generation %u: %s", run->end.generation, error->message);
+}
+
+/* Nobody is answered while anything of the sandbox is left. */
+static void wait_until_gone(const struct run *run)
+{
+    struct error err;
+
+    if (run->ending && launcher_client_destroy(run->services->launcher, &run->end.sandbox,
+                                               run->end.generation, NULL, &err) < 0)
+        log_destroy_error(run, &err);
+}
+
+static bool is_deleted(const struct run *run)
+{
+    _cleanup_(sandbox_record_free) struct sandbox_record record = {0};
+    struct error err;
+
+    if (store_sandbox_get(run->services->db, &run->caller->tenant, &run->end.sandbox, &record,
+                          &err) < 0)
+        return err.code == ERR_NOT_FOUND;
+    return record.state == SANDBOX_DELETING;
+}
+
+/*
+ * The command has no result. The memory limit may have taken the agent with it: that is one. A
+ * sandbox that ended by somebody's delete is the caller's to know; anything else stays in `err`.
+ */
+static int explain_failure(struct run *run, bool lost, struct error *err)
+{
+    if (lost && run->result.oom_killed) {
+        run->result.signal = SIGKILL;
+        return 0;
+    }
+    if (err->code == ERR_UNAVAILABLE && is_deleted(run))
+        return error_set(err, ERR_CONFLICT, "the sandbox was deleted while it ran");
+    return -1;
+}
+
+static int run_in_sandbox(struct run *run, const struct launch_plan *plan, struct error *err)
+{
+    struct execution_stages *stages = &run->result.stages;
+    int64_t mark = monotonic_usec();
+    struct error destroy_error = {0};
+    bool lost = false;
+    int result, destroyed;
+
+    if (create(run, plan->image, err) < 0)
+        return -1;
+    stages->create_usec = lap(&mark);
+    result = run_command(run, plan, &lost, err);
+    stages->run_usec = lap(&mark);
+    destroyed = destroy(run, &destroy_error);
+    stages->destroy_usec = lap(&mark);
+    if (destroyed < 0)
+        log_destroy_error(run, &destroy_error);
+    return result < 0 ? explain_failure(run, lost, err) : 0;
+}
+
+static int perform(struct run *run, struct error *err)
+{
+    _cleanup_(launch_plan_free) struct launch_plan plan = {0};
+
+    if (launch_plan_make(&run->definition, &plan, err) < 0)
+        return -1;
+    return run_in_sandbox(run, &plan, err);
+}
+
+static enum process_state end_state(const struct run *run, int performed)
+{
+    const struct execution_result *result = &run->result;
+
+    if (performed < 0)
+        return PROCESS_LOST; /* nobody saw a wait status */
+    if (!result->exited || result->timed_out)
+        return PROCESS_KILLED;
+    return result->exit_code == 0 ? PROCESS_COMPLETED : PROCESS_FAILED;
+}
+
+/* The durable end. With PostgreSQL away it is kept for later, and the answer says so. */
+static void record(struct run *run, int performed)
+{
+    struct execution_result *result = &run->result;
+    struct store_origin origin = origin_of(run);
+    struct error err;
+
+    run->end.state = end_state(run, performed);
+    run->end.exit_code = performed == 0 && result->exited ? result->exit_code : -1;
+    run->end.signal = result->signal;
+    run->end.timed_out = result->timed_out;
+    run->end.oom_killed = result->oom_killed;
+    run->end.truncated = result->truncated;
+    run->end.wall_usec = performed == 0 ? result->wall_usec : -1;
+    result->recorded =
+        store_run_end(run->services->db, &run->caller->tenant, &run->end, &origin, &err) == 0;
+    if (result->recorded)
+        return;
+    if (err.code != ERR_UNAVAILABLE ||
+        !late_records_add(run->services->late_records, &run->caller->tenant, &run->end))
+        log_error("the end of generation %u cannot be recorded: %s", run->end.generation,
+                  err.message);
+}
+
+static int run_admitted(struct run *run, struct error *err)
+{
+    struct execution_stages *stages = &run->result.stages;
+    int64_t mark = monotonic_usec();
+    int performed;
+
+    if (begin(run, err) < 0)
+        return -1;
+    stages->begin_usec = lap(&mark);
+    performed = perform(run, err);
+    mark = monotonic_usec();
+    record(run, performed);
+    stages->record_usec = lap(&mark);
+    wait_until_gone(run);
+    stages->destroy_usec += lap(&mark);
+    return performed;
+}
+
+int execution_run(struct services *services, const struct caller *caller, const struct id *sandbox,
+                  struct execution_result *ret_result, struct error *err)
+{
+    struct run run = {
+        .services = services,
+        .caller = caller,
+        .end = {.sandbox = *sandbox, .cpu_usec = -1, .memory_peak_bytes = -1},
+    };
+    int result;
+
+    if (admission_enter(&services->admission, err) < 0)
+        return -1;
+    result = run_admitted(&run, err);
+    admission_leave(&services->admission);
+    sandbox_definition_free(&run.definition);
+    if (result < 0) {
+        execution_result_free(&run.result);
+        return -1;
+    }
+    *ret_result = run.result;
+    return 0;
+}
+
+void execution_result_free(struct execution_result *result)
+{
+    free(result->out);
+    free(result->err);
+    *result = (struct execution_result){0};
+}

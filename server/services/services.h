@@ -1,0 +1,36 @@
+/*
+ * What the services share: opened once at start-up by main, used by every request's thread. All of
+ * it is thread-safe or constant.
+ */
+#ifndef SERVER_SERVICES_SERVICES_H
+#define SERVER_SERVICES_SERVICES_H
+
+#include "lib/db/store_run.h"
+#include "server/services/admission.h"
+
+#include <atoll/config.h>
+#include <atoll/id.h>
+#include <stdatomic.h>
+
+struct db_pool;
+struct late_records;
+struct launcher_client;
+
+struct services {
+    _Atomic(const struct config *) config; /* a reload replaces it; what it was stays readable */
+    struct db_pool *db;
+    struct launcher_client *launcher;
+    struct late_records *late_records;
+    struct admission admission;
+    char node_id[STORE_NODE_MAX + 1];
+    struct id boot_id; /* of this server process: runs of an earlier one are lost */
+};
+
+/* On whose behalf a service acts. Every query is scoped by it. */
+struct caller {
+    struct id tenant;
+    const char *subject;
+    const char *request_id;
+};
+
+#endif

@@ -1,0 +1,23 @@
+#include "lib/db/store_system.h"
+#include "worker/worker.h"
+
+#include <atoll/log.h>
+#include <inttypes.h>
+
+int worker_retain(struct worker *worker, struct worker_round *ret_round, struct error *err)
+{
+    struct store_retained retained;
+    uint64_t done;
+
+    if (store_retention(worker->pool, (uint32_t)worker->config->monitor_retention_s, &retained,
+                        err) < 0)
+        return -1;
+    done = retained.tombstones + retained.processes + retained.events + retained.sample_partitions;
+    if (done > 0)
+        log_info("retention: removed %" PRIu64 " tombstones, %" PRIu64 " processes, %" PRIu64
+                 " events, %" PRIu64 " hours of samples",
+                 retained.tombstones, retained.processes, retained.events,
+                 retained.sample_partitions);
+    *ret_round = (struct worker_round){.done = done, .more = retained.full};
+    return 0;
+}

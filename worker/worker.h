@@ -1,0 +1,44 @@
+/*
+ * The worker's tasks. Each is one bounded round over what the database says is due; several workers
+ * may run, because every claim in the database belongs to one of them. A round that fails has lost
+ * nothing: the next one finds the same work again.
+ */
+#ifndef WORKER_WORKER_H
+#define WORKER_WORKER_H
+
+#include "lib/db/db.h"
+#include "lib/runtime/launcher_client.h"
+
+#include <atoll/config.h>
+#include <atoll/error.h>
+#include <stdint.h>
+
+struct worker {
+    const struct config *config;
+    struct db_pool *pool;
+    struct launcher_client *launcher;
+};
+
+/* What a round did, for the log. The tasks log what they removed themselves. */
+struct worker_round {
+    uint64_t done;
+    bool more; /* a full batch: there may be more of it right away */
+};
+
+/*
+ * Removes sandboxes whose idle timeout or lifetime is over, and finishes deletions that a server
+ * left: destroys their live runs, then erases them. A sandbox whose runs cannot be destroyed stays
+ * in state deleting and is claimed again.
+ */
+int worker_expire(struct worker *worker, struct worker_round *ret_round, struct error *err);
+
+/*
+ * Marks runs lost that nobody will end, then destroys native sandboxes that belong to no live run
+ * and are older than the time a server needs from the launcher's reply to its own bookkeeping.
+ */
+int worker_reconcile(struct worker *worker, struct worker_round *ret_round, struct error *err);
+
+/* Removes rows that are older than `monitor.retention_seconds`; makes partitions to come. */
+int worker_retain(struct worker *worker, struct worker_round *ret_round, struct error *err);
+
+#endif
