@@ -1,0 +1,79 @@
+/*
+ * What a hostile agent may answer: the input is all that it says before it hangs up. The first byte
+ * picks the call that is answered.
+ */
+#include "lib/base/util.h"
+#include "lib/runtime/agent_client.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { MAX_OUTPUT = 256, INPUT_MAX = 64 * 1024, DEADLINE_USEC = 10 * 1000 * 1000 };
+
+static void call_run(struct agent_client *client, int64_t deadline_usec)
+{
+    static const char *const argv[] = {"x", NULL};
+    static const char *const env[] = {"A=b", NULL};
+    struct sandbox_file file = {.path = "/f", .content = "abc", .size = 3};
+    const struct sandbox_files files = {.items = &file, .count = 1};
+    const struct agent_owner owner = {.user = "u"};
+    const struct agent_exec_request request = {
+        .argv = argv, .env = env, .cwd = "/", .user = "u", .max_output = MAX_OUTPUT};
+    struct agent_exec_result result;
+    struct error err;
+
+    while (agent_client_run(client, &files, &owner, &request, deadline_usec, &result, &err) == 0) {
+        if (result.out_size > MAX_OUTPUT || result.err_size > MAX_OUTPUT ||
+            (result.exit_code < 0) != (result.signal > 0))
+            abort();
+        agent_exec_result_free(&result);
+    }
+}
+
+static void call_read(struct agent_client *client, int64_t deadline_usec)
+{
+    struct error err;
+    char *content;
+    size_t size;
+
+    while (agent_client_read_file(client, "/f", "u", MAX_OUTPUT, deadline_usec, &content, &size,
+                                  &err) == 0) {
+        if (size > MAX_OUTPUT)
+            abort();
+        free(content);
+    }
+}
+
+static void call_ping(struct agent_client *client, int64_t deadline_usec)
+{
+    struct error err;
+
+    while (agent_client_ping(client, deadline_usec, &err) == 0)
+        ;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static void (*const calls[])(struct agent_client *, int64_t) = {call_run, call_read, call_ping};
+    struct agent_client *client;
+    struct error err;
+    int fds[2];
+
+    if (size == 0 || size > INPUT_MAX)
+        return 0;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0 ||
+        agent_client_adopt(fds[1], &client, &err) < 0)
+        abort();
+    if (send(fds[0], data + 1, size - 1, MSG_NOSIGNAL) != (ssize_t)(size - 1))
+        abort();
+    if (shutdown(fds[0], SHUT_WR) < 0)
+        abort();
+    calls[data[0] % ARRAY_SIZE(calls)](client, monotonic_usec() + DEADLINE_USEC);
+    agent_client_free(client);
+    close(fds[0]);
+    return 0;
+}

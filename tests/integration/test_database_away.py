@@ -1,0 +1,84 @@
+"""PostgreSQL goes away and comes back: running work ends well, new work hears 503, all recovers."""
+
+import concurrent.futures
+
+import pytest
+
+from support.wait import eventually
+
+
+@pytest.fixture
+def calls(private_stack):
+    return private_stack.client()
+
+
+@pytest.fixture
+def database(private_stack):
+    postgres = private_stack.postgres
+    yield postgres
+    if not postgres.daemon.alive:
+        postgres.recover()
+
+
+def recovered(calls):
+    def works():
+        assert calls.get("/health").status == 200
+        return calls.run("shell", "echo back")["stdout"] == "back\n"
+
+    return eventually(works, 30, "the service works again", interval=0.2)
+
+
+def test_away_and_back(calls, database):
+    sandbox_id = calls.create()
+    database.stop()
+    for response in (
+        calls.try_create(runtime="shell", code="true"),
+        calls.get(f"/sandbox/{sandbox_id}"),
+        calls.get("/sandboxes"),
+        calls.try_execute(sandbox_id),
+        calls.delete(sandbox_id),
+    ):
+        assert response.status == 503, response
+        assert response.json["code"] == "unavailable"
+        assert "database" in response.json["detail"].lower()
+    health = calls.get("/health")
+    assert health.status == 503
+    assert health.json["status"] == "degraded"
+    database.recover()
+    recovered(calls)
+    assert calls.info(sandbox_id)["status"] == "Created"
+
+
+def test_running_work_finishes(calls, database, private_stack):
+    """The run starts with the database, ends without it; its client still gets the result."""
+    sandbox_id = calls.create("shell", "sleep 1.5; echo finished", timeout_ms=20000)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        run = pool.submit(calls.try_execute, sandbox_id)
+        eventually(lambda: calls.info(sandbox_id)["status"] == "Running")
+        database.crash()
+        response = run.result(timeout=60)
+    assert response.status == 200, response
+    assert response.json["stdout"] == "finished\n"
+    database.recover()
+    recovered(calls)
+    eventually(lambda: calls.info(sandbox_id)["status"] != "Running", 60)
+    private_stack.assert_clean()
+
+
+def test_broken_connections_are_replaced(calls, database):
+    calls.create()
+    database.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE usename IN ('atoll_app', 'atoll_system')"
+    )
+    recovered(calls)
+
+
+def test_daemons_stay_up_meanwhile(calls, database, private_stack):
+    pids = {name: daemon.pid for name, daemon in private_stack.daemons.items()}
+    database.crash()
+    eventually(lambda: calls.get("/health").status == 503)
+    database.recover()
+    recovered(calls)
+    assert {name: daemon.pid for name, daemon in private_stack.daemons.items()} == pids
+    assert all(daemon.alive for daemon in private_stack.daemons.values())

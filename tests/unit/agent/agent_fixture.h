@@ -1,0 +1,38 @@
+/*
+ * A real agent for tests: the built program as process 1 of user, pid, mount and ipc namespaces,
+ * with a listening socket as its descriptor 3.
+ *
+ * Needs root (the agent changes to other users) and user namespaces; where they are missing
+ * agent_fixture_start says so and returns false, and the tests skip.
+ */
+#ifndef TESTS_UNIT_AGENT_FIXTURE_H
+#define TESTS_UNIT_AGENT_FIXTURE_H
+
+#include "lib/runtime/agent_client.h"
+
+#include <sys/types.h>
+
+struct agent_fixture {
+    pid_t keeper;    /* child of the test and parent of the agent */
+    int talk_fd;     /* its close tells the keeper to end the agent */
+    pid_t agent;     /* as the test's pid namespace numbers it */
+    char folder[64]; /* a temporary folder that anybody inside may write to */
+    char socket[96];
+};
+
+/* Starts an agent with --profile=`profile`; false when this host or user cannot. */
+bool agent_fixture_start(struct agent_fixture *fixture, const char *profile);
+
+/* Ends the agent and removes the folder. */
+void agent_fixture_stop(struct agent_fixture *fixture);
+
+/* A new connection, or a failed assertion. */
+struct agent_client *agent_fixture_connect(const struct agent_fixture *fixture);
+
+/* A connected raw socket, to say what no client would. */
+int agent_fixture_socket(const struct agent_fixture *fixture);
+
+/* Far enough not to matter unless something hangs. */
+int64_t agent_fixture_deadline(void);
+
+#endif

@@ -1,0 +1,383 @@
+/* Files through the real agent. */
+#include "tests/unit/agent/agent_fixture.h"
+
+#include <atoll/cleanup.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define NOBODY "65534:65534"
+
+static struct agent_fixture fixture;
+static bool started;
+
+struct transfer {
+    struct agent_client *client;
+    struct agent_owner owner;
+    struct error err;
+    char path[PATH_MAX];
+};
+
+static struct transfer begin(const char *name)
+{
+    struct transfer transfer = {.owner = {.user = NOBODY}};
+
+    if (!started)
+        skip();
+    transfer.client = agent_fixture_connect(&fixture);
+    (void)snprintf(transfer.path, sizeof(transfer.path), "%s/%s", fixture.folder, name);
+    return transfer;
+}
+
+static void end(struct transfer *transfer)
+{
+    agent_client_free(transfer->client);
+}
+
+static int put(struct transfer *transfer, const char *content, size_t size)
+{
+    struct sandbox_file file = {
+        .path = transfer->path, .content = (char *)(uintptr_t)content, .size = size};
+    const struct sandbox_files files = {.items = &file, .count = 1};
+
+    return agent_client_write_files(transfer->client, &files, &transfer->owner,
+                                    agent_fixture_deadline(), &transfer->err);
+}
+
+static void assert_content(struct transfer *transfer, const char *content, size_t size)
+{
+    _cleanup_free_ char *data = NULL;
+    size_t got = 0;
+
+    if (agent_client_read_file(transfer->client, transfer->path, transfer->owner.user, 64 << 20,
+                               agent_fixture_deadline(), &data, &got, &transfer->err) < 0)
+        fail_msg("%s", transfer->err.message);
+    assert_int_equal(got, size);
+    assert_memory_equal(data, content, size);
+}
+
+static int get(struct transfer *transfer, size_t max)
+{
+    _cleanup_free_ char *data = NULL;
+    size_t size;
+
+    return agent_client_read_file(transfer->client, transfer->path, transfer->owner.user, max,
+                                  agent_fixture_deadline(), &data, &size, &transfer->err);
+}
+
+/* Nothing but the named entries is in the folder, so no temporary file was left. */
+static void assert_no_temporary(void)
+{
+    char command[256];
+
+    (void)snprintf(command, sizeof(command), "! ls -A %s | grep -q '^\\.atoll-'", fixture.folder);
+    assert_int_equal(system(command), 0);
+}
+
+static void test_bytes_come_back_identical(void **state)
+{
+    static const char *const contents[] = {"", "plain\n", "$(id) `id` \"'\\ ${HOME}", "\r\n\t\x7f"};
+    static const char binary[] = "a\0b\377\0";
+    struct transfer transfer = begin("deep/er/content \"$(x)\"\n'");
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(contents) / sizeof(contents[0]); i++) {
+        assert_int_equal(put(&transfer, contents[i], strlen(contents[i])), 0);
+        assert_content(&transfer, contents[i], strlen(contents[i]));
+    }
+    assert_int_equal(put(&transfer, binary, sizeof(binary)), 0);
+    assert_content(&transfer, binary, sizeof(binary));
+    end(&transfer);
+}
+
+static void test_large_file(void **state)
+{
+    const size_t size = (9 << 20) + 17;
+    _cleanup_free_ char *data = malloc(size);
+    struct transfer transfer = begin("large");
+
+    (void)state;
+    for (size_t i = 0; i < size; i++)
+        data[i] = (char)(i * 31 + i / 4093);
+    assert_int_equal(put(&transfer, data, size), 0);
+    assert_content(&transfer, data, size);
+    assert_int_equal(get(&transfer, size - 1), -1);
+    assert_int_equal(transfer.err.code, ERR_TOO_LARGE);
+    end(&transfer);
+}
+
+static void test_owner_and_mode(void **state)
+{
+    struct transfer transfer = begin("own/script");
+    struct sandbox_file file = {
+        .path = transfer.path, .content = "x", .size = 1, .executable = true};
+    const struct sandbox_files files = {.items = &file, .count = 1};
+    struct stat status;
+    char folder[128];
+
+    (void)state;
+    assert_int_equal(agent_client_write_files(transfer.client, &files, &transfer.owner,
+                                              agent_fixture_deadline(), &transfer.err),
+                     0);
+    assert_int_equal(stat(transfer.path, &status), 0);
+    assert_int_equal(status.st_uid, 65534);
+    assert_int_equal(status.st_gid, 65534);
+    assert_int_equal(status.st_mode & 07777, 0755);
+    (void)snprintf(folder, sizeof(folder), "%s/own", fixture.folder);
+    assert_int_equal(stat(folder, &status), 0);
+    assert_int_equal(status.st_uid, 65534);
+    assert_int_equal(status.st_mode & 07777, 0755);
+    end(&transfer);
+}
+
+static void test_rights_are_the_owners(void **state)
+{
+    struct transfer transfer = begin("root-only/new/file");
+    struct stat status;
+    char folder[128];
+
+    (void)state;
+    (void)snprintf(folder, sizeof(folder), "%s/root-only", fixture.folder);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    assert_int_equal(put(&transfer, "x", 1), -1);
+    assert_int_equal(transfer.err.code, ERR_INVALID_FIELD);
+    assert_non_null(strstr(transfer.err.message, "Permission denied"));
+    transfer.owner.privileged = true;
+    assert_int_equal(put(&transfer, "x", 1), 0);
+    assert_int_equal(stat(transfer.path, &status), 0);
+    assert_int_equal(status.st_uid, 65534);
+    assert_int_equal(get(&transfer, 10), -1);
+    assert_non_null(strstr(transfer.err.message, "Permission denied"));
+    transfer.owner.user = "root";
+    assert_content(&transfer, "x", 1);
+    end(&transfer);
+}
+
+static void test_replaces_what_is_there(void **state)
+{
+    struct transfer transfer = begin("target");
+    struct stat status;
+    char other[128];
+
+    (void)state;
+    transfer.owner.user = "0:0";
+    assert_int_equal(mkfifo(transfer.path, 0666), 0);
+    assert_int_equal(put(&transfer, "new", 3), 0);
+    assert_int_equal(lstat(transfer.path, &status), 0);
+    assert_true(S_ISREG(status.st_mode));
+    assert_int_equal(unlink(transfer.path), 0);
+    /* A symbolic link is replaced, what it points to is not touched. */
+    (void)snprintf(other, sizeof(other), "%s/other", fixture.folder);
+    assert_int_equal(symlink(other, transfer.path), 0);
+    assert_int_equal(put(&transfer, "new", 3), 0);
+    assert_int_equal(lstat(transfer.path, &status), 0);
+    assert_true(S_ISREG(status.st_mode));
+    assert_int_equal(access(other, F_OK), -1);
+    end(&transfer);
+}
+
+static void assert_refused(const char *path, const char *reason)
+{
+    struct transfer transfer = begin("");
+
+    strcpy(transfer.path, path);
+    transfer.owner.user = "0:0";
+    assert_int_equal(put(&transfer, "x", 1), -1);
+    if (!strstr(transfer.err.message, reason))
+        fail_msg("%s: %s", path, transfer.err.message);
+    end(&transfer);
+}
+
+static void test_refused_targets(void **state)
+{
+    char path[PATH_MAX + 16];
+    char folder[128];
+
+    (void)state;
+    if (!started)
+        skip();
+    (void)snprintf(folder, sizeof(folder), "%s/folder", fixture.folder);
+    assert_int_equal(mkdir(folder, 0777), 0);
+    assert_int_equal(chmod(folder, 0777), 0);
+    assert_refused(folder, "Is a directory");
+    (void)snprintf(path, sizeof(path), "%s/folder/", fixture.folder);
+    assert_refused(path, "Is a directory");
+    (void)snprintf(path, sizeof(path), "%s/folder/..", fixture.folder);
+    assert_refused(path, "Is a directory");
+    (void)snprintf(path, sizeof(path), "%s/%0300d", fixture.folder, 1);
+    assert_refused(path, "File name too long");
+    assert_refused("relative", "absolute");
+    assert_refused("/proc/self/comm/x", "Not a directory");
+    assert_refused("/dev/null/x", "Not a directory");
+    assert_no_temporary();
+}
+
+/* On a disk of its own, which must be there before the agent gets its copy of the mounts. */
+static void test_full_disk(void **state)
+{
+    const size_t size = 2 << 20;
+    _cleanup_free_ char *data = calloc(1, size);
+    char folder[] = "/tmp/atoll-disk.XXXXXX";
+    struct agent_fixture full;
+    struct transfer transfer = {.owner = {.user = NOBODY}};
+    char command[256];
+
+    (void)state;
+    if (!started)
+        skip();
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(mount("tmpfs", folder, "tmpfs", 0, "size=1m,mode=0777"), 0);
+    assert_true(agent_fixture_start(&full, "strict"));
+    transfer.client = agent_fixture_connect(&full);
+    (void)snprintf(transfer.path, sizeof(transfer.path), "%s/file", folder);
+    (void)snprintf(command, sizeof(command), "test -z \"$(ls -A %s)\"", folder);
+    assert_int_equal(put(&transfer, data, size), -1);
+    assert_int_equal(transfer.err.code, ERR_INSUFFICIENT_STORAGE);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(put(&transfer, "x", 1), 0);
+    end(&transfer);
+    agent_fixture_stop(&full);
+    assert_int_equal(umount(folder), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+static void test_reads_only_regular_files(void **state)
+{
+    struct transfer transfer = begin("pipe");
+
+    (void)state;
+    transfer.owner.user = "0:0";
+    assert_int_equal(mkfifo(transfer.path, 0666), 0);
+    assert_int_equal(get(&transfer, 10), -1);
+    assert_non_null(strstr(transfer.err.message, "Invalid argument"));
+    strcpy(transfer.path, fixture.folder);
+    assert_int_equal(get(&transfer, 10), -1);
+    assert_non_null(strstr(transfer.err.message, "Is a directory"));
+    strcpy(transfer.path, "/dev/zero");
+    assert_int_equal(get(&transfer, 10), -1);
+    strcpy(transfer.path, "/no/such/file");
+    assert_int_equal(get(&transfer, 10), -1);
+    assert_int_equal(transfer.err.code, ERR_NOT_FOUND);
+    strcpy(transfer.path, "/proc/self/mem");
+    assert_int_equal(get(&transfer, 10), -1);
+    strcpy(transfer.path, "/proc/self/status");
+    assert_int_equal(get(&transfer, 65536), 0);
+    end(&transfer);
+}
+
+static void test_files_and_command_in_one_message(void **state)
+{
+    static const char *const env[] = {"PATH=/usr/bin:/bin", NULL};
+    const char *argv[] = {"sh", "main.sh", NULL};
+    struct transfer transfer = begin("job/main.sh");
+    char second[128];
+    char cwd[128];
+    struct sandbox_file items[] = {
+        {.path = transfer.path, .content = "cat data", .size = 8},
+        {.path = second, .content = "bytes", .size = 5},
+    };
+    const struct sandbox_files files = {.items = items, .count = 2};
+    const struct agent_exec_request request = {
+        .argv = argv, .env = env, .cwd = cwd, .user = NOBODY, .max_output = 100};
+    struct agent_exec_result result;
+
+    (void)state;
+    (void)snprintf(cwd, sizeof(cwd), "%s/job", fixture.folder);
+    (void)snprintf(second, sizeof(second), "%s/job/data", fixture.folder);
+    if (agent_client_run(transfer.client, &files, &transfer.owner, &request,
+                         agent_fixture_deadline(), &result, &transfer.err) < 0)
+        fail_msg("%s", transfer.err.message);
+    assert_string_equal(result.out, "bytes");
+    agent_exec_result_free(&result);
+    /* The command must not run when a file could not be written; the connection goes on. */
+    argv[0] = "touch";
+    argv[1] = "ran";
+    items[1].path = cwd;
+    assert_int_equal(agent_client_run(transfer.client, &files, &transfer.owner, &request,
+                                      agent_fixture_deadline(), &result, &transfer.err),
+                     -1);
+    assert_non_null(strstr(transfer.err.message, "cannot write"));
+    assert_non_null(strstr(transfer.err.message, "Is a directory"));
+    (void)snprintf(second, sizeof(second), "%s/job/ran", fixture.folder);
+    assert_int_equal(access(second, F_OK), -1);
+    items[1].path = second;
+    assert_int_equal(agent_client_run(transfer.client, &files, &transfer.owner, &request,
+                                      agent_fixture_deadline(), &result, &transfer.err),
+                     0);
+    agent_exec_result_free(&result);
+    end(&transfer);
+}
+
+static void test_dev_profile_keeps_a_short_list(void **state)
+{
+    static const char *const env[] = {"PATH=/usr/bin:/bin", NULL};
+    const char *const argv[] = {"grep", "-E", "^(Cap|NoNew)", "/proc/self/status", NULL};
+    struct agent_exec_request request = {
+        .argv = argv, .env = env, .cwd = "/", .user = "0:0", .max_output = 4096};
+    struct agent_fixture dev;
+    struct agent_exec_result result;
+    struct agent_client *client;
+    struct error err = {0};
+
+    (void)state;
+    if (!agent_fixture_start(&dev, "dev"))
+        skip();
+    client = agent_fixture_connect(&dev);
+    assert_int_equal(agent_client_exec(client, &request, agent_fixture_deadline(), &result, &err),
+                     0);
+    /* 0 1 3 4 5 6 7 10 18 29: chown to setuid, net_bind_service, sys_chroot, audit_write */
+    assert_string_equal(result.out, "CapInh:\t0000000000000000\nCapPrm:\t00000000200404fb\n"
+                                    "CapEff:\t00000000200404fb\nCapBnd:\t00000000200404fb\n"
+                                    "CapAmb:\t0000000000000000\nNoNewPrivs:\t0\n");
+    agent_exec_result_free(&result);
+    request.user = NOBODY;
+    assert_int_equal(agent_client_exec(client, &request, agent_fixture_deadline(), &result, &err),
+                     0);
+    assert_non_null(strstr(result.out, "CapEff:\t0000000000000000\n"));
+    agent_exec_result_free(&result);
+    agent_client_free(client);
+    agent_fixture_stop(&dev);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    started = agent_fixture_start(&fixture, "strict");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    if (started)
+        agent_fixture_stop(&fixture);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bytes_come_back_identical),
+        cmocka_unit_test(test_large_file),
+        cmocka_unit_test(test_owner_and_mode),
+        cmocka_unit_test(test_rights_are_the_owners),
+        cmocka_unit_test(test_replaces_what_is_there),
+        cmocka_unit_test(test_refused_targets),
+        cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_reads_only_regular_files),
+        cmocka_unit_test(test_files_and_command_in_one_message),
+        cmocka_unit_test(test_dev_profile_keeps_a_short_list),
+    };
+
+    return cmocka_run_group_tests_name("agent: files", tests, set_up, tear_down);
+}

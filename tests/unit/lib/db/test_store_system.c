@@ -1,0 +1,385 @@
+#include "lib/db/store_system.h"
+#include "tests/unit/support/postgres.h"
+#include "tests/unit/support/store.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct db_pool *app;
+static struct db_pool *pool; /* atoll_system */
+
+static int setup(void **state)
+{
+    app = NULL;
+    pool = NULL;
+    if (postgres_test_setup(state) < 0)
+        return -1;
+    app = postgres_pool("atoll_app", 2);
+    pool = postgres_pool("atoll_system", 4);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    db_pool_free(app);
+    db_pool_free(pool);
+    return 0;
+}
+
+static struct store_claims claim(uint32_t limit)
+{
+    struct store_claims claims;
+    struct error err;
+
+    if (store_claim_expired(pool, limit, &claims, &err) < 0)
+        fail_msg("%s", err.message);
+    return claims;
+}
+
+static void expect_nothing_to_claim(void)
+{
+    struct store_claims claims = claim(10);
+
+    assert_int_equal(claims.count, 0);
+    store_claims_free(&claims);
+}
+
+/* Claims what must be the only due sandbox. */
+static void expect_claim(const struct id *id, enum store_claim_rule rule, size_t runs)
+{
+    struct store_claims claims = claim(10);
+
+    assert_int_equal(claims.count, 1);
+    assert_true(id_equal(&claims.items[0].id, id));
+    assert_true(id_equal(&claims.items[0].tenant, &default_tenant));
+    assert_int_equal(claims.items[0].rule, rule);
+    assert_int_equal(claims.items[0].count, runs);
+    store_claims_free(&claims);
+}
+
+static void finish(const struct id *id, bool expected)
+{
+    struct error err;
+    bool finished;
+
+    if (store_claim_finish(pool, id, &finished, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_int_equal(finished, expected);
+}
+
+static void test_an_idle_sandbox_is_claimed_and_erased(void **state)
+{
+    struct id id = make_sandbox(app, &default_tenant);
+
+    (void)state;
+    expect_nothing_to_claim();
+    postgres_execute("UPDATE sandboxes SET last_active_at = now() - interval '3601 seconds'");
+    expect_claim(&id, STORE_CLAIM_IDLE_TIMEOUT, 0);
+    expect_nothing_to_claim();
+    finish(&id, true);
+    finish(&id, false);
+    assert_int_equal(number_of("SELECT count(*) FROM sandboxes WHERE id = '%s' AND state ="
+                               " 'deleted' AND code IS NULL",
+                               &id),
+                     1);
+    assert_int_equal(number_of("SELECT count(*) FROM events WHERE sandbox_id = '%s' AND actor ="
+                               " 'worker' AND kind = 'sandbox.deleting'"
+                               " AND detail->>'rule' = 'idle_timeout'",
+                               &id),
+                     1);
+    assert_int_equal(number_of("SELECT count(*) FROM events WHERE sandbox_id = '%s' AND kind ="
+                               " 'sandbox.deleted' AND actor = 'worker'",
+                               &id),
+                     1);
+}
+
+static void test_a_busy_sandbox_is_not_idle(void **state)
+{
+    struct id id = make_sandbox(app, &default_tenant);
+    struct store_run run = make_run(&id);
+
+    (void)state;
+    (void)begin_run(app, &default_tenant, &run);
+    postgres_execute("UPDATE sandboxes SET last_active_at = now() - interval '1 day'");
+    expect_nothing_to_claim();
+}
+
+static void test_the_lifetime_ends_a_busy_sandbox(void **state)
+{
+    struct id id = make_sandbox(app, &default_tenant);
+    struct store_run first = make_run(&id);
+    struct store_run second = make_run(&id);
+
+    (void)state;
+    (void)begin_run(app, &default_tenant, &first);
+    (void)begin_run(app, &default_tenant, &second);
+    postgres_execute("UPDATE sandboxes SET expires_at = now()");
+    expect_claim(&id, STORE_CLAIM_MAX_LIFETIME, 2);
+}
+
+static void test_an_unfinished_deletion_is_claimed_after_a_while(void **state)
+{
+    struct id id = make_sandbox(app, &default_tenant);
+    struct store_run run = make_run(&id);
+    struct store_deletion deletion;
+
+    (void)state;
+    (void)begin_run(app, &default_tenant, &run);
+    assert_int_equal(
+        store_sandbox_delete_begin(app, &default_tenant, &id, &test_origin, &deletion, NULL), 0);
+    store_deletion_free(&deletion);
+    expect_nothing_to_claim();
+    postgres_execute("UPDATE sandboxes SET last_active_at = now() - interval '31 seconds'");
+    expect_claim(&id, STORE_CLAIM_UNFINISHED, 1);
+    expect_nothing_to_claim();
+    assert_int_equal(postgres_number("SELECT count(*) FROM events WHERE kind = 'sandbox.deleting'"),
+                     1);
+}
+
+struct claimer {
+    struct store_claims claims;
+};
+
+static void *claim_all(void *context)
+{
+    struct claimer *claimer = context;
+
+    return store_claim_expired(pool, 100, &claimer->claims, NULL) == 0 ? context : NULL;
+}
+
+static void test_workers_share_the_claims(void **state)
+{
+    struct claimer claimers[4] = {{{0}}};
+    pthread_t threads[4];
+    size_t total = 0;
+
+    (void)state;
+    for (int i = 0; i < 60; i++)
+        (void)make_sandbox(app, &default_tenant);
+    postgres_execute("UPDATE sandboxes SET expires_at = now()");
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, claim_all, &claimers[i]), 0);
+    for (size_t i = 0; i < 4; i++) {
+        void *result;
+
+        assert_int_equal(pthread_join(threads[i], &result), 0);
+        assert_non_null(result);
+        total += claimers[i].claims.count;
+        store_claims_free(&claimers[i].claims);
+    }
+    assert_int_equal(total, 60);
+    assert_int_equal(postgres_number("SELECT count(*) FROM events WHERE kind = 'sandbox.deleting'"),
+                     60);
+}
+
+static uint32_t mark_lost(void)
+{
+    struct error err;
+    uint32_t count;
+
+    if (store_mark_lost_runs(pool, 100, &count, &err) < 0)
+        fail_msg("%s", err.message);
+    return count;
+}
+
+static void expect_stopped(const struct id *id)
+{
+    assert_int_equal(number_of("SELECT count(*) FROM sandboxes WHERE id = '%s' AND state ="
+                               " 'stopped' AND active_runs = 0 AND last_run_state = 'lost'",
+                               id),
+                     1);
+}
+
+static void test_a_restarted_server_loses_its_runs(void **state)
+{
+    struct id id = make_sandbox(app, &default_tenant);
+    struct store_run first = make_run(&id);
+    struct store_run second = make_run(&id);
+    struct store_run fresh = make_run(&id);
+    struct id boot;
+
+    (void)state;
+    assert_int_equal(id_new(&boot, NULL), 0);
+    assert_int_equal(store_node_register(app, "node-1", &first.boot_id, NULL), 0);
+    (void)begin_run(app, &default_tenant, &first);
+    (void)begin_run(app, &default_tenant, &second);
+    assert_int_equal(mark_lost(), 0);
+    assert_int_equal(store_node_register(app, "node-1", &boot, NULL), 0);
+    fresh.boot_id = boot;
+    (void)begin_run(app, &default_tenant, &fresh);
+    assert_int_equal(mark_lost(), 2);
+    assert_int_equal(mark_lost(), 0);
+    assert_int_equal(number_of("SELECT active_runs FROM sandboxes WHERE id = '%s'", &id), 1);
+    assert_int_equal(number_of("SELECT count(*) FROM events WHERE sandbox_id = '%s' AND kind ="
+                               " 'run.lost' AND detail->>'rule' = 'server_restarted'",
+                               &id),
+                     2);
+}
+
+static void test_a_run_a_minute_past_its_deadline_is_lost(void **state)
+{
+    struct id id = make_sandbox(app, &default_tenant);
+    struct store_run run = make_run(&id);
+
+    (void)state;
+    (void)begin_run(app, &default_tenant, &run);
+    postgres_execute("UPDATE processes SET deadline_at = now() - interval '59 seconds'");
+    assert_int_equal(mark_lost(), 0);
+    postgres_execute("UPDATE processes SET deadline_at = now() - interval '61 seconds'");
+    assert_int_equal(mark_lost(), 1);
+    expect_stopped(&id);
+    assert_int_equal(number_of("SELECT count(*) FROM processes WHERE sandbox_id = '%s' AND state ="
+                               " 'lost' AND ended_at IS NOT NULL AND exit_code IS NULL",
+                               &id),
+                     1);
+    assert_int_equal(number_of("SELECT count(*) FROM events WHERE sandbox_id = '%s' AND kind ="
+                               " 'sandbox.stopped' AND actor = 'worker'",
+                               &id),
+                     1);
+}
+
+static bool is_orphan(const struct id *id, uint32_t generation, uint64_t age_s)
+{
+    struct store_live live[2] = {
+        {.id = default_tenant, .generation = 1, .age_usec = 1},
+        {.id = *id, .generation = generation, .age_usec = age_s * 1000000}};
+    struct error err;
+
+    if (store_find_orphans(pool, live, 2, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_true(live[0].orphan); /* no such sandbox */
+    return live[1].orphan;
+}
+
+static void test_what_no_live_run_owns_is_an_orphan(void **state)
+{
+    struct id id = make_sandbox(app, &default_tenant);
+    struct store_run run = make_run(&id);
+    struct store_run_end end;
+    uint32_t generation;
+
+    (void)state;
+    generation = begin_run(app, &default_tenant, &run);
+    assert_false(is_orphan(&id, generation, 1000));
+    end = completed(&run, generation);
+    assert_int_equal(store_run_end(app, &default_tenant, &end, &test_origin, NULL), 0);
+    assert_true(is_orphan(&id, generation, 1000));
+}
+
+static void test_a_generation_that_a_crash_forgot_has_its_time(void **state)
+{
+    struct id id = make_sandbox(app, &default_tenant);
+
+    (void)state;
+    /* Its time limit is 30 s, and a minute's grace. */
+    assert_false(is_orphan(&id, 1, 89));
+    assert_true(is_orphan(&id, 1, 91));
+    assert_true(is_orphan(&id, UINT32_MAX, 91));
+}
+
+static void test_a_run_of_a_sandbox_that_is_deleted_is_an_orphan(void **state)
+{
+    struct id id = make_sandbox(app, &default_tenant);
+    struct store_run run = make_run(&id);
+    uint32_t generation = begin_run(app, &default_tenant, &run);
+
+    (void)state;
+    postgres_execute("UPDATE sandboxes SET expires_at = now()");
+    expect_claim(&id, STORE_CLAIM_MAX_LIFETIME, 1);
+    finish(&id, true);
+    assert_true(is_orphan(&id, generation, 11));
+    assert_true(is_orphan(&id, generation + 1, 11));
+}
+
+static struct store_retained retain(uint32_t age_s)
+{
+    struct store_retained retained;
+    struct error err;
+
+    if (store_retention(pool, age_s, &retained, &err) < 0)
+        fail_msg("%s", err.message);
+    return retained;
+}
+
+static void test_retention_removes_what_is_old_and_nothing_else(void **state)
+{
+    struct id ids[] = {make_sandbox(app, &default_tenant), make_sandbox(app, &default_tenant)};
+    struct store_run runs[] = {make_run(&ids[0]), make_run(&ids[1]), make_run(&ids[1])};
+    struct store_retained retained;
+    struct store_deletion deletion;
+    struct store_run_end end;
+
+    (void)state;
+    end = completed(&runs[0], begin_run(app, &default_tenant, &runs[0]));
+    assert_int_equal(store_run_end(app, &default_tenant, &end, &test_origin, NULL), 0);
+    assert_int_equal(
+        store_sandbox_delete_begin(app, &default_tenant, &ids[0], &test_origin, &deletion, NULL),
+        0);
+    end = completed(&runs[1], begin_run(app, &default_tenant, &runs[1]));
+    assert_int_equal(store_run_end(app, &default_tenant, &end, &test_origin, NULL), 0);
+    (void)begin_run(app, &default_tenant, &runs[2]);
+    retained = retain(100);
+    assert_int_equal(retained.tombstones + retained.processes + retained.events, 0);
+    postgres_execute("UPDATE sandboxes SET deleted_at = now() - interval '101 seconds'"
+                     " WHERE state = 'deleted'");
+    postgres_execute("UPDATE processes SET ended_at = now() - interval '101 seconds'"
+                     " WHERE ended_at IS NOT NULL AND generation = 1");
+    postgres_execute("UPDATE events SET at = now() - interval '101 seconds'"
+                     " WHERE kind = 'sandbox.created'");
+    retained = retain(100);
+    assert_int_equal(retained.tombstones, 1);
+    assert_int_equal(retained.processes, 2);
+    assert_int_equal(retained.events, 2);
+    assert_false(retained.full);
+    assert_int_equal(postgres_number("SELECT count(*) FROM sandboxes"), 1);
+    assert_int_equal(postgres_number("SELECT count(*) FROM processes"), 1);
+    assert_true(postgres_number("SELECT count(*) FROM events") > 0);
+}
+
+static void test_partitions_come_and_go(void **state)
+{
+    struct store_retained retained;
+
+    (void)state;
+    postgres_execute("CREATE TABLE samples_2020010100 PARTITION OF samples"
+                     " FOR VALUES FROM ('2020-01-01 00:00+00') TO ('2020-01-01 01:00+00')");
+    retained = retain(3600);
+    assert_int_equal(retained.sample_partitions, 1);
+    assert_int_equal(postgres_number("SELECT count(*) FROM pg_class WHERE relname ="
+                                     " 'samples_2020010100'"),
+                     0);
+    assert_int_equal(
+        postgres_number("SELECT count(*) FROM pg_inherits WHERE inhparent = 'samples'::regclass"),
+        25);
+    assert_int_equal(retain(3600).sample_partitions, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_an_idle_sandbox_is_claimed_and_erased),
+        TEST(test_a_busy_sandbox_is_not_idle),
+        TEST(test_the_lifetime_ends_a_busy_sandbox),
+        TEST(test_an_unfinished_deletion_is_claimed_after_a_while),
+        TEST(test_workers_share_the_claims),
+        TEST(test_a_restarted_server_loses_its_runs),
+        TEST(test_a_run_a_minute_past_its_deadline_is_lost),
+        TEST(test_what_no_live_run_owns_is_an_orphan),
+        TEST(test_a_generation_that_a_crash_forgot_has_its_time),
+        TEST(test_a_run_of_a_sandbox_that_is_deleted_is_an_orphan),
+        TEST(test_retention_removes_what_is_old_and_nothing_else),
+        TEST(test_partitions_come_and_go),
+    };
+
+    return cmocka_run_group_tests_name("db/store_system", tests, postgres_group_setup,
+                                       postgres_group_teardown);
+}

@@ -1,0 +1,209 @@
+#include "lib/db/transaction.h"
+#include "tests/unit/support/postgres.h"
+#include "tests/unit/support/store.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const struct db_statement show_tenant = {
+    "show_tenant", "SELECT coalesce(current_setting('atoll.tenant', true), ''),"
+                   " current_setting('synchronous_commit'), pg_backend_pid()"};
+static const struct db_statement show_after = {
+    "show_after", "SELECT coalesce(nullif(current_setting('atoll.tenant', true), ''), 'none')"};
+static const struct db_statement divide = {"divide", "SELECT 1 / $1::bigint"};
+static const struct db_statement make_event = {
+    "make_event", "INSERT INTO events (tenant_id, kind) VALUES ($1::uuid, 'test')"};
+static const struct db_statement broken = {"broken", "SELECT FROM WHERE"};
+static const struct db_statement echo = {
+    "echo", "SELECT $1::uuid, $2::text, $3::bytea, $4::bigint, $5::boolean, NULL::bigint,"
+            " 7::smallint, 8::integer, '2000-01-01 00:00:01+00'::timestamptz, $6::bytea[]"};
+
+static struct db_pool *pool;
+
+static int setup(void **state)
+{
+    pool = NULL;
+    if (postgres_test_setup(state) < 0)
+        return -1;
+    pool = postgres_pool("atoll_app", 1);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    db_pool_free(pool);
+    return 0;
+}
+
+/* What the connection has outside of any call of ours. */
+static void expect_no_tenant_left(void)
+{
+    const struct db_call call = {&show_after, NULL, 0};
+    PGresult *result;
+
+    assert_int_equal(db_run(pool, NULL, DB_DURABLE, &call, 1, &result, NULL), 0);
+    assert_string_equal(db_get_text(result, 0, 0), "none");
+    PQclear(result);
+}
+
+static void test_the_tenant_lasts_for_its_transaction(void **state)
+{
+    const struct db_call call = {&show_tenant, NULL, 0};
+    PGresult *result;
+
+    (void)state;
+    assert_int_equal(db_run(pool, &default_tenant, DB_RELAXED, &call, 1, &result, NULL), 0);
+    assert_string_equal(db_get_text(result, 0, 0), "00000000000070008000000000000001");
+    assert_string_equal(db_get_text(result, 0, 1), "off");
+    PQclear(result);
+    assert_int_equal(db_run(pool, NULL, DB_DURABLE, &call, 1, &result, NULL), 0);
+    assert_string_equal(db_get_text(result, 0, 0), "");
+    assert_string_equal(db_get_text(result, 0, 1), "on");
+    PQclear(result);
+    expect_no_tenant_left();
+}
+
+static void test_a_failure_undoes_all_and_leaves_no_tenant(void **state)
+{
+    const struct db_param tenant[] = {db_uuid(&default_tenant)};
+    const struct db_param zero[] = {db_int8(0)};
+    const struct db_call calls[] = {DB_CALL(make_event, tenant), DB_CALL(divide, zero),
+                                    DB_CALL(make_event, tenant)};
+    PGresult *results[3] = {NULL};
+    struct error err;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(db_run(pool, &default_tenant, DB_DURABLE, calls, 3, results, &err), -1);
+        assert_int_equal(err.code, ERR_INTERNAL);
+        assert_non_null(strstr(err.message, "22012")); /* division_by_zero */
+        expect_no_tenant_left();
+    }
+    assert_int_equal(postgres_number("SELECT count(*) FROM events WHERE kind = 'test'"), 0);
+}
+
+static void test_a_statement_that_does_not_parse_is_not_remembered(void **state)
+{
+    const struct db_call call = {&broken, NULL, 0};
+    PGresult *result;
+    struct error err;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(db_run(pool, NULL, DB_DURABLE, &call, 1, &result, &err), -1);
+        assert_non_null(strstr(err.message, "42601")); /* syntax_error */
+    }
+    assert_int_equal(db_ping(pool, NULL), 0);
+}
+
+static void test_values_go_and_come_back(void **state)
+{
+    _cleanup_db_array_ struct db_array array;
+    struct id id;
+    struct db_param params[6];
+    const struct db_call call = DB_CALL(echo, params);
+    PGresult *result;
+    char *copy;
+    size_t size;
+
+    (void)state;
+    assert_int_equal(id_new(&id, NULL), 0);
+    params[0] = db_uuid(&id);
+    params[1] = db_text("gr\xc3\xbc\xc3\x9f'\\");
+    params[2] = db_bytes("a\0b", 3);
+    params[3] = db_int8(INT64_MIN);
+    params[4] = db_bool(true);
+    db_array_begin(&array, DB_BYTEA);
+    db_array_add(&array, "", 0);
+    db_array_add(&array, "xy", 2);
+    assert_int_equal(db_array_param(&array, &params[5], NULL), 0);
+    assert_int_equal(db_run(pool, NULL, DB_DURABLE, &call, 1, &result, NULL), 0);
+    const struct id read = db_get_uuid(result, 0, 0);
+    assert_true(id_equal(&read, &id));
+    assert_string_equal(db_get_text(result, 0, 1), "gr\xc3\xbc\xc3\x9f'\\");
+    assert_int_equal(db_copy(result, 0, 2, &copy, &size, NULL), 0);
+    assert_int_equal(size, 3);
+    assert_memory_equal(copy, "a\0b", 4);
+    free(copy);
+    assert_true(db_get_int(result, 0, 3) == INT64_MIN);
+    assert_true(db_get_bool(result, 0, 4));
+    assert_int_equal(db_get_int(result, 0, 5), 0);
+    assert_null(db_get_text(result, 0, 5));
+    assert_int_equal(db_get_int(result, 0, 6), 7);
+    assert_int_equal(db_get_int(result, 0, 7), 8);
+    assert_int_equal(db_get_time(result, 0, 8), INT64_C(946684801000000));
+    /* PostgreSQL sends an array in the format it takes one. */
+    assert_int_equal(PQgetlength(result, 0, 9), array.size);
+    assert_memory_equal(PQgetvalue(result, 0, 9), array.data, array.size);
+    PQclear(result);
+}
+
+static void test_constraints_are_conflicts(void **state)
+{
+    static const struct db_statement twice = {
+        "twice", "INSERT INTO nodes (id, boot_id) SELECT 'secret-name', gen_random_uuid()"
+                 " FROM generate_series(1, 2)"};
+    const struct db_call call = {&twice, NULL, 0};
+    PGresult *result;
+    struct error err;
+
+    (void)state;
+    assert_int_equal(db_run(pool, NULL, DB_DURABLE, &call, 1, &result, &err), -1);
+    assert_int_equal(err.code, ERR_CONFLICT);
+    assert_non_null(strstr(err.message, "23505"));
+    assert_null(strstr(err.message, "secret-name"));
+}
+
+static void test_a_refused_value_is_not_quoted(void **state)
+{
+    static const struct db_statement cast = {"cast", "SELECT $1::text::bigint"};
+    const struct db_param params[] = {db_text("secret-value")};
+    const struct db_call call = DB_CALL(cast, params);
+    PGresult *result;
+    struct error err;
+
+    (void)state;
+    assert_int_equal(db_run(pool, NULL, DB_DURABLE, &call, 1, &result, &err), -1);
+    assert_non_null(strstr(err.message, "22P02"));
+    assert_null(strstr(err.message, "secret-value"));
+}
+
+static void test_a_slow_statement_is_cut_off(void **state)
+{
+    static const struct db_statement slow = {
+        "slow", "SELECT set_config('statement_timeout', '50ms', true), pg_sleep(0)"};
+    static const struct db_statement sleep = {"sleep", "SELECT pg_sleep(60)"};
+    const struct db_call calls[] = {{&slow, NULL, 0}, {&sleep, NULL, 0}};
+    PGresult *results[2];
+    struct error err;
+
+    (void)state;
+    assert_int_equal(db_run(pool, NULL, DB_DURABLE, calls, 2, results, &err), -1);
+    assert_int_equal(err.code, ERR_UNAVAILABLE);
+    assert_int_equal(db_ping(pool, NULL), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_the_tenant_lasts_for_its_transaction),
+        TEST(test_a_failure_undoes_all_and_leaves_no_tenant),
+        TEST(test_a_statement_that_does_not_parse_is_not_remembered),
+        TEST(test_values_go_and_come_back),
+        TEST(test_constraints_are_conflicts),
+        TEST(test_a_refused_value_is_not_quoted),
+        TEST(test_a_slow_statement_is_cut_off),
+    };
+
+    return cmocka_run_group_tests_name("db/transaction", tests, postgres_group_setup,
+                                       postgres_group_teardown);
+}

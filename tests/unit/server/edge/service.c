@@ -1,0 +1,198 @@
+#include "tests/unit/server/edge/service.h"
+
+#include "lib/base/util.h"
+#include "server/http/link.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { BODY_MAX = 32 * 1024 * 1024 };
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static unsigned waiting;
+static bool let_go;
+
+static void handle_health(struct http_request *request)
+{
+    cJSON *body = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(body, "status", "healthy");
+    http_respond_json(request, 200, body);
+    cJSON_Delete(body);
+}
+
+static void handle_echo(struct http_request *request)
+{
+    char text[16];
+    uint64_t max = BODY_MAX;
+    const char *data;
+    size_t size;
+    struct error err;
+
+    if (http_request_query_value(request, "max", text, sizeof(text), NULL) == 1)
+        (void)parse_u64(text, BODY_MAX, &max);
+    if (http_request_body(request, max, &data, &size, &err) < 0)
+        http_respond_problem(request, &err);
+    else
+        http_respond_bytes(request, 200, "application/octet-stream", data, size);
+}
+
+static void handle_bytes(struct http_request *request)
+{
+    char text[16];
+    uint64_t count = 0;
+    char *data;
+
+    if (http_request_query_value(request, "count", text, sizeof(text), NULL) == 1)
+        (void)parse_u64(text, BODY_MAX, &count);
+    data = malloc(count + 1);
+    memset(data, 'x', count);
+    http_respond_bytes(request, 200, "text/plain", data, count);
+    free(data);
+}
+
+static void handle_headers(struct http_request *request)
+{
+    static const char *const names[] = {
+        "Authorization", "X-Own",  "Connection", "X-Hop",   "X-Atoll-Edge",
+        "X-Atoll-Role",  "Expect", "Keep-Alive", "Upgrade", "Host",
+    };
+    cJSON *body = cJSON_CreateObject();
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (http_request_header(request, names[i]))
+            cJSON_AddStringToObject(body, names[i], http_request_header(request, names[i]));
+    cJSON_AddStringToObject(body, "method", http_method_name(http_request_method(request)));
+    cJSON_AddStringToObject(body, "id", http_request_id(request));
+    cJSON_AddStringToObject(body, "client", http_request_client(request));
+    cJSON_AddStringToObject(body, "host", http_request_host(request));
+    cJSON_AddStringToObject(body, "path", http_request_raw_path(request));
+    cJSON_AddStringToObject(body, "query", http_request_query(request));
+    cJSON_AddNumberToObject(body, "own", (double)http_request_header_count(request, "X-Own"));
+    http_respond_json(request, 200, body);
+    cJSON_Delete(body);
+}
+
+static void handle_early(struct http_request *request)
+{
+    struct error err;
+
+    (void)error_set(&err, ERR_FORBIDDEN, "not you");
+    http_respond_problem(request, &err);
+}
+
+static void handle_wait(struct http_request *request)
+{
+    pthread_mutex_lock(&lock);
+    waiting++;
+    pthread_cond_broadcast(&changed);
+    while (!let_go)
+        pthread_cond_wait(&changed, &lock);
+    waiting--;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&lock);
+    http_respond_empty(request, 204);
+}
+
+static void handle_silent(__attribute__((unused)) struct http_request *request)
+{
+}
+
+static void handle_segments(struct http_request *request)
+{
+    cJSON *body = cJSON_CreateArray();
+
+    for (size_t i = 0; i < http_request_segment_count(request); i++)
+        cJSON_AddItemToArray(body, cJSON_CreateString(http_request_segment(request, i)));
+    http_respond_json(request, 201, body);
+    cJSON_Delete(body);
+}
+
+static const struct {
+    const char *name;
+    void (*handle)(struct http_request *request);
+} routes[] = {
+    {"health", handle_health},   {"echo", handle_echo},         {"bytes", handle_bytes},
+    {"headers", handle_headers}, {"early", handle_early},       {"wait", handle_wait},
+    {"silent", handle_silent},   {"segments", handle_segments},
+};
+
+static void handle(struct http_request *request, __attribute__((unused)) void *user)
+{
+    const char *name = http_request_segment(request, 0);
+    struct error err;
+
+    for (size_t i = 0; name && i < ARRAY_SIZE(routes); i++)
+        if (strcmp(routes[i].name, name) == 0) {
+            routes[i].handle(request);
+            return;
+        }
+    (void)error_set(&err, ERR_NOT_FOUND, "no such thing");
+    http_respond_problem(request, &err);
+}
+
+struct edge_options service_options(void)
+{
+    return (struct edge_options){
+        .host = "127.0.0.1",
+        .max_connections = 2048,
+        .upstreams = 4,
+        .max_queued = 64,
+        .queue_timeout_ms = 10000,
+        .limits =
+            {
+                .max_body_bytes = 8 * 1024 * 1024,
+                .request_timeout_ms = 20000,
+                .idle_timeout_ms = 20000,
+            },
+    };
+}
+
+void service_start(struct service *service, struct edge_options *options)
+{
+    struct error err = {0};
+    struct http_options http_options = {
+        .threads = options->upstreams,
+        .request_timeout_ms = 20000,
+        .edge_secret = service->secret,
+        .handler = handle,
+    };
+
+    waiting = 0;
+    let_go = false;
+    assert_int_equal(edge_secret_new(service->secret, &err), 0);
+    assert_int_equal(http_start(&http_options, &service->http, &err), 0);
+    options->secret = service->secret;
+    options->upstream_port = http_port(service->http);
+    assert_int_equal(edge_start(options, &service->edge, &service->port, &err), 0);
+    assert_int_not_equal(service->port, 0);
+}
+
+void service_stop(struct service *service)
+{
+    service_let_go();
+    edge_stop(service->edge, 5000);
+    http_stop(service->http);
+}
+
+void service_await_waiting(unsigned count)
+{
+    pthread_mutex_lock(&lock);
+    while (waiting < count)
+        pthread_cond_wait(&changed, &lock);
+    pthread_mutex_unlock(&lock);
+}
+
+void service_let_go(void)
+{
+    pthread_mutex_lock(&lock);
+    let_go = true;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&lock);
+}

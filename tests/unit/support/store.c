@@ -1,0 +1,104 @@
+#include "tests/unit/support/store.h"
+
+#include "tests/unit/support/postgres.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+const struct id default_tenant = {{0, 0, 0, 0, 0, 0, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, 1}};
+const struct store_lifetime long_lifetime = {.idle_timeout_s = 3600, .max_lifetime_s = 86400};
+const struct store_origin test_origin = {.actor = "tester", .request_id = "request-1"};
+
+struct id make_tenant(const char *name)
+{
+    char sql[256];
+    struct id tenant;
+
+    (void)snprintf(sql, sizeof(sql), "INSERT INTO tenants (name) VALUES ('%s') RETURNING id", name);
+    _cleanup_free_ char *text = postgres_value(sql);
+    assert_true(id_parse(text, &tenant));
+    return tenant;
+}
+
+struct sandbox_definition simple_definition(void)
+{
+    return (struct sandbox_definition){.runtime = (char *)"shell",
+                                       .code = (char *)"echo 1",
+                                       .code_size = 6,
+                                       .env_json = (char *)"{\"NAME\": \"value\"}",
+                                       .timeout_ms = 30000,
+                                       .memory_limit_mb = 64};
+}
+
+struct id make_sandbox(struct db_pool *pool, const struct id *tenant)
+{
+    const struct sandbox_definition definition = simple_definition();
+    struct sandbox_record record;
+    struct error err;
+    struct id id;
+
+    assert_int_equal(id_new(&id, NULL), 0);
+    if (store_sandbox_insert(pool, tenant, &id, &definition, &long_lifetime, &test_origin, &record,
+                             &err) < 0)
+        fail_msg("%s", err.message);
+    sandbox_record_free(&record);
+    return id;
+}
+
+struct store_run make_run(const struct id *sandbox)
+{
+    struct store_run run = {.sandbox = *sandbox, .node_id = "node-1", .deadline_ms = 30000};
+
+    assert_int_equal(id_new(&run.id, NULL), 0);
+    return run;
+}
+
+uint32_t begin_run(struct db_pool *pool, const struct id *tenant, const struct store_run *run)
+{
+    struct sandbox_definition definition;
+    struct error err;
+    uint32_t generation;
+
+    if (store_run_begin(pool, tenant, run, &test_origin, &generation, &definition, &err) < 0)
+        fail_msg("%s", err.message);
+    sandbox_definition_free(&definition);
+    return generation;
+}
+
+struct store_run_end completed(const struct store_run *run, uint32_t generation)
+{
+    return (struct store_run_end){.id = run->id,
+                                  .sandbox = run->sandbox,
+                                  .generation = generation,
+                                  .node_id = run->node_id,
+                                  .boot_id = run->boot_id,
+                                  .state = PROCESS_COMPLETED,
+                                  .cpu_usec = 1200,
+                                  .memory_peak_bytes = 4096,
+                                  .wall_usec = 5000};
+}
+
+char *value_of(const char *sql, const struct id *id)
+{
+    char whole[1024];
+    char text[ID_TEXT_SIZE];
+    const char *place = strstr(sql, "%s");
+
+    assert_non_null(place);
+    id_format(id, text);
+    (void)snprintf(whole, sizeof(whole), "%.*s%s%s", (int)(place - sql), sql, text, place + 2);
+    return postgres_value(whole);
+}
+
+long number_of(const char *sql, const struct id *id)
+{
+    _cleanup_free_ char *value = value_of(sql, id);
+
+    return strtol(value, NULL, 10);
+}

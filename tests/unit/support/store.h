@@ -1,0 +1,39 @@
+/* What the tests of the stores share: a stored sandbox, a run of it, tenants. */
+#ifndef TESTS_UNIT_SUPPORT_STORE_H
+#define TESTS_UNIT_SUPPORT_STORE_H
+
+#include "lib/db/store_run.h"
+#include "lib/db/store_sandbox.h"
+
+#include <atoll/id.h>
+
+/* The tenant that the first migration makes. */
+extern const struct id default_tenant;
+
+/* Idle timeout 3600 s, lifetime 86400 s. */
+extern const struct store_lifetime long_lifetime;
+extern const struct store_origin test_origin;
+
+/* A second tenant, made now. */
+struct id make_tenant(const char *name);
+
+/* A shell definition without files; it owns nothing, so it must not be freed. */
+struct sandbox_definition simple_definition(void);
+
+/* Stores a simple definition for the tenant. */
+struct id make_sandbox(struct db_pool *pool, const struct id *tenant);
+
+/* A run on node "node-1" with a deadline in 30 s. */
+struct store_run make_run(const struct id *sandbox);
+
+/* Begins it; returns the generation. */
+uint32_t begin_run(struct db_pool *pool, const struct id *tenant, const struct store_run *run);
+
+/* Its successful end. */
+struct store_run_end completed(const struct store_run *run, uint32_t generation);
+
+/* postgres_number and postgres_value with the id in the place of %s. */
+long number_of(const char *sql, const struct id *id);
+char *value_of(const char *sql, const struct id *id);
+
+#endif
