@@ -1,0 +1,158 @@
+"""Rounds into medians, medians into the table, the JSON file and docs/benchmarks.md."""
+import json
+import pathlib
+import statistics
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+RESULTS = TOP / "build" / "bench" / "results.json"
+DOCUMENT = TOP / "docs" / "benchmarks.md"
+BEGIN, END = "<!-- results: written by bench/run --write-docs -->", "<!-- end of results -->"
+SUMMED = ("n", "errors", "reconnects")
+
+# (name, what, unit, bound, True when larger is better)
+TARGETS = (
+    ("atoll_to_raw", "create→execute→delete over HTTP : raw limit, p50", "×", 3.0, False),
+    ("docker_to_atoll", "docker run : create→execute→delete, p50", "×", 40.0, True),
+    ("per_second_8", "create→execute→delete, 8 in parallel", "/s", 250.0, True),
+    ("agent_pss_mb", "idle memory of one sandbox (agent, PSS)", "MB", 0.5, False),
+)
+
+
+def merge(rounds):
+    """Rounds of one measurement: counts are added, figures become their median."""
+    merged = {}
+    for key in dict.fromkeys(key for part in rounds for key in part):
+        values = [part[key] for part in rounds if key in part]
+        if isinstance(values[0], dict):
+            merged[key] = merge(values)
+        elif isinstance(values[0], str):
+            merged[key] = next((value for value in values if value), "")
+        elif key in SUMMED:
+            merged[key] = sum(values)
+        else:
+            merged[key] = round(statistics.median(values), 1)
+    return merged
+
+
+def ratio_of_rounds(over, under):
+    """Median of the ratios round by round: two figures of one round share the machine's mood."""
+    pairs = [(a["p50_us"], b["p50_us"]) for a, b in zip(over, under)]
+    ratios = [a / b for a, b in pairs if a and b]
+    return round(statistics.median(ratios), 2) if ratios else None
+
+
+def targets(latency, throughput, memory):
+    """`latency`: name -> rounds; `throughput`: name -> parallel -> merged result."""
+    values = {
+        "atoll_to_raw": ratio_of_rounds(latency.get("shell", []), latency.get("raw", [])),
+        "docker_to_atoll": ratio_of_rounds(latency.get("docker", []), latency.get("shell", [])),
+        "per_second_8": throughput.get("shell", {}).get("8", {}).get("per_second"),
+        "agent_pss_mb": round(memory["agent_pss_kb"] / 1024, 3) if memory else None,
+    }
+    result = []
+    for name, what, unit, bound, larger in TARGETS:
+        value = values[name]
+        if value is None:
+            verdict = "not measured"
+        else:
+            verdict = "PASS" if (value >= bound if larger else value <= bound) else "FAIL"
+        result.append({"name": name, "what": what, "unit": unit, "target": bound,
+                       "at": "least" if larger else "most", "value": value, "verdict": verdict})
+    return result
+
+
+def milliseconds(usec):
+    return f"{usec / 1000:.2f}" if usec < 100000 else f"{usec / 1000:.0f}"
+
+
+def grid(header, rows):
+    """Columns aligned: the first to the left, the others to the right."""
+    widths = [max(len(str(row[i])) for row in [header, *rows]) for i in range(len(header))]
+    lines = []
+    for row in [header, *rows]:
+        cells = [str(cell).ljust(width) if i == 0 else str(cell).rjust(width)
+                 for i, (cell, width) in enumerate(zip(row, widths))]
+        lines.append("  ".join(cells).rstrip())
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return lines
+
+
+def contender_rows(contenders):
+    rows, notes = [], []
+    for entry in contenders:
+        if entry["absent"]:
+            notes.append(f"absent: {entry['title']}: {entry['absent']}")
+            continue
+        latency, throughput = entry.get("latency", {}), entry.get("throughput", {})
+        parts = [latency, *throughput.values()]
+        errors = sum(part.get("errors", 0) for part in parts)
+        if errors:
+            first = next((p["first_error"] for p in parts if p.get("first_error")), "")
+            notes.append(f"ERRORS: {entry['title']}: {errors} runs failed {first}".rstrip())
+        cells = [milliseconds(latency[key]) if latency.get("n") and key in latency else "-"
+                 for key in ("p50_us", "p95_us", "p99_us")]
+        cells += [f"{throughput[p]['per_second']:.0f}" if p in throughput else "-"
+                  for p in ("1", "8", "32")]
+        rows.append([entry["title"] + (" (!)" if errors else ""), *cells])
+    return rows, notes
+
+
+def stage_rows(contenders):
+    rows = []
+    for entry in contenders:
+        latency = entry.get("latency", {})
+        for kind in ("steps", "stages"):
+            for name, part in latency.get(kind, {}).items():
+                label = f"{entry['name']}: {name}" if kind == "steps" else \
+                    f"{entry['name']}: server stage {name}"
+                rows.append([label, *[part.get(f"p{p}_us", 0) for p in (50, 95, 99)]])
+    return rows
+
+
+def table(results):
+    """The whole report as lines of text."""
+    host = results["host"]
+    lines = [f"{host['date']}  commit {host['commit']}  {host['cpus']} cores, kernel "
+             f"{host['kernel']}, {host['cgroups']}, rootfs {host['rootfs']}"]
+    rows, notes = contender_rows(results["contenders"])
+    if rows:
+        lines += ["", *grid(["one run of `true` (or print)", "p50 ms", "p95 ms", "p99 ms", "1/s",
+                             "8/s", "32/s"], rows)]
+    stages = stage_rows(results["contenders"])
+    if stages:
+        lines += ["", *grid(["where the time goes (one at a time)", "p50 µs", "p95 µs", "p99 µs"],
+                            stages)]
+    if results["get"]:
+        lines += ["", *grid(["GET /sandbox/{id}, 32 keep-alive connections", "per second",
+                             "p99 ms"],
+                            [[tool, f"{part['per_second']:.0f}", milliseconds(part["p99_us"])]
+                             for tool, part in results["get"].items()])]
+    memory = results["memory"]
+    if memory:
+        lines += ["", *grid([f"memory of an idle sandbox (median of {memory['sandboxes']})",
+                             "PSS KB"],
+                            [["agent (all that Atoll leaves inside)", memory["agent_pss_kb"]],
+                             ["the user's own `sleep`", memory["user_process_pss_kb"]],
+                             ["growth of the daemons for each", memory["daemons_growth_kb"]]])]
+    rows = [[t["what"], "-" if t["value"] is None else f"{t['value']} {t['unit']}",
+             f"{'≥' if t['at'] == 'least' else '≤'} {t['target']:g} {t['unit']}", t["verdict"]]
+            for t in results["targets"]]
+    lines += ["", *grid(["target", "measured", "wanted", ""], rows)]
+    lines += ["", *notes] if notes else []
+    lines += ["", *[f"FAILED: {text}" for text in results["failures"]]] if results["failures"] else []
+    return lines
+
+
+def write_results(results):
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_document():
+    """Puts the last results into docs/benchmarks.md."""
+    results = json.loads(RESULTS.read_text())
+    text = DOCUMENT.read_text()
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    body = "\n".join(["", "```text", *table(results), "```", ""])
+    DOCUMENT.write_text(before + BEGIN + body + END + after)
