@@ -193,6 +193,33 @@ void agent_fixture_stop(struct agent_fixture *fixture)
     (void)nftw(fixture->folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
+int agent_group_set_up(void **state)
+{
+    struct agent_fixture *fixture = calloc(1, sizeof(*fixture));
+
+    assert_non_null(fixture);
+    if (agent_fixture_start(fixture, "strict"))
+        *state = fixture;
+    else
+        free(fixture);
+    return 0;
+}
+
+int agent_group_tear_down(void **state)
+{
+    if (*state)
+        agent_fixture_stop(*state);
+    free(*state);
+    return 0;
+}
+
+const struct agent_fixture *agent_group(void **state)
+{
+    if (!*state)
+        skip();
+    return *state;
+}
+
 struct agent_client *agent_fixture_connect(const struct agent_fixture *fixture)
 {
     struct agent_client *client = NULL;

@@ -4,6 +4,9 @@
  *
  * Needs root (the agent changes to other users) and user namespaces; where they are missing
  * agent_fixture_start says so and returns false, and the tests skip.
+ *
+ * Most groups of tests share one agent: agent_group_set_up and agent_group_tear_down are for
+ * cmocka, agent_group is what a test calls.
  */
 #ifndef TESTS_UNIT_AGENT_FIXTURE_H
 #define TESTS_UNIT_AGENT_FIXTURE_H
@@ -25,6 +28,13 @@ bool agent_fixture_start(struct agent_fixture *fixture, const char *profile);
 
 /* Ends the agent and removes the folder. */
 void agent_fixture_stop(struct agent_fixture *fixture);
+
+/* One agent of the strict profile for all tests of a group; they skip when it does not start. */
+int agent_group_set_up(void **state);
+int agent_group_tear_down(void **state);
+
+/* The agent of the test's group; does not return when there is none, but skips the test. */
+const struct agent_fixture *agent_group(void **state);
 
 /* A new connection, or a failed assertion. */
 struct agent_client *agent_fixture_connect(const struct agent_fixture *fixture);

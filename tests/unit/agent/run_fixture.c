@@ -5,12 +5,12 @@
 
 #include <cmocka.h>
 
-struct run run_begin(const struct agent_fixture *fixture)
+struct run run_begin(void **state)
 {
     static const char *const environment[] = {"PATH=/usr/bin:/bin", "LANG=C", NULL};
 
     return (struct run){
-        .client = agent_fixture_connect(fixture),
+        .client = agent_fixture_connect(agent_group(state)),
         .request = {.env = environment,
                     .cwd = "/",
                     .user = "65534:65534",

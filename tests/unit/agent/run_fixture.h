@@ -11,8 +11,8 @@ struct run {
     struct error err;
 };
 
-/* As user nobody in "/", with PATH, 1 MiB of output and KILL_LEFTOVERS. */
-struct run run_begin(const struct agent_fixture *fixture);
+/* As user nobody in "/" of the group's agent, with PATH, 1 MiB of output and KILL_LEFTOVERS. */
+struct run run_begin(void **state);
 void run_end(struct run *run);
 
 /* Runs argv; the result of the run before is freed. */

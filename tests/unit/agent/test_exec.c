@@ -12,21 +12,10 @@
 
 #define NOBODY "65534:65534"
 
-static struct agent_fixture fixture;
-static bool started;
-
-static struct run begin(void)
-{
-    if (!started)
-        skip();
-    return run_begin(&fixture);
-}
-
 static void test_output_and_exit_code(void **state)
 {
-    struct run run = begin();
+    struct run run = run_begin(state);
 
-    (void)state;
     run_shell(&run, "echo out; echo err >&2; exit 7");
     assert_string_equal(run.result.out, "out\n");
     assert_string_equal(run.result.err, "err\n");
@@ -44,9 +33,8 @@ static void test_output_and_exit_code(void **state)
 
 static void test_signal_is_reported(void **state)
 {
-    struct run run = begin();
+    struct run run = run_begin(state);
 
-    (void)state;
     run_shell(&run, "kill -SEGV $$");
     assert_int_equal(run.result.exit_code, -1);
     assert_int_equal(run.result.signal, SIGSEGV);
@@ -56,9 +44,8 @@ static void test_signal_is_reported(void **state)
 static void test_arguments_stay_arguments(void **state)
 {
     const char *const argv[] = {"printf", "%s|", "$(id)", "a b", "`x`", "'\"", "", NULL};
-    struct run run = begin();
+    struct run run = run_begin(state);
 
-    (void)state;
     assert_int_equal(run_execute(&run, argv), 0);
     assert_string_equal(run.result.out, "$(id)|a b|`x`|'\"||");
     run_end(&run);
@@ -68,9 +55,8 @@ static void test_environment(void **state)
 {
     static const char *const own[] = {"A=1", "HOME=/x", NULL};
     static const char *const none[] = {NULL};
-    struct run run = begin();
+    struct run run = run_begin(state);
 
-    (void)state;
     run.request.env = own;
     run_shell(&run, "exec env");
     assert_non_null(strstr(run.result.out, "A=1\n"));
@@ -87,9 +73,8 @@ static void test_environment(void **state)
 
 static void test_identity(void **state)
 {
-    struct run run = begin();
+    struct run run = run_begin(state);
 
-    (void)state;
     run.request.cwd = "/usr";
     run_shell(&run, "id -u; id -g; id -G; pwd; umask; ulimit -c; ls /proc/self/fd | wc -l");
     assert_string_equal(run.result.out, "65534\n65534\n65534\n/usr\n0022\n0\n4\n");
@@ -103,9 +88,8 @@ static void test_identity(void **state)
 
 static void test_root_has_no_capabilities(void **state)
 {
-    struct run run = begin();
+    struct run run = run_begin(state);
 
-    (void)state;
     run.request.user = "0:0";
     run_shell(&run, "id -u; grep ^CapEff /proc/self/status; exec cat /proc/self/oom_score_adj");
     assert_string_equal(run.result.out, "0\nCapEff:\t0000000000000000\n500\n");
@@ -114,9 +98,8 @@ static void test_root_has_no_capabilities(void **state)
 
 static void test_agent_is_closed_to_commands(void **state)
 {
-    struct run run = begin();
+    struct run run = run_begin(state);
 
-    (void)state;
     run.request.user = "0:0";
     run_shell(&run, "p=$(ps -o ppid= -p $$ | tr -d ' '); cd /proc/$p; "
                     "for f in mem environ exe maps fd/*; do "
@@ -130,9 +113,8 @@ static void test_failures_name_their_stage(void **state)
 {
     const char *const missing[] = {"no-such-program", NULL};
     const char *const folder[] = {"/usr", NULL};
-    struct run run = begin();
+    struct run run = run_begin(state);
 
-    (void)state;
     assert_int_equal(run_execute(&run, missing), -1);
     assert_int_equal(run.err.code, ERR_INVALID_FIELD);
     assert_string_equal(run.err.message, "the command cannot be executed: No such file or "
@@ -160,9 +142,8 @@ static void test_ids_out_of_range(void **state)
                                         "4294967296:0", "2147483648:1", ":",
                                         "1:",           "1:2:3",        "0x1:0"};
     const char *const argv[] = {"true", NULL};
-    struct run run = begin();
+    struct run run = run_begin(state);
 
-    (void)state;
     for (size_t i = 0; i < sizeof(users) / sizeof(users[0]); i++) {
         run.request.user = users[i];
         assert_int_equal(run_execute(&run, argv), -1);
@@ -173,9 +154,8 @@ static void test_ids_out_of_range(void **state)
 
 static void test_output_limit(void **state)
 {
-    struct run run = begin();
+    struct run run = run_begin(state);
 
-    (void)state;
     run.request.max_output = 1000;
     run_shell(&run, "head -c 300000 /dev/zero; printf 1234 >&2");
     assert_int_equal(run.result.out_size, 1000);
@@ -191,9 +171,8 @@ static void test_output_limit(void **state)
 
 static void test_long_line_and_bytes(void **state)
 {
-    struct run run = begin();
+    struct run run = run_begin(state);
 
-    (void)state;
     run.request.max_output = 2 << 20;
     run_shell(&run, "head -c 1048576 /dev/zero | tr '\\0' x");
     assert_int_equal(run.result.out_size, 1 << 20);
@@ -208,9 +187,8 @@ static void test_large_stdin(void **state)
 {
     const size_t size = 10 << 20;
     _cleanup_free_ char *data = malloc(size);
-    struct run run = begin();
+    struct run run = run_begin(state);
 
-    (void)state;
     assert_non_null(data);
     for (size_t i = 0; i < size; i++)
         data[i] = (char)(i * 7 + i / 251);
@@ -227,9 +205,8 @@ static void test_stdin_that_nobody_reads(void **state)
 {
     const size_t size = 10 << 20;
     _cleanup_free_ char *data = calloc(1, size);
-    struct run run = begin();
+    struct run run = run_begin(state);
 
-    (void)state;
     run_shell(&run, "exec cat");
     assert_int_equal(run.result.out_size, 0);
     run.request.stdin_data = "";
@@ -246,9 +223,8 @@ static void test_large_request(void **state)
 {
     const char *argv[900];
     _cleanup_free_ char *argument = malloc(1001);
-    struct run run = begin();
+    struct run run = run_begin(state);
 
-    (void)state;
     memset(argument, 'a', 1000);
     argument[1000] = '\0';
     argv[0] = "printf";
@@ -266,12 +242,11 @@ static void test_many_connections(void **state)
     enum { CONNECTIONS = 100 };
     struct agent_client *clients[CONNECTIONS];
     struct error err = {0};
-    struct run run = begin();
+    struct run run = run_begin(state);
 
-    (void)state;
     agent_client_free(run.client);
     for (int i = 0; i < CONNECTIONS; i++)
-        clients[i] = agent_fixture_connect(&fixture);
+        clients[i] = agent_fixture_connect(agent_group(state));
     for (int i = 0; i < 60; i++)
         assert_int_equal(agent_client_ping(clients[i], agent_fixture_deadline(), &err), 0);
     for (int i = 0; i < 60; i++)
@@ -280,25 +255,10 @@ static void test_many_connections(void **state)
         assert_int_equal(agent_client_ping(clients[i], agent_fixture_deadline(), &err), 0);
     for (int i = 60; i < CONNECTIONS; i++)
         agent_client_free(clients[i]);
-    run.client = agent_fixture_connect(&fixture);
+    run.client = agent_fixture_connect(agent_group(state));
     run_shell(&run, "echo alive");
     assert_string_equal(run.result.out, "alive\n");
     run_end(&run);
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    started = agent_fixture_start(&fixture, "strict");
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    if (started)
-        agent_fixture_stop(&fixture);
-    return 0;
 }
 
 int main(void)
@@ -321,5 +281,6 @@ int main(void)
         cmocka_unit_test(test_many_connections),
     };
 
-    return cmocka_run_group_tests_name("agent: exec", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("agent: exec", tests, agent_group_set_up,
+                                       agent_group_tear_down);
 }

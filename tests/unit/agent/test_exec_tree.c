@@ -15,26 +15,15 @@
 
 #define NOBODY "65534:65534"
 
-static struct agent_fixture fixture;
-static bool started;
-
 static struct {
     struct run run;
     pthread_t thread;
 } companion;
 
-static struct run begin(void)
-{
-    if (!started)
-        skip();
-    return run_begin(&fixture);
-}
-
 static void test_timeout_terminates(void **state)
 {
-    struct run run = begin();
+    struct run run = run_begin(state);
 
-    (void)state;
     run.request.timeout_ms = 100;
     run.request.grace_ms = 30000;
     run_shell(&run, "trap 'echo caught; exit 9' TERM; sleep 1000 & wait");
@@ -47,14 +36,13 @@ static void test_timeout_terminates(void **state)
 /* Each process holds the write end of a FIFO; the reader sees the end of file when all are dead. */
 static void test_timeout_kills_the_whole_tree(void **state)
 {
-    struct run run = begin();
+    struct run run = run_begin(state);
     char script[512];
     char byte;
     char path[128];
     int fd;
 
-    (void)state;
-    (void)snprintf(path, sizeof(path), "%s/alive", fixture.folder);
+    (void)snprintf(path, sizeof(path), "%s/alive", agent_group(state)->folder);
     assert_int_equal(mkfifo(path, 0666), 0);
     assert_int_equal(chmod(path, 0666), 0);
     fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -78,10 +66,9 @@ static void test_timeout_kills_the_whole_tree(void **state)
 
 static void test_leftovers_die_when_asked(void **state)
 {
-    struct run run = begin();
-    struct run other = begin();
+    struct run run = run_begin(state);
+    struct run other = run_begin(state);
 
-    (void)state;
     run_shell(&run, "(setsid sh -c 'exec sleep 600.21' &) ; echo gone");
     assert_string_equal(run.result.out, "gone\n");
     run_shell(&other, "pgrep -f '[s]leep 600.21'");
@@ -92,9 +79,8 @@ static void test_leftovers_die_when_asked(void **state)
 
 static void test_leftovers_stay_and_do_not_delay(void **state)
 {
-    struct run run = begin();
+    struct run run = run_begin(state);
 
-    (void)state;
     run.request.kill_leftovers = false;
     run_shell(&run, "echo first; (setsid sleep 600.22 &)");
     assert_string_equal(run.result.out, "first\n");
@@ -121,11 +107,10 @@ static void *run_slow(void *context)
 
 static void test_concurrent_trees_are_apart(void **state)
 {
-    struct run slow = begin();
-    struct run quick = begin();
+    struct run slow = run_begin(state);
+    struct run quick = run_begin(state);
     pthread_t thread;
 
-    (void)state;
     assert_int_equal(pthread_create(&thread, NULL, run_slow, &slow), 0);
     run_shell(&quick, "until test $(pgrep -cxf '[s]leep 600.23') = 2; do :; done");
     quick.request.timeout_ms = 50;
@@ -144,9 +129,8 @@ static void test_concurrent_trees_are_apart(void **state)
 
 static void test_fork_bomb_is_one_tree(void **state)
 {
-    struct run run = begin();
+    struct run run = run_begin(state);
 
-    (void)state;
     run.request.timeout_ms = 300;
     run.request.grace_ms = 0;
     run.request.user = "61234:61234";
@@ -162,11 +146,10 @@ static void test_fork_bomb_is_one_tree(void **state)
 
 static void test_lost_client_ends_its_command(void **state)
 {
-    struct run run = begin();
-    struct run observer = begin();
+    struct run run = run_begin(state);
+    struct run observer = run_begin(state);
     const char *const argv[] = {"sh", "-c", "(setsid sleep 600.24 &) ; sleep 600.24", NULL};
 
-    (void)state;
     run.request.argv = argv;
     assert_int_equal(agent_client_exec(run.client, &run.request, monotonic_usec() + 500000,
                                        &run.result, &run.err),
@@ -177,21 +160,6 @@ static void test_lost_client_ends_its_command(void **state)
     run_shell(&observer, "while pgrep -f '[s]leep 600.24'; do :; done");
     assert_int_equal(observer.result.exit_code, 0);
     run_end(&observer);
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    started = agent_fixture_start(&fixture, "strict");
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    if (started)
-        agent_fixture_stop(&fixture);
-    return 0;
 }
 
 static void *run_companion(void *context)
@@ -205,12 +173,12 @@ static int set_up_with_companion(void **state)
 {
     struct run observer;
 
-    (void)set_up(state);
-    if (!started)
+    (void)agent_group_set_up(state);
+    if (!*state)
         return 0;
-    companion.run = run_begin(&fixture);
+    companion.run = run_begin(state);
     assert_int_equal(pthread_create(&companion.thread, NULL, run_companion, &companion.run), 0);
-    observer = run_begin(&fixture);
+    observer = run_begin(state);
     run_shell(&observer, "until pgrep -xf '[s]leep 600.26'; do :; done");
     run_end(&observer);
     return 0;
@@ -221,15 +189,15 @@ static int tear_down_with_companion(void **state)
 {
     struct run observer;
 
-    if (!started)
+    if (!*state)
         return 0;
-    observer = run_begin(&fixture);
+    observer = run_begin(state);
     run_shell(&observer, "pkill -TERM -xf '[s]leep 600.26'");
     run_end(&observer);
     assert_int_equal(pthread_join(companion.thread, NULL), 0);
     assert_int_equal(companion.run.result.signal, SIGTERM);
     run_end(&companion.run);
-    return tear_down(state);
+    return agent_group_tear_down(state);
 }
 
 int main(void)
@@ -243,7 +211,8 @@ int main(void)
         cmocka_unit_test(test_fork_bomb_is_one_tree),
         cmocka_unit_test(test_lost_client_ends_its_command),
     };
-    int failed = cmocka_run_group_tests_name("agent: process trees", tests, set_up, tear_down);
+    int failed = cmocka_run_group_tests_name("agent: process trees", tests, agent_group_set_up,
+                                             agent_group_tear_down);
 
     return failed + cmocka_run_group_tests_name("agent: process trees beside another", tests,
                                                 set_up_with_companion, tear_down_with_companion);

@@ -18,9 +18,6 @@
 
 #define NOBODY "65534:65534"
 
-static struct agent_fixture fixture;
-static bool started;
-
 struct transfer {
     struct agent_client *client;
     struct agent_owner owner;
@@ -28,14 +25,12 @@ struct transfer {
     char path[PATH_MAX];
 };
 
-static struct transfer begin(const char *name)
+static struct transfer begin(void **state, const char *name)
 {
     struct transfer transfer = {.owner = {.user = NOBODY}};
 
-    if (!started)
-        skip();
-    transfer.client = agent_fixture_connect(&fixture);
-    (void)snprintf(transfer.path, sizeof(transfer.path), "%s/%s", fixture.folder, name);
+    transfer.client = agent_fixture_connect(agent_group(state));
+    (void)snprintf(transfer.path, sizeof(transfer.path), "%s/%s", agent_group(state)->folder, name);
     return transfer;
 }
 
@@ -76,11 +71,12 @@ static int get(struct transfer *transfer, size_t max)
 }
 
 /* Nothing but the named entries is in the folder, so no temporary file was left. */
-static void assert_no_temporary(void)
+static void assert_no_temporary(void **state)
 {
     char command[256];
 
-    (void)snprintf(command, sizeof(command), "! ls -A %s | grep -q '^\\.atoll-'", fixture.folder);
+    (void)snprintf(command, sizeof(command), "! ls -A %s | grep -q '^\\.atoll-'",
+                   agent_group(state)->folder);
     assert_int_equal(system(command), 0);
 }
 
@@ -88,9 +84,8 @@ static void test_bytes_come_back_identical(void **state)
 {
     static const char *const contents[] = {"", "plain\n", "$(id) `id` \"'\\ ${HOME}", "\r\n\t\x7f"};
     static const char binary[] = "a\0b\377\0";
-    struct transfer transfer = begin("deep/er/content \"$(x)\"\n'");
+    struct transfer transfer = begin(state, "deep/er/content \"$(x)\"\n'");
 
-    (void)state;
     for (size_t i = 0; i < sizeof(contents) / sizeof(contents[0]); i++) {
         assert_int_equal(put(&transfer, contents[i], strlen(contents[i])), 0);
         assert_content(&transfer, contents[i], strlen(contents[i]));
@@ -104,9 +99,8 @@ static void test_large_file(void **state)
 {
     const size_t size = (9 << 20) + 17;
     _cleanup_free_ char *data = malloc(size);
-    struct transfer transfer = begin("large");
+    struct transfer transfer = begin(state, "large");
 
-    (void)state;
     for (size_t i = 0; i < size; i++)
         data[i] = (char)(i * 31 + i / 4093);
     assert_int_equal(put(&transfer, data, size), 0);
@@ -118,14 +112,13 @@ static void test_large_file(void **state)
 
 static void test_owner_and_mode(void **state)
 {
-    struct transfer transfer = begin("own/script");
+    struct transfer transfer = begin(state, "own/script");
     struct sandbox_file file = {
         .path = transfer.path, .content = "x", .size = 1, .executable = true};
     const struct sandbox_files files = {.items = &file, .count = 1};
     struct stat status;
     char folder[128];
 
-    (void)state;
     assert_int_equal(agent_client_write_files(transfer.client, &files, &transfer.owner,
                                               agent_fixture_deadline(), &transfer.err),
                      0);
@@ -133,7 +126,7 @@ static void test_owner_and_mode(void **state)
     assert_int_equal(status.st_uid, 65534);
     assert_int_equal(status.st_gid, 65534);
     assert_int_equal(status.st_mode & 07777, 0755);
-    (void)snprintf(folder, sizeof(folder), "%s/own", fixture.folder);
+    (void)snprintf(folder, sizeof(folder), "%s/own", agent_group(state)->folder);
     assert_int_equal(stat(folder, &status), 0);
     assert_int_equal(status.st_uid, 65534);
     assert_int_equal(status.st_mode & 07777, 0755);
@@ -142,12 +135,11 @@ static void test_owner_and_mode(void **state)
 
 static void test_rights_are_the_owners(void **state)
 {
-    struct transfer transfer = begin("root-only/new/file");
+    struct transfer transfer = begin(state, "root-only/new/file");
     struct stat status;
     char folder[128];
 
-    (void)state;
-    (void)snprintf(folder, sizeof(folder), "%s/root-only", fixture.folder);
+    (void)snprintf(folder, sizeof(folder), "%s/root-only", agent_group(state)->folder);
     assert_int_equal(mkdir(folder, 0700), 0);
     assert_int_equal(put(&transfer, "x", 1), -1);
     assert_int_equal(transfer.err.code, ERR_INVALID_FIELD);
@@ -165,11 +157,10 @@ static void test_rights_are_the_owners(void **state)
 
 static void test_replaces_what_is_there(void **state)
 {
-    struct transfer transfer = begin("target");
+    struct transfer transfer = begin(state, "target");
     struct stat status;
     char other[128];
 
-    (void)state;
     transfer.owner.user = "0:0";
     assert_int_equal(mkfifo(transfer.path, 0666), 0);
     assert_int_equal(put(&transfer, "new", 3), 0);
@@ -177,7 +168,7 @@ static void test_replaces_what_is_there(void **state)
     assert_true(S_ISREG(status.st_mode));
     assert_int_equal(unlink(transfer.path), 0);
     /* A symbolic link is replaced, what it points to is not touched. */
-    (void)snprintf(other, sizeof(other), "%s/other", fixture.folder);
+    (void)snprintf(other, sizeof(other), "%s/other", agent_group(state)->folder);
     assert_int_equal(symlink(other, transfer.path), 0);
     assert_int_equal(put(&transfer, "new", 3), 0);
     assert_int_equal(lstat(transfer.path, &status), 0);
@@ -186,9 +177,9 @@ static void test_replaces_what_is_there(void **state)
     end(&transfer);
 }
 
-static void assert_refused(const char *path, const char *reason)
+static void assert_refused(void **state, const char *path, const char *reason)
 {
-    struct transfer transfer = begin("");
+    struct transfer transfer = begin(state, "");
 
     strcpy(transfer.path, path);
     transfer.owner.user = "0:0";
@@ -203,23 +194,20 @@ static void test_refused_targets(void **state)
     char path[PATH_MAX + 16];
     char folder[128];
 
-    (void)state;
-    if (!started)
-        skip();
-    (void)snprintf(folder, sizeof(folder), "%s/folder", fixture.folder);
+    (void)snprintf(folder, sizeof(folder), "%s/folder", agent_group(state)->folder);
     assert_int_equal(mkdir(folder, 0777), 0);
     assert_int_equal(chmod(folder, 0777), 0);
-    assert_refused(folder, "Is a directory");
-    (void)snprintf(path, sizeof(path), "%s/folder/", fixture.folder);
-    assert_refused(path, "Is a directory");
-    (void)snprintf(path, sizeof(path), "%s/folder/..", fixture.folder);
-    assert_refused(path, "Is a directory");
-    (void)snprintf(path, sizeof(path), "%s/%0300d", fixture.folder, 1);
-    assert_refused(path, "File name too long");
-    assert_refused("relative", "absolute");
-    assert_refused("/proc/self/comm/x", "Not a directory");
-    assert_refused("/dev/null/x", "Not a directory");
-    assert_no_temporary();
+    assert_refused(state, folder, "Is a directory");
+    (void)snprintf(path, sizeof(path), "%s/folder/", agent_group(state)->folder);
+    assert_refused(state, path, "Is a directory");
+    (void)snprintf(path, sizeof(path), "%s/folder/..", agent_group(state)->folder);
+    assert_refused(state, path, "Is a directory");
+    (void)snprintf(path, sizeof(path), "%s/%0300d", agent_group(state)->folder, 1);
+    assert_refused(state, path, "File name too long");
+    assert_refused(state, "relative", "absolute");
+    assert_refused(state, "/proc/self/comm/x", "Not a directory");
+    assert_refused(state, "/dev/null/x", "Not a directory");
+    assert_no_temporary(state);
 }
 
 /* On a disk of its own, which must be there before the agent gets its copy of the mounts. */
@@ -232,9 +220,7 @@ static void test_full_disk(void **state)
     struct transfer transfer = {.owner = {.user = NOBODY}};
     char command[256];
 
-    (void)state;
-    if (!started)
-        skip();
+    (void)agent_group(state); /* skips */
     assert_non_null(mkdtemp(folder));
     assert_int_equal(mount("tmpfs", folder, "tmpfs", 0, "size=1m,mode=0777"), 0);
     assert_true(agent_fixture_start(&full, "strict"));
@@ -253,14 +239,13 @@ static void test_full_disk(void **state)
 
 static void test_reads_only_regular_files(void **state)
 {
-    struct transfer transfer = begin("pipe");
+    struct transfer transfer = begin(state, "pipe");
 
-    (void)state;
     transfer.owner.user = "0:0";
     assert_int_equal(mkfifo(transfer.path, 0666), 0);
     assert_int_equal(get(&transfer, 10), -1);
     assert_non_null(strstr(transfer.err.message, "Invalid argument"));
-    strcpy(transfer.path, fixture.folder);
+    strcpy(transfer.path, agent_group(state)->folder);
     assert_int_equal(get(&transfer, 10), -1);
     assert_non_null(strstr(transfer.err.message, "Is a directory"));
     strcpy(transfer.path, "/dev/zero");
@@ -279,7 +264,7 @@ static void test_files_and_command_in_one_message(void **state)
 {
     static const char *const env[] = {"PATH=/usr/bin:/bin", NULL};
     const char *argv[] = {"sh", "main.sh", NULL};
-    struct transfer transfer = begin("job/main.sh");
+    struct transfer transfer = begin(state, "job/main.sh");
     char second[128];
     char cwd[128];
     struct sandbox_file items[] = {
@@ -291,9 +276,8 @@ static void test_files_and_command_in_one_message(void **state)
         .argv = argv, .env = env, .cwd = cwd, .user = NOBODY, .max_output = 100};
     struct agent_exec_result result;
 
-    (void)state;
-    (void)snprintf(cwd, sizeof(cwd), "%s/job", fixture.folder);
-    (void)snprintf(second, sizeof(second), "%s/job/data", fixture.folder);
+    (void)snprintf(cwd, sizeof(cwd), "%s/job", agent_group(state)->folder);
+    (void)snprintf(second, sizeof(second), "%s/job/data", agent_group(state)->folder);
     if (agent_client_run(transfer.client, &files, &transfer.owner, &request,
                          agent_fixture_deadline(), &result, &transfer.err) < 0)
         fail_msg("%s", transfer.err.message);
@@ -308,7 +292,7 @@ static void test_files_and_command_in_one_message(void **state)
                      -1);
     assert_non_null(strstr(transfer.err.message, "cannot write"));
     assert_non_null(strstr(transfer.err.message, "Is a directory"));
-    (void)snprintf(second, sizeof(second), "%s/job/ran", fixture.folder);
+    (void)snprintf(second, sizeof(second), "%s/job/ran", agent_group(state)->folder);
     assert_int_equal(access(second, F_OK), -1);
     items[1].path = second;
     assert_int_equal(agent_client_run(transfer.client, &files, &transfer.owner, &request,
@@ -349,21 +333,6 @@ static void test_dev_profile_keeps_a_short_list(void **state)
     agent_fixture_stop(&dev);
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    started = agent_fixture_start(&fixture, "strict");
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    if (started)
-        agent_fixture_stop(&fixture);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -379,5 +348,6 @@ int main(void)
         cmocka_unit_test(test_dev_profile_keeps_a_short_list),
     };
 
-    return cmocka_run_group_tests_name("agent: files", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("agent: files", tests, agent_group_set_up,
+                                       agent_group_tear_down);
 }

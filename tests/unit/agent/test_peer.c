@@ -13,9 +13,6 @@
 
 #include <cmocka.h>
 
-static struct agent_fixture fixture;
-static bool started;
-
 static void send_frame(int fd, enum agent_frame_type type, const void *payload, size_t size)
 {
     uint8_t header[AGENT_HEADER_SIZE];
@@ -49,9 +46,9 @@ static size_t expect_frame(int fd, enum agent_frame_type type, uint8_t *payload,
     return size;
 }
 
-static void assert_alive(void)
+static void assert_alive(const struct agent_fixture *fixture)
 {
-    struct agent_client *client = agent_fixture_connect(&fixture);
+    struct agent_client *client = agent_fixture_connect(fixture);
     struct error err = {0};
 
     if (agent_client_ping(client, agent_fixture_deadline(), &err) < 0)
@@ -77,19 +74,21 @@ static size_t encode_exec(uint8_t *payload, size_t capacity, const char *script,
     return agent_exec_encode(&message, payload, capacity);
 }
 
-static void assert_ends_connection(const void *bytes, size_t size)
+static void assert_ends_connection(const struct agent_fixture *fixture, const void *bytes,
+                                   size_t size)
 {
-    int fd = agent_fixture_socket(&fixture);
+    int fd = agent_fixture_socket(fixture);
     uint8_t byte;
 
     assert_int_equal(send(fd, bytes, size, MSG_NOSIGNAL), size);
     assert_int_equal(receive_some(fd, &byte, 1), 0);
     close(fd);
-    assert_alive();
+    assert_alive(fixture);
 }
 
 static void test_broken_frames_end_only_their_connection(void **state)
 {
+    const struct agent_fixture *fixture = agent_group(state);
     static const uint8_t frames[][16] = {
         {0xff, 0xff, 0xff, 0xff, AGENT_FRAME_PING, 1}, /* 4 GiB */
         {1, 0, 1, 0, AGENT_FRAME_PING, 1},             /* one byte over the largest */
@@ -107,23 +106,18 @@ static void test_broken_frames_end_only_their_connection(void **state)
         {4, 0, 0, 0, AGENT_FRAME_READ, 1, 0, 0, 4},
     };
 
-    (void)state;
-    if (!started)
-        skip();
     for (size_t i = 0; i < sizeof(frames) / sizeof(frames[0]); i++)
-        assert_ends_connection(frames[i], sizeof(frames[i]));
+        assert_ends_connection(fixture, frames[i], sizeof(frames[i]));
 }
 
 static void test_noise(void **state)
 {
+    const struct agent_fixture *fixture = agent_group(state);
     uint8_t noise[4096];
     uint32_t seed = 12345;
 
-    (void)state;
-    if (!started)
-        skip();
     for (int round = 0; round < 50; round++) {
-        int fd = agent_fixture_socket(&fixture);
+        int fd = agent_fixture_socket(fixture);
 
         for (size_t i = 0; i < sizeof(noise); i++) {
             seed = seed * 1664525u + 1013904223u;
@@ -132,20 +126,18 @@ static void test_noise(void **state)
         (void)!send(fd, noise, sizeof(noise), MSG_NOSIGNAL);
         close(fd);
     }
-    assert_alive();
+    assert_alive(fixture);
 }
 
 static void test_pieces_of_any_size(void **state)
 {
+    const struct agent_fixture *fixture = agent_group(state);
     uint8_t message[512];
     uint8_t reply[64];
     size_t size;
     int fd;
 
-    (void)state;
-    if (!started)
-        skip();
-    fd = agent_fixture_socket(&fixture);
+    fd = agent_fixture_socket(fixture);
     size = encode_exec(message + AGENT_HEADER_SIZE, sizeof(message) - AGENT_HEADER_SIZE,
                        "printf hi", 0);
     agent_frame_header(message, AGENT_FRAME_EXEC, (uint32_t)size);
@@ -158,15 +150,13 @@ static void test_pieces_of_any_size(void **state)
 
 static void test_operations_are_answered_in_order(void **state)
 {
+    const struct agent_fixture *fixture = agent_group(state);
     uint8_t exec[512];
     uint8_t reply[64];
     size_t size;
     int fd;
 
-    (void)state;
-    if (!started)
-        skip();
-    fd = agent_fixture_socket(&fixture);
+    fd = agent_fixture_socket(fixture);
     size = encode_exec(exec, sizeof(exec), "cat; exit 3", AGENT_EXEC_STDIN);
     send_frame(fd, AGENT_FRAME_PING, NULL, 0);
     send_frame(fd, AGENT_FRAME_EXEC, exec, size);
@@ -183,14 +173,14 @@ static void test_operations_are_answered_in_order(void **state)
 }
 
 /* The anonymous memory of the agent in bytes. */
-static size_t agent_memory(void)
+static size_t agent_memory(const struct agent_fixture *fixture)
 {
     char path[64];
     char line[256];
     size_t total = 0;
     FILE *file;
 
-    (void)snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)fixture.agent);
+    (void)snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)fixture->agent);
     file = fopen(path, "r");
     assert_non_null(file);
     while (fgets(line, sizeof(line), file)) {
@@ -205,48 +195,45 @@ static size_t agent_memory(void)
 
 static void test_slow_reader_holds_nobody_up(void **state)
 {
+    const struct agent_fixture *fixture = agent_group(state);
     uint8_t exec[512];
     uint8_t *reply = malloc(AGENT_FRAME_MAX);
     size_t size;
     int fd;
 
-    (void)state;
-    if (!started)
-        skip();
-    fd = agent_fixture_socket(&fixture);
+    fd = agent_fixture_socket(fixture);
     size = encode_exec(exec, sizeof(exec), "exec yes", 0);
     send_frame(fd, AGENT_FRAME_EXEC, exec, size);
     (void)expect_frame(fd, AGENT_FRAME_STDOUT, reply, AGENT_FRAME_MAX);
     for (int i = 0; i < 1000; i++)
-        assert_alive();
-    assert_true(agent_memory() < (1 << 20));
+        assert_alive(fixture);
+    assert_true(agent_memory(fixture) < (1 << 20));
     for (int i = 0; i < 100; i++)
         (void)expect_frame(fd, AGENT_FRAME_STDOUT, reply, AGENT_FRAME_MAX);
     close(fd);
-    assert_alive();
+    assert_alive(fixture);
     free(reply);
 }
 
 static void test_half_a_request_holds_nobody_up(void **state)
 {
+    const struct agent_fixture *fixture = agent_group(state);
     enum { HALVES = 50 };
     int fds[HALVES];
 
-    (void)state;
-    if (!started)
-        skip();
     for (int i = 0; i < HALVES; i++) {
-        fds[i] = agent_fixture_socket(&fixture);
+        fds[i] = agent_fixture_socket(fixture);
         assert_int_equal(send(fds[i], "\x10\0\0\0\x02", 5, MSG_NOSIGNAL), 5);
     }
-    assert_alive();
+    assert_alive(fixture);
     for (int i = 0; i < HALVES; i++)
         close(fds[i]);
-    assert_alive();
+    assert_alive(fixture);
 }
 
 static void test_unfinished_file_leaves_nothing(void **state)
 {
+    const struct agent_fixture *fixture = agent_group(state);
     char path[128];
     uint8_t payload[256];
     const struct agent_write_message message = {.mode = 0644, .owner = "65534:65534", .path = path};
@@ -254,34 +241,16 @@ static void test_unfinished_file_leaves_nothing(void **state)
     size_t size;
     int fd;
 
-    (void)state;
-    if (!started)
-        skip();
-    (void)snprintf(path, sizeof(path), "%s/unfinished", fixture.folder);
+    (void)snprintf(path, sizeof(path), "%s/unfinished", fixture->folder);
     size = agent_write_encode(&message, payload, sizeof(payload));
-    fd = agent_fixture_socket(&fixture);
+    fd = agent_fixture_socket(fixture);
     send_frame(fd, AGENT_FRAME_WRITE, payload, size);
     send_frame(fd, AGENT_FRAME_DATA, "half", 4);
     send_frame(fd, AGENT_FRAME_PING, NULL, 0); /* breaks the protocol */
     assert_int_equal(receive_some(fd, payload, 1), 0);
     close(fd);
-    (void)snprintf(command, sizeof(command), "! ls -A %s | grep -v agent.sock", fixture.folder);
+    (void)snprintf(command, sizeof(command), "! ls -A %s | grep -v agent.sock", fixture->folder);
     assert_int_equal(system(command), 0);
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    started = agent_fixture_start(&fixture, "strict");
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    if (started)
-        agent_fixture_stop(&fixture);
-    return 0;
 }
 
 int main(void)
@@ -296,5 +265,6 @@ int main(void)
         cmocka_unit_test(test_unfinished_file_leaves_nothing),
     };
 
-    return cmocka_run_group_tests_name("agent: connections", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("agent: connections", tests, agent_group_set_up,
+                                       agent_group_tear_down);
 }
