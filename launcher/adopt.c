@@ -117,16 +117,10 @@ static void visit_group(const char *name, void *context)
 
 int adopt_all(struct launcher *launcher, struct error *err)
 {
-    _cleanup_closedir_ DIR *folders = NULL;
-    int fd = openat(launcher->sandboxes, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_closedir_ DIR *folders = folder_open(launcher->sandboxes);
 
-    folders = fd >= 0 ? fdopendir(fd) : NULL;
-    if (!folders) {
-        int saved = errno;
-
-        cleanup_close(&fd);
-        return error_set_errno(err, saved, "cannot read the run folder");
-    }
+    if (!folders)
+        return error_set_errno(err, errno, "cannot read the run folder");
     for (struct dirent *entry = readdir(folders); entry; entry = readdir(folders)) {
         uint32_t generation;
         struct id id;

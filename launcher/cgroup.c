@@ -1,9 +1,9 @@
 #include "launcher/cgroup.h"
 
 #include "launcher/cgroup_private.h"
-#include "launcher/sandbox_name.h"
 #include "launcher/sys.h"
 
+#include "lib/base/sandbox_name.h"
 #include "lib/base/util.h"
 
 #include <atoll/cleanup.h>

@@ -1,8 +1,10 @@
 /* The questions of a start-up scan: which groups are ours, and who is in them. */
 #include "launcher/cgroup.h"
 #include "launcher/cgroup_private.h"
-#include "launcher/sandbox_name.h"
 #include "launcher/sys.h"
+
+#include "lib/base/sandbox_name.h"
+#include "lib/base/util.h"
 
 #include <atoll/cleanup.h>
 #include <errno.h>
@@ -47,16 +49,10 @@ int cgroup_scan(const struct cgroup_host *host, void (*visit)(const char *name, 
                 void *context, struct error *err)
 {
     for (unsigned i = 0; i < host->count; i++) {
-        _cleanup_closedir_ DIR *folder = NULL;
-        int fd = openat(host->bases[i], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_closedir_ DIR *folder = folder_open(host->bases[i]);
 
-        folder = fd >= 0 ? fdopendir(fd) : NULL;
-        if (!folder) {
-            int saved = errno;
-
-            cleanup_close(&fd);
-            return error_set_errno(err, saved, "cannot read the cgroup `atoll`");
-        }
+        if (!folder)
+            return error_set_errno(err, errno, "cannot read the cgroup `atoll`");
         for (struct dirent *entry = readdir(folder); entry; entry = readdir(folder)) {
             struct id id;
             uint32_t generation;

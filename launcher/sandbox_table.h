@@ -7,7 +7,7 @@
 #ifndef LAUNCHER_SANDBOX_TABLE_H
 #define LAUNCHER_SANDBOX_TABLE_H
 
-#include "launcher/sandbox_name.h"
+#include "lib/base/sandbox_name.h"
 
 #include <atoll/launcher_proto.h>
 #include <stdbool.h>

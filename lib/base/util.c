@@ -104,6 +104,20 @@ int read_file(int dir_fd, const char *path, size_t max, char **ret_data, size_t 
     return 0;
 }
 
+DIR *folder_open(int dir_fd)
+{
+    int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+
+    if (fd >= 0 && !folder) {
+        int saved = errno;
+
+        (void)close(fd);
+        errno = saved;
+    }
+    return folder;
+}
+
 /* The length of the sequence that `lead` starts, with its smallest code point; 0 if it starts none.
  */
 static size_t utf8_sequence(unsigned char lead, uint32_t *ret_bits, uint32_t *ret_least)

@@ -6,6 +6,7 @@
 #define LIB_BASE_UTIL_H
 
 #include <atoll/error.h>
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,6 +32,12 @@ int write_all(int fd, const void *data, size_t size, struct error *err);
  */
 int read_file(int dir_fd, const char *path, size_t max, char **ret_data, size_t *ret_size,
               struct error *err);
+
+/*
+ * Opens the folder of a descriptor once more, so that reading starts at its first entry and moves
+ * no other reader. NULL with errno; the caller closes the result, the descriptor stays his.
+ */
+DIR *folder_open(int dir_fd);
 
 /* True when the bytes are well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 bool utf8_valid(const char *data, size_t size);

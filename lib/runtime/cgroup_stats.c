@@ -1,5 +1,6 @@
 #include "lib/runtime/cgroup_stats.h"
 
+#include "lib/base/sandbox_name.h"
 #include "lib/base/util.h"
 
 #include <atoll/cleanup.h>
@@ -10,8 +11,7 @@
 #include <string.h>
 
 enum {
-    NAME_SIZE = ID_TEXT_SIZE + 11, /* digits, dot, up to ten digits, NUL */
-    FILE_PATH_SIZE = NAME_SIZE + 32,
+    FILE_PATH_SIZE = SANDBOX_NAME_SIZE + 32,
     STAT_SIZE = 1024,
     V2_DEPTH = 5, /* /, system.slice, atoll.service, or /, machine, container, slice, service */
 };
@@ -42,51 +42,40 @@ static const struct counter_file memory_v1 = {"memory.usage_in_bytes", NULL, 1};
 static const struct counter_file memory_v2 = {"memory.current", NULL, 1};
 static const struct counter_file pids_any = {"pids.current", NULL, 1};
 
-static uint64_t read_counter(int base, const char *name, const struct counter_file *counter)
+/*
+ * Sets `ret_value` to UINT64_MAX for a counter that the kernel does not have, or no longer: the
+ * sandbox may be ending. To be refused is an error, because it would look the same.
+ */
+static int read_counter(int base, const char *name, const struct counter_file *counter,
+                        uint64_t *ret_value, struct error *err)
 {
     char path[FILE_PATH_SIZE];
     char text[STAT_SIZE];
     _cleanup_close_ int fd = -1;
-    const char *number = text;
+    const char *number;
     char *end;
     uint64_t value;
     ssize_t size;
 
+    *ret_value = UINT64_MAX;
     if (base < 0)
-        return UINT64_MAX;
+        return 0;
     (void)snprintf(path, sizeof(path), "%s/%s", name, counter->file);
     fd = openat(base, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 && errno == EACCES)
+        return error_set_errno(err, errno, "cannot read the control group's atoll/%s", path);
     size = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
     if (size <= 0)
-        return UINT64_MAX;
+        return 0;
     text[size] = '\0';
-    if (counter->key) {
-        number = strstr(text, counter->key);
-        if (!number)
-            return UINT64_MAX;
-        number += strlen(counter->key);
-    }
+    number = counter->key ? strstr(text, counter->key) : text;
+    if (!number)
+        return 0;
+    number += counter->key ? strlen(counter->key) : 0;
     value = strtoull(number, &end, 10);
-    return end != number ? value / counter->divisor : UINT64_MAX;
-}
-
-/* Exactly the launcher's spelling: what else lies in the group is not a sandbox. */
-static bool parse_name(const char *name, struct id *ret_id, uint32_t *ret_generation)
-{
-    char digits[ID_TEXT_SIZE];
-    char again[ID_TEXT_SIZE];
-    uint64_t generation;
-
-    if (strnlen(name, NAME_SIZE) <= ID_TEXT_SIZE || name[ID_TEXT_SIZE - 1] != '.')
-        return false;
-    memcpy(digits, name, ID_TEXT_SIZE - 1);
-    digits[ID_TEXT_SIZE - 1] = '\0';
-    if (!id_parse(digits, ret_id) || name[ID_TEXT_SIZE] == '0' ||
-        !parse_u64(name + ID_TEXT_SIZE, UINT32_MAX, &generation))
-        return false;
-    id_format(ret_id, again);
-    *ret_generation = (uint32_t)generation;
-    return strcmp(again, digits) == 0;
+    if (end != number)
+        *ret_value = value / counter->divisor;
+    return 0;
 }
 
 static int add_reading(struct readings *readings, const struct cgroup_reading *reading,
@@ -106,29 +95,31 @@ static int add_reading(struct readings *readings, const struct cgroup_reading *r
     return 0;
 }
 
+static int read_sandbox(const struct group *group, bool v2, const char *name,
+                        struct cgroup_reading *reading, struct error *err)
+{
+    if (read_counter(group->cpu, name, v2 ? &cpu_v2 : &cpu_v1, &reading->cpu_usec, err) < 0 ||
+        read_counter(group->memory, name, v2 ? &memory_v2 : &memory_v1, &reading->memory_bytes,
+                     err) < 0)
+        return -1;
+    return read_counter(group->pids, name, &pids_any, &reading->pids, err);
+}
+
 /* Reads every sandbox below a group `atoll`. */
 static int read_group(const struct group *group, bool v2, struct readings *readings,
                       struct error *err)
 {
-    _cleanup_closedir_ DIR *folder = NULL;
-    int fd = openat(group->pids, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_closedir_ DIR *folder = folder_open(group->pids);
 
-    folder = fd >= 0 ? fdopendir(fd) : NULL;
-    if (!folder) {
-        int saved = errno;
-
-        cleanup_close(&fd);
-        return error_set_errno(err, saved, "cannot read the control group `atoll`");
-    }
+    if (!folder)
+        return error_set_errno(err, errno, "cannot read the control group `atoll`");
     for (const struct dirent *entry = readdir(folder); entry; entry = readdir(folder)) {
         struct cgroup_reading reading;
 
-        if (!parse_name(entry->d_name, &reading.id, &reading.generation))
+        if (!sandbox_name_parse(entry->d_name, &reading.id, &reading.generation))
             continue;
-        reading.cpu_usec = read_counter(group->cpu, entry->d_name, v2 ? &cpu_v2 : &cpu_v1);
-        reading.memory_bytes =
-            read_counter(group->memory, entry->d_name, v2 ? &memory_v2 : &memory_v1);
-        reading.pids = read_counter(group->pids, entry->d_name, &pids_any);
+        if (read_sandbox(group, v2, entry->d_name, &reading, err) < 0)
+            return -1;
         /* Without processes it is being removed. */
         if (reading.pids == UINT64_MAX)
             continue;
@@ -139,64 +130,66 @@ static int read_group(const struct group *group, bool v2, struct readings *readi
 }
 
 /* The group `atoll` of the hierarchy that has the controller; -1 when there is none. */
-static int open_v1(const struct cgroup_mounts *mounts, unsigned controller)
+static int open_v1(const struct cgroup_mounts *mounts, unsigned controller, int *ret_fd,
+                   struct error *err)
 {
+    *ret_fd = -1;
     for (unsigned i = 0; i < mounts->v1_count; i++) {
         char path[CGROUP_PATH_SIZE + 8];
 
         if (!(mounts->v1[i].controllers & controller))
             continue;
         (void)snprintf(path, sizeof(path), "%s/atoll", mounts->v1[i].path);
-        return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        *ret_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (*ret_fd < 0 && errno != ENOENT)
+            return error_set_errno(err, errno, "cannot read %s", path);
+        return 0;
     }
-    return -1;
+    return 0;
 }
 
 static int read_v1(const struct cgroup_mounts *mounts, struct readings *readings, struct error *err)
 {
-    _cleanup_close_ int cpu = open_v1(mounts, CGROUP_CPUACCT);
-    _cleanup_close_ int memory = open_v1(mounts, CGROUP_MEMORY);
-    _cleanup_close_ int pids = open_v1(mounts, CGROUP_PIDS);
-    const struct group group = {cpu, memory, pids};
+    _cleanup_close_ int cpu = -1;
+    _cleanup_close_ int memory = -1;
+    _cleanup_close_ int pids = -1;
 
+    if (open_v1(mounts, CGROUP_CPUACCT, &cpu, err) < 0 ||
+        open_v1(mounts, CGROUP_MEMORY, &memory, err) < 0 ||
+        open_v1(mounts, CGROUP_PIDS, &pids, err) < 0)
+        return -1;
     if (pids < 0)
         return 0; /* no launcher has run here yet */
-    return read_group(&group, false, readings, err);
+    return read_group(&(struct group){cpu, memory, pids}, false, readings, err);
 }
 
 /*
  * Looks for groups named `atoll` at and below `parent`. The launcher may be delegated any group;
- * looking anew each time costs some 10 µs a folder and never goes stale.
+ * looking anew each time costs some 10 µs a folder and never goes stale. Folders that somebody else
+ * has closed are passed over, a group `atoll` is not.
  */
 static int walk_v2(int parent, unsigned depth, struct readings *readings, struct error *err)
 {
-    _cleanup_closedir_ DIR *folder = fdopendir(parent);
+    _cleanup_closedir_ DIR *folder = folder_open(parent);
 
-    if (!folder) {
-        close(parent);
-        return 0; /* gone meanwhile */
-    }
+    if (!folder)
+        return errno == ENOENT ? 0 : error_set_errno(err, errno, "cannot read a control group");
     for (const struct dirent *entry = readdir(folder); entry; entry = readdir(folder)) {
-        int child;
-        int status;
+        bool ours = strcmp(entry->d_name, "atoll") == 0;
+        _cleanup_close_ int child = -1;
+        int status = 0;
 
         if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
             continue;
-        child =
-            openat(dirfd(folder), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        child = openat(parent, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (child < 0 && ours && errno != ENOENT)
+            return error_set_errno(err, errno, "cannot read the control group `atoll`");
         if (child < 0)
             continue;
-        if (strcmp(entry->d_name, "atoll") == 0) {
-            const struct group group = {child, child, child};
-
-            status = read_group(&group, true, readings, err);
-            close(child);
-        } else if (depth > 0) {
+        if (ours)
+            status = read_group(&(struct group){child, child, child}, true, readings, err);
+        else if (depth > 0)
             status = walk_v2(child, depth - 1, readings, err);
-        } else {
-            status = 0;
-            close(child);
-        }
         if (status < 0)
             return -1;
     }
@@ -205,7 +198,7 @@ static int walk_v2(int parent, unsigned depth, struct readings *readings, struct
 
 static int read_v2(const struct cgroup_mounts *mounts, struct readings *readings, struct error *err)
 {
-    int root = open(mounts->v2, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_close_ int root = open(mounts->v2, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (root < 0)
         return error_set_errno(err, errno, "cannot read %s", mounts->v2);

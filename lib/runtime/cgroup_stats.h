@@ -25,7 +25,8 @@ struct cgroup_reading {
 /*
  * Reads all of them. `*ret_readings` is allocated, the caller's to free; NULL when there are none.
  * A sandbox that ends meanwhile is left out or has fewer counters. Groups of other launchers on the
- * host are among them: who knows the ids decides. That no launcher has run yet is no error.
+ * host are among them: who knows the ids decides. That no launcher has run yet is no error;
+ * a group `atoll` that this process may not read is one.
  */
 int cgroup_stats_read(const struct cgroup_mounts *mounts, struct cgroup_reading **ret_readings,
                       size_t *ret_count, struct error *err);

@@ -3,9 +3,9 @@
  * must be within the contract's bounds, whatever the bytes.
  */
 #include "launcher/request.h"
-#include "launcher/sandbox_name.h"
 #include "launcher/state_file.h"
 
+#include "lib/base/sandbox_name.h"
 #include "lib/base/util.h"
 
 #include <stdlib.h>

@@ -1,6 +1,8 @@
 #include "lib/base/base64.h"
 #include "lib/base/util.h"
 
+#include <atoll/cleanup.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -122,6 +124,26 @@ static void test_a_file_over_its_limit_is_refused(void **state)
     free(data);
 }
 
+static void test_a_folder_is_read_from_its_start_each_time(void **state)
+{
+    int fd = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    (void)state;
+    assert_true(fd >= 0);
+    for (int i = 0; i < 2; i++) {
+        _cleanup_closedir_ DIR *folder = folder_open(fd);
+        const struct dirent *entry;
+
+        assert_non_null(folder);
+        entry = readdir(folder);
+        assert_non_null(entry);
+        assert_string_equal(entry->d_name, ".");
+    }
+    assert_int_equal(close(fd), 0);
+    assert_null(folder_open(fd));
+    assert_int_equal(errno, EBADF);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +152,7 @@ int main(void)
         cmocka_unit_test(test_names_cannot_leave_their_folder),
         cmocka_unit_test(test_base64_round_trips_and_is_strict),
         cmocka_unit_test(test_a_file_over_its_limit_is_refused),
+        cmocka_unit_test(test_a_folder_is_read_from_its_start_each_time),
     };
 
     return cmocka_run_group_tests_name("lib/base/util", tests, NULL, NULL);

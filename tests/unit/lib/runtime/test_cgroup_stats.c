@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -150,6 +151,43 @@ static void test_no_group_is_no_sandbox(void **state)
     assert_int_equal(read_all(&v2, &readings), 0);
 }
 
+/* Reads as a user who is nobody's; the group `path` has the mode. */
+static void assert_refused(const struct cgroup_mounts *mounts, const char *path, mode_t mode)
+{
+    struct cgroup_reading *readings = NULL;
+    struct error err = {0};
+    char whole[512];
+    size_t count;
+    int status;
+
+    (void)snprintf(whole, sizeof(whole), "%s/%s", root, path);
+    assert_int_equal(chmod(root, 0755), 0);
+    assert_int_equal(chmod(whole, mode), 0);
+    assert_int_equal(seteuid(65534), 0);
+    status = cgroup_stats_read(mounts, &readings, &count, &err);
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(status, -1);
+    if (!strstr(err.message, "atoll") || !strstr(err.message, "Permission denied"))
+        fail_msg("%s", err.message);
+}
+
+/* Not the same as no sandbox: the operator has to hear of it. */
+static void test_a_group_that_may_not_be_read_is_an_error(void **state)
+{
+    const struct cgroup_mounts v1 = mounts_v1();
+    const struct cgroup_mounts v2 = mounts_v2();
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    put("pids/atoll/" NAME ".1/pids.current", "1\n");
+    put("memory/atoll/" NAME ".1/memory.usage_in_bytes", "1\n");
+    assert_refused(&v1, "memory/atoll", 0700);
+    put("atoll/" NAME ".1/pids.current", "1\n");
+    assert_refused(&v2, "atoll", 0700);
+    assert_refused(&v2, "atoll", 0744);
+}
+
 static void test_v2_finds_the_root_and_delegated_groups(void **state)
 {
     const struct cgroup_mounts mounts = mounts_v2();
@@ -198,6 +236,7 @@ int main(void)
         TEST(test_a_counter_that_is_not_there_is_unknown),
         TEST(test_other_names_are_not_sandboxes),
         TEST(test_no_group_is_no_sandbox),
+        TEST(test_a_group_that_may_not_be_read_is_an_error),
         TEST(test_v2_finds_the_root_and_delegated_groups),
         TEST(test_many),
     };

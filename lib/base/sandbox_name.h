@@ -2,8 +2,8 @@
  * The name of everything the launcher makes for one sandbox: `<32 lowercase hex digits>.<decimal
  * generation>`. A folder or cgroup of any other name was made by somebody else and is left alone.
  */
-#ifndef LAUNCHER_SANDBOX_NAME_H
-#define LAUNCHER_SANDBOX_NAME_H
+#ifndef LIB_BASE_SANDBOX_NAME_H
+#define LIB_BASE_SANDBOX_NAME_H
 
 #include <atoll/id.h>
 #include <stdbool.h>

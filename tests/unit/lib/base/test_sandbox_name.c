@@ -1,4 +1,4 @@
-#include "launcher/sandbox_name.h"
+#include "lib/base/sandbox_name.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -59,5 +59,5 @@ int main(void)
         cmocka_unit_test(leaves_other_names_alone),
     };
 
-    return cmocka_run_group_tests_name("launcher/sandbox_name", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("lib/base/sandbox_name", tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-#include "launcher/sandbox_name.h"
+#include "lib/base/sandbox_name.h"
 
 #include "lib/base/util.h"
 
