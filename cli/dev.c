@@ -22,6 +22,7 @@
 #include "cli/supervisor.h"
 #include "cli/token.h"
 #include "lib/base/util.h"
+#include "lib/runtime/daemon.h"
 #include <atoll/log.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -288,16 +289,6 @@ static int run(struct dev *dev, struct error *err)
     return supervisor_wait(dev->supervisor, -1, 0, false, &event, err);
 }
 
-static enum log_level level_of(const char *name)
-{
-    static const char *const names[] = {"debug", "info", "warn", "error"};
-    size_t i = 0;
-
-    while (i + 1 < ARRAY_SIZE(names) && strcmp(names[i], name) != 0)
-        i++;
-    return (enum log_level)i;
-}
-
 int cli_dev(struct cli *cli, struct error *err)
 {
     _cleanup_supervisor_ struct supervisor *supervisor = NULL;
@@ -307,8 +298,7 @@ int cli_dev(struct cli *cli, struct error *err)
 
     if (elevate(cli, err) < 0)
         return -1;
-    log_init("atoll-dev", level_of(cli->config.logging_level),
-             strcmp(cli->config.logging_format, "json") == 0);
+    daemon_log_init("atoll-dev", &cli->config);
     dev.private_database = defaults_private_database(&cli->origins);
     if (paths_find(&dev.paths, err) < 0 ||
         identity_ensure(cli->config.state_user, &dev.identity, err) < 0 ||

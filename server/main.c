@@ -7,6 +7,7 @@
 #include "lib/db/db.h"
 #include "lib/db/migrate.h"
 #include "lib/db/store_run.h"
+#include "lib/runtime/daemon.h"
 #include "lib/runtime/launcher_client.h"
 #include "server/address_file.h"
 #include "server/auth/auth.h"
@@ -19,17 +20,14 @@
 #include <atoll/log.h>
 #include <errno.h>
 #include <limits.h>
-#include <poll.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/signalfd.h>
 
 enum {
     SPARE_THREADS = 32,          /* for requests beside the executions: a few milliseconds each */
     QUEUE_TIMEOUT_MS = 5000,     /* then 503 rather than a wait that nobody sees */
     DRAIN_MS = 10000,            /* for requests under way when the server is told to stop */
     LAUNCHER_TIMEOUT_MS = 10000, /* it answers in milliseconds; longer and it is away */
-    DATABASE_RETRY_SECONDS = 1,
+    DATABASE_RETRY_USEC = 1000000,
 };
 
 /* A configuration and those that reloads have replaced. */
@@ -41,8 +39,7 @@ struct loaded_config {
 /* Everything that lives as long as the process. */
 struct server {
     struct loaded_config *loaded;
-    int argc;
-    char **argv;
+    struct config_options options;
     const struct config *config; /* the current one; server_reload replaces it */
     struct services services;
     struct router router;
@@ -69,56 +66,25 @@ static void server_close(struct server *server)
     }
 }
 
-/* Loads the configuration; NULL on failure. The result belongs to the server. */
-static struct config *load_config(struct server *server, struct error *err)
+/* Makes a loaded configuration the current one; the server owns it from now on. */
+static void adopt_config(struct server *server, struct loaded_config *loaded)
 {
-    size_t count = (size_t)server->argc;
-    _cleanup_free_ char **arguments = calloc(count + 1, sizeof(*arguments));
-    struct loaded_config *loaded = calloc(1, sizeof(*loaded));
-
-    if (!arguments || !loaded) {
-        (void)error_set(err, ERR_INTERNAL, "out of memory");
-        free(loaded);
-        return NULL;
-    }
-    memcpy(arguments, server->argv, count * sizeof(*arguments)); /* the loader takes options out */
-    if (config_load_daemon(server->argc, arguments, &loaded->config, err) < 0) {
-        free(loaded);
-        return NULL;
-    }
     loaded->before = server->loaded;
     server->loaded = loaded;
-    return &loaded->config;
+    server->config = &loaded->config;
+    daemon_log_init("atoll-server", server->config);
 }
 
-static enum log_level level_of(const struct config *config)
+static int load_config(struct server *server, int argc, char **argv, struct error *err)
 {
-    static const char *const names[] = {"debug", "info", "warn", "error"};
+    _cleanup_free_ struct loaded_config *loaded = calloc(1, sizeof(*loaded));
 
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        if (strcmp(config->logging_level, names[i]) == 0)
-            return (enum log_level)i;
-    }
-    return LOG_INFO;
-}
-
-/* Blocked before any thread starts, so that signals arrive at the descriptor alone. */
-static int open_signals(int *ret_fd, struct error *err)
-{
-    sigset_t set;
-    int fd;
-
-    (void)signal(SIGPIPE, SIG_IGN);
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGTERM);
-    (void)sigaddset(&set, SIGINT);
-    (void)sigaddset(&set, SIGHUP);
-    if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
-        return error_set(err, ERR_INTERNAL, "cannot block signals");
-    fd = signalfd(-1, &set, SFD_CLOEXEC);
-    if (fd < 0)
-        return error_set_errno(err, errno, "cannot open a signalfd");
-    *ret_fd = fd;
+    if (!loaded)
+        return error_set_errno(err, ENOMEM, "cannot load the configuration");
+    if (config_take_only_options(argc, argv, &server->options, err) < 0 ||
+        config_load(&server->options, &loaded->config, NULL, err) < 0)
+        return -1;
+    adopt_config(server, TAKE_PTR(loaded));
     return 0;
 }
 
@@ -155,19 +121,6 @@ static int open_services(struct server *server, struct error *err)
     return auth_create(config, &server->router.auth, err);
 }
 
-/* Waits at most `seconds` for a signal; returns it, 0 when none came. */
-static int wait_for_signal(const struct server *server, int seconds)
-{
-    struct pollfd poll_fd = {.fd = server->signals, .events = POLLIN};
-    struct signalfd_siginfo info;
-
-    if (poll(&poll_fd, 1, seconds < 0 ? -1 : seconds * 1000) <= 0)
-        return 0;
-    if (read(server->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
-        return 0;
-    return (int)info.ssi_signo;
-}
-
 /*
  * Makes this process the node's server in PostgreSQL: from then on the runs of an earlier one are
  * lost. A database that is away is waited for. Returns 1 when a signal ended the wait.
@@ -186,7 +139,7 @@ static int register_node(struct server *server, struct error *err)
         if (!told)
             log_warn("waiting for PostgreSQL: %s", err->message);
         told = true;
-        if (wait_for_signal(server, DATABASE_RETRY_SECONDS) != 0)
+        if (daemon_wait(server->signals, monotonic_usec() + DATABASE_RETRY_USEC) == DAEMON_STOP)
             return 1;
     }
 }
@@ -233,42 +186,24 @@ static int start_listening(struct server *server, struct error *err)
     return address_file_write(config->state_run_dir, config->server_host, port, err);
 }
 
-/* Keys that a running server cannot change keep their value, and the log says so. */
-static int keep_fixed_keys(const struct config *current, struct config *fresh, struct error *err)
-{
-    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
-        const struct config_key *key = &config_keys[i];
-        char old_buffer[CONFIG_TEXT_SIZE], new_buffer[CONFIG_TEXT_SIZE];
-        const char *old_text = config_value_text(current, key, old_buffer);
-
-        if (key->reloadable || strcmp(old_text, config_value_text(fresh, key, new_buffer)) == 0)
-            continue;
-        log_warn("%s.%s changes with a restart only", key->section, key->name);
-        if (config_set(fresh, (enum config_key_index)i, old_text, err) < 0)
-            return -1;
-    }
-    return 0;
-}
-
 /*
  * SIGHUP. The configuration before is kept until the end: a request's thread may be reading it, and
  * it is a few hundred bytes a reload.
  */
 static void server_reload(struct server *server)
 {
+    _cleanup_free_ struct loaded_config *fresh = calloc(1, sizeof(*fresh));
     struct error err = {0};
-    struct config *fresh = load_config(server, &err);
     struct edge_limits limits;
 
-    if (!fresh || keep_fixed_keys(server->config, fresh, &err) < 0) {
-        log_error("the configuration stays as it was: %s", err.message);
+    if (!fresh || daemon_load_again(&server->options, server->config, &fresh->config, &err) < 0) {
+        log_error("the configuration stays as it was: %s", fresh ? err.message : "out of memory");
         return;
     }
-    limits = limits_of(fresh);
-    server->config = fresh;
-    atomic_store(&server->services.config, fresh);
+    adopt_config(server, TAKE_PTR(fresh));
+    limits = limits_of(server->config);
+    atomic_store(&server->services.config, server->config);
     edge_set_limits(server->edge, &limits);
-    log_init("atoll-server", level_of(fresh), strcmp(fresh->logging_format, "json") == 0);
     log_info("the configuration is reloaded");
 }
 
@@ -283,15 +218,14 @@ static int serve(struct server *server, struct error *err)
         return waited < 0 ? -1 : 0;
     if (start_listening(server, err) < 0)
         return -1;
-    while (wait_for_signal(server, -1) == SIGHUP)
+    while (daemon_wait(server->signals, DAEMON_NEVER) == DAEMON_RELOAD)
         server_reload(server);
     return 0;
 }
 
 int main(int argc, char **argv)
 {
-    struct server server = {.argc = argc, .argv = argv, .signals = -1};
-    struct config *config;
+    struct server server = {.signals = -1};
     struct error err = {0};
     int result;
 
@@ -304,14 +238,11 @@ int main(int argc, char **argv)
         return 0;
     }
     log_init("atoll-server", LOG_INFO, false);
-    config = load_config(&server, &err);
-    if (!config) {
+    if (load_config(&server, argc, argv, &err) < 0) {
         log_error("%s", err.message);
         return 2;
     }
-    server.config = config;
-    log_init("atoll-server", level_of(config), strcmp(config->logging_format, "json") == 0);
-    result = open_signals(&server.signals, &err);
+    result = daemon_signals_open(&server.signals, &err);
     if (result == 0)
         result = serve(&server, &err);
     if (result < 0)

@@ -12,6 +12,9 @@
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
+/* False when `name` is not debug, info, warn or error. */
+bool log_level_parse(const char *name, enum log_level *ret_level);
+
 /* `program` must live as long as the process. Until the call: level info, text. */
 void log_init(const char *program, enum log_level level, bool json);
 

@@ -1,3 +1,5 @@
+#include "lib/base/util.h"
+
 #include <atoll/log.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,6 +29,16 @@ struct line {
     char text[LOG_LINE_MAX];
     size_t used;
 };
+
+bool log_level_parse(const char *name, enum log_level *ret_level)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(level_names); i++)
+        if (strcmp(name, level_names[i]) == 0) {
+            *ret_level = (enum log_level)i;
+            return true;
+        }
+    return false;
+}
 
 void log_init(const char *program, enum log_level level, bool json)
 {

@@ -76,6 +76,10 @@ struct config_options {
 int config_take_options(int *argc, char **argv, struct config_options *ret_options,
                         struct error *err);
 
+/* As config_take_options, for programs that have no other arguments: any is an error. */
+int config_take_only_options(int argc, char **argv, struct config_options *ret_options,
+                             struct error *err);
+
 /*
  * The effective configuration. `options` and `ret_origins` may be NULL. On success the caller
  * releases *ret_config with config_done; on failure nothing is left to release. Errors name the
@@ -83,9 +87,6 @@ int config_take_options(int *argc, char **argv, struct config_options *ret_optio
  */
 int config_load(const struct config_options *options, struct config *ret_config,
                 struct config_origins *ret_origins, struct error *err);
-
-/* For a daemon's main: takes the options, refuses any other argument, loads. */
-int config_load_daemon(int argc, char **argv, struct config *ret_config, struct error *err);
 
 /* As config_load with the text of a file instead of its name, and without the environment. */
 int config_load_text(const char *name, const char *text, size_t size, struct config *ret_config,

@@ -86,7 +86,8 @@ int config_take_options(int *argc, char **argv, struct config_options *ret_optio
     return 0;
 }
 
-int config_load_daemon(int argc, char **argv, struct config *ret_config, struct error *err)
+int config_take_only_options(int argc, char **argv, struct config_options *ret_options,
+                             struct error *err)
 {
     struct config_options options;
 
@@ -94,5 +95,6 @@ int config_load_daemon(int argc, char **argv, struct config *ret_config, struct 
         return -1;
     if (argc > 1)
         return error_set(err, ERR_INVALID_FIELD, "command line: unknown argument %.128s", argv[1]);
-    return config_load(&options, ret_config, NULL, err);
+    *ret_options = options;
+    return 0;
 }

@@ -241,10 +241,12 @@ static void expect_options_error(char *first, char *second, const char *message)
 {
     char *argv[] = {"x", first, second, NULL};
     int argc = second ? 3 : 2;
+    struct config_options options;
     struct config config;
     struct error err = {0};
 
-    assert_int_equal(config_load_daemon(argc, argv, &config, &err), -1);
+    assert_true(config_take_only_options(argc, argv, &options, &err) < 0 ||
+                config_load(&options, &config, NULL, &err) < 0);
     if (!strstr(err.message, message))
         fail_msg("%s: the message is: %s", first, err.message);
 }
