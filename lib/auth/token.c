@@ -97,6 +97,10 @@ static int check_header(const cJSON *header, struct error *err)
     for (size_t i = 0; i < ARRAY_SIZE(forbidden); i++)
         if (cJSON_GetObjectItemCaseSensitive(header, forbidden[i]))
             return refuse(err, "the token's header has a member that is not allowed");
+    /*
+     * RFC 8725 section 3.11: a token that is typed for another purpose is refused. RFC 7519 lets
+     * issuers leave the type out; at+jwt (RFC 9068) is beyond libjwt 1, which takes JWT alone.
+     */
     if (type && (!cJSON_IsString(type) || strcmp(type->valuestring, "JWT") != 0))
         return refuse(err, "the token's type is not JWT");
     return 0;

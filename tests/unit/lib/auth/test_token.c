@@ -103,6 +103,20 @@ static void test_claims_arrive(void **state)
     assert_string_equal(identity.scope, "a b");
 }
 
+static void test_types_accepted(void **state)
+{
+    static const char *const headers[] = {
+        "{\"alg\":\"HS256\"}",
+        "{\"alg\":\"HS256\",\"typ\":\"JWT\"}",
+    };
+    struct auth_identity identity;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(headers); i++)
+        if (verify(maker_sign(&maker, AUTH_HS256, headers[i], GOOD), &identity) < 0)
+            fail_msg("%s", headers[i]);
+}
+
 /* Headers signed properly with the configured secret, and still refused. */
 static void test_headers_refused(void **state)
 {
@@ -131,6 +145,9 @@ static void test_headers_refused(void **state)
         "{\"alg\":\"none\",\"alg\":\"HS256\"}",
         "{\"alg\":\"HS256\",\"typ\":\"jwt\"}",
         "{\"alg\":\"HS256\",\"typ\":\"at+jwt\"}",
+        "{\"alg\":\"HS256\",\"typ\":\"dpop+jwt\"}",
+        "{\"alg\":\"HS256\",\"typ\":\"\"}",
+        "{\"alg\":\"HS256\",\"typ\":[\"JWT\"]}",
         "{\"alg\":\"HS256\",\"typ\":null}",
         "{\"alg\":\"HS256\",\"crit\":[\"exp\"]}",
         "{\"alg\":\"HS256\",\"crit\":[]}",
@@ -332,6 +349,7 @@ int main(void)
         cmocka_unit_test(test_each_algorithm),
         cmocka_unit_test(test_claims_arrive),
         cmocka_unit_test(test_headers_refused),
+        cmocka_unit_test(test_types_accepted),
         cmocka_unit_test(test_claims_refused),
         cmocka_unit_test(test_public_key_is_no_secret),
         cmocka_unit_test(test_algorithm_without_key),
