@@ -35,11 +35,6 @@ struct run {
     bool ending; /* the sandbox is killed, and not all of it known to be gone */
 };
 
-static struct store_origin origin_of(const struct run *run)
-{
-    return (struct store_origin){run->caller->subject, run->caller->request_id};
-}
-
 /* Microseconds since *mark, which moves to now. */
 static int64_t lap(int64_t *mark)
 {
@@ -53,7 +48,7 @@ static int64_t lap(int64_t *mark)
 static int begin(struct run *run, struct error *err)
 {
     const struct services *services = run->services;
-    struct store_origin origin = origin_of(run);
+    struct store_origin origin = caller_origin(run->caller);
     /* The time limit is in the definition that this brings; the largest one bounds it. */
     struct store_run row = {
         .sandbox = run->end.sandbox,
@@ -292,7 +287,7 @@ static enum process_state end_state(const struct run *run, int performed)
 static void record(struct run *run, int performed)
 {
     struct execution_result *result = &run->result;
-    struct store_origin origin = origin_of(run);
+    struct store_origin origin = caller_origin(run->caller);
     struct error err;
 
     run->end.state = end_state(run, performed);

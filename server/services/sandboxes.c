@@ -5,11 +5,6 @@
 
 #include <stdlib.h>
 
-static struct store_origin origin_of(const struct caller *caller)
-{
-    return (struct store_origin){.actor = caller->subject, .request_id = caller->request_id};
-}
-
 void sandbox_list_free(struct sandbox_list *list)
 {
     for (size_t i = 0; i < list->count; i++)
@@ -26,7 +21,7 @@ int sandboxes_create(struct services *services, const struct caller *caller,
         .idle_timeout_s = (uint32_t)services->config->sandbox_idle_timeout_s,
         .max_lifetime_s = (uint32_t)services->config->sandbox_max_lifetime_s,
     };
-    struct store_origin origin = origin_of(caller);
+    struct store_origin origin = caller_origin(caller);
     struct id id;
 
     if (id_new(&id, err) < 0)
@@ -62,7 +57,7 @@ int sandboxes_put_files(struct services *services, const struct caller *caller,
                         const struct id *sandbox, const struct sandbox_files *files,
                         struct error *err)
 {
-    struct store_origin origin = origin_of(caller);
+    struct store_origin origin = caller_origin(caller);
 
     return store_sandbox_put_files(services->db, &caller->tenant, sandbox, files, &origin, err);
 }
@@ -70,7 +65,7 @@ int sandboxes_put_files(struct services *services, const struct caller *caller,
 int sandboxes_delete(struct services *services, const struct caller *caller,
                      const struct id *sandbox, struct error *err)
 {
-    struct store_origin origin = origin_of(caller);
+    struct store_origin origin = caller_origin(caller);
     _cleanup_(store_deletion_free) struct store_deletion deletion = {0};
 
     if (store_sandbox_delete_begin(services->db, &caller->tenant, sandbox, &origin, &deletion,

@@ -6,6 +6,7 @@
 #define SERVER_SERVICES_SERVICES_H
 
 #include "lib/db/store_run.h"
+#include "lib/db/store_sandbox.h"
 #include "server/services/admission.h"
 
 #include <atoll/config.h>
@@ -32,5 +33,11 @@ struct caller {
     const char *subject;
     const char *request_id;
 };
+
+/* What the event rows say of the caller; it borrows his strings. */
+static inline struct store_origin caller_origin(const struct caller *caller)
+{
+    return (struct store_origin){.actor = caller->subject, .request_id = caller->request_id};
+}
 
 #endif
