@@ -38,9 +38,9 @@ static const struct db_statement list_statement = {
                     " AND id < coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')"
                     " ORDER BY id DESC LIMIT $3::bigint"};
 
-static const struct db_statement count_statement = {
-    "sandbox_count",
-    "SELECT count(*) FROM sandboxes WHERE tenant_id = $1::uuid AND deleted_at IS NULL"};
+/* Row-level security shows a tenant itself only. */
+static const struct db_statement tenant_statement = {"tenant_find",
+                                                     "SELECT FROM tenants WHERE id = $1::uuid"};
 
 /* Takes the row's lock first: what follows sees every file that another call has committed. */
 static const struct db_statement touch_statement = {
@@ -71,6 +71,11 @@ static const struct db_statement count_files_statement = {
 static int not_found(struct error *err)
 {
     return error_set(err, ERR_NOT_FOUND, "there is no such sandbox");
+}
+
+static int no_tenant(struct error *err)
+{
+    return error_set(err, ERR_FORBIDDEN, "the token's tenant does not exist");
 }
 
 /* The files as three arrays, side by side. */
@@ -149,7 +154,7 @@ int store_sandbox_insert(struct db_pool *pool, const struct id *tenant, const st
     if (PQntuples(results[0]) == 1)
         status = record_read(results[0], 0, ret_record, err);
     else
-        status = error_set(err, ERR_FORBIDDEN, "the token's tenant does not exist");
+        status = no_tenant(err);
     db_results_clear(results, count);
     return status;
 }
@@ -168,19 +173,12 @@ int store_sandbox_get(struct db_pool *pool, const struct id *tenant, const struc
     return record_read(result, 0, ret_record, err);
 }
 
-int store_sandbox_list(struct db_pool *pool, const struct id *tenant, uint32_t limit,
-                       const struct id *before, struct sandbox_record **ret_records,
-                       size_t *ret_count, struct error *err)
+static int records_read(const PGresult *result, struct sandbox_record **ret_records,
+                        size_t *ret_count, struct error *err)
 {
-    const struct db_param params[] = {db_uuid(tenant), db_uuid(before), db_int8(limit)};
-    const struct db_call call = DB_CALL(list_statement, params);
-    _cleanup_pg_result_ PGresult *result = NULL;
+    size_t count = (size_t)PQntuples(result);
     struct sandbox_record *records = NULL;
-    size_t count;
 
-    if (db_run(pool, tenant, DB_RELAXED, &call, 1, &result, err) < 0)
-        return -1;
-    count = (size_t)PQntuples(result);
     if (count > 0) {
         records = calloc(count, sizeof(*records));
         if (!records)
@@ -199,17 +197,25 @@ int store_sandbox_list(struct db_pool *pool, const struct id *tenant, uint32_t l
     return 0;
 }
 
-int store_sandbox_count(struct db_pool *pool, const struct id *tenant, uint64_t *ret_count,
-                        struct error *err)
+int store_sandbox_list(struct db_pool *pool, const struct id *tenant, uint32_t limit,
+                       const struct id *before, struct sandbox_record **ret_records,
+                       size_t *ret_count, struct error *err)
 {
-    const struct db_param params[] = {db_uuid(tenant)};
-    const struct db_call call = DB_CALL(count_statement, params);
-    _cleanup_pg_result_ PGresult *result = NULL;
+    const struct db_param params[] = {db_uuid(tenant), db_uuid(before), db_int8(limit)};
+    const struct db_param tenant_params[] = {db_uuid(tenant)};
+    const struct db_call calls[] = {DB_CALL(list_statement, params),
+                                    DB_CALL(tenant_statement, tenant_params)};
+    PGresult *results[2] = {NULL};
+    int status;
 
-    if (db_run(pool, tenant, DB_RELAXED, &call, 1, &result, err) < 0)
+    if (db_run(pool, tenant, DB_RELAXED, calls, 2, results, err) < 0)
         return -1;
-    *ret_count = (uint64_t)db_get_int(result, 0, 0);
-    return 0;
+    if (PQntuples(results[1]) == 1)
+        status = records_read(results[0], ret_records, ret_count, err);
+    else
+        status = no_tenant(err);
+    db_results_clear(results, 2);
+    return status;
 }
 
 int store_sandbox_put_files(struct db_pool *pool, const struct id *tenant, const struct id *id,

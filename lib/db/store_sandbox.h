@@ -42,16 +42,13 @@ int store_sandbox_get(struct db_pool *pool, const struct id *tenant, const struc
                       struct sandbox_record *ret_record, struct error *err);
 
 /*
- * The newest first, at most `limit`, older than the sandbox `before` when that is not NULL. The
- * caller frees each record, then the array (NULL when there are none).
+ * The newest first, at most `limit`, older than the sandbox `before` when that is not NULL.
+ * ERR_FORBIDDEN when the tenant does not exist. The caller frees each record, then the array (NULL
+ * when there are none).
  */
 int store_sandbox_list(struct db_pool *pool, const struct id *tenant, uint32_t limit,
                        const struct id *before, struct sandbox_record **ret_records,
                        size_t *ret_count, struct error *err);
-
-/* Sandboxes of the tenant that are not deleted. */
-int store_sandbox_count(struct db_pool *pool, const struct id *tenant, uint64_t *ret_count,
-                        struct error *err);
 
 /*
  * Adds files, replacing those of the same path: all or none, durably. Two of one path within one

@@ -213,6 +213,26 @@ char *postgres_value(const char *sql)
     return value;
 }
 
+int postgres_pools_setup(void **state, struct db_pool **ret_app, struct db_pool **ret_system)
+{
+    *ret_app = NULL;
+    *ret_system = NULL;
+    if (postgres_test_setup(state) < 0)
+        return -1;
+    *ret_app = postgres_pool("atoll_app", 2);
+    *ret_system = postgres_pool("atoll_system", 4);
+    return 0;
+}
+
+int postgres_pools_teardown(struct db_pool **app, struct db_pool **system)
+{
+    db_pool_free(*app);
+    db_pool_free(*system);
+    *app = NULL;
+    *system = NULL;
+    return 0;
+}
+
 void postgres_execute(const char *sql)
 {
     free(postgres_value(sql));

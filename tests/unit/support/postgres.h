@@ -26,6 +26,13 @@ const char *postgres_url(const char *role, char url[static POSTGRES_URL_SIZE]);
 /* A pool of `size` connections of a role; a failure fails the test. */
 struct db_pool *postgres_pool(const char *role, size_t size);
 
+/*
+ * postgres_test_setup with a pool of each role, for tests that look on as one and act as the other;
+ * and the teardown that frees them.
+ */
+int postgres_pools_setup(void **state, struct db_pool **ret_app, struct db_pool **ret_system);
+int postgres_pools_teardown(struct db_pool **app, struct db_pool **system);
+
 /* Runs SQL as the superuser; a failure fails the test. */
 void postgres_execute(const char *sql);
 

@@ -16,21 +16,13 @@ static struct db_pool *pool; /* atoll_system */
 
 static int setup(void **state)
 {
-    app = NULL;
-    pool = NULL;
-    if (postgres_test_setup(state) < 0)
-        return -1;
-    app = postgres_pool("atoll_app", 2);
-    pool = postgres_pool("atoll_system", 4);
-    return 0;
+    return postgres_pools_setup(state, &app, &pool);
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    db_pool_free(app);
-    db_pool_free(pool);
-    return 0;
+    return postgres_pools_teardown(&app, &pool);
 }
 
 static struct store_claims claim(uint32_t limit)
