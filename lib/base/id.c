@@ -1,3 +1,5 @@
+#include "lib/base/util.h"
+
 #include <atoll/id.h>
 #include <errno.h>
 #include <string.h>
@@ -20,17 +22,6 @@ int id_new(struct id *ret_id, struct error *err)
     id.bytes[8] = (uint8_t)(0x80u | (id.bytes[8] & 0x3fu)); /* variant of RFC 9562 */
     *ret_id = id;
     return 0;
-}
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
 }
 
 bool id_parse(const char *text, struct id *ret_id)

@@ -45,6 +45,17 @@ bool parse_u64(const char *text, uint64_t max, uint64_t *ret_value)
     return true;
 }
 
+int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
 int write_all(int fd, const void *data, size_t size, struct error *err)
 {
     const char *next = data;

@@ -23,6 +23,9 @@ int deadline_left_ms(int64_t deadline_usec);
 /* Decimal digits only (no sign, no space), at most `max`. False when `text` is anything else. */
 bool parse_u64(const char *text, uint64_t max, uint64_t *ret_value);
 
+/* 0 to 15 for a hex digit of either case, else -1. */
+int hex_value(char c);
+
 /* Writes all of `data`, through EINTR and short writes. For blocking descriptors. */
 int write_all(int fd, const void *data, size_t size, struct error *err);
 

@@ -170,17 +170,6 @@ static size_t utf8_encode(uint32_t point, char *ret_bytes)
     return 4;
 }
 
-static int hex_digit(char c)
-{
-    if (is_digit(c))
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* The `digits` hex digits of \u or \U: a Unicode scalar value (TOML 1.0), and not NUL. */
 static int read_code_point(struct toml_reader *reader, int digits, uint32_t *ret_point,
                            struct error *err)
@@ -188,7 +177,7 @@ static int read_code_point(struct toml_reader *reader, int digits, uint32_t *ret
     uint32_t point = 0;
 
     for (int i = 0; i < digits; i++, reader->at++) {
-        int value = at_end(reader) ? -1 : hex_digit(*reader->at);
+        int value = at_end(reader) ? -1 : hex_value(*reader->at);
 
         if (value < 0)
             return error_set(err, ERR_INVALID_FIELD, "expected %d hex digits in the escape",

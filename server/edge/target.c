@@ -1,17 +1,8 @@
 #include "server/edge/target.h"
 
-#include <string.h>
+#include "lib/base/util.h"
 
-static int hex_value(char character)
-{
-    if (character >= '0' && character <= '9')
-        return character - '0';
-    if (character >= 'a' && character <= 'f')
-        return character - 'a' + 10;
-    if (character >= 'A' && character <= 'F')
-        return character - 'A' + 10;
-    return -1;
-}
+#include <string.h>
 
 static bool is_name_char(char character)
 {

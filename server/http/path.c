@@ -7,17 +7,6 @@
 
 enum part { PART_PATH, PART_QUERY };
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* Decodes the byte at `*inout_at` and steps over it; -1 for what may not stand in this part. */
 static int decode_byte(const char *text, size_t size, enum part part, size_t *inout_at)
 {

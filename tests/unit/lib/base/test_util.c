@@ -38,6 +38,20 @@ static void test_numbers_are_digits_within_their_range(void **state)
     assert_true(value == UINT64_MAX);
 }
 
+static void test_hex_digits_of_either_case(void **state)
+{
+    static const char digits[] = "0123456789abcdef";
+    static const char others[] = "/:@G`g \x80";
+
+    (void)state;
+    for (int i = 0; i < 16; i++)
+        assert_int_equal(hex_value(digits[i]), i);
+    assert_int_equal(hex_value('A'), 10);
+    assert_int_equal(hex_value('F'), 15);
+    for (size_t i = 0; i < sizeof(others); i++)
+        assert_int_equal(hex_value(others[i]), -1);
+}
+
 static void test_utf8_is_checked_to_the_letter(void **state)
 {
     static const struct {
@@ -148,6 +162,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers_are_digits_within_their_range),
+        cmocka_unit_test(test_hex_digits_of_either_case),
         cmocka_unit_test(test_utf8_is_checked_to_the_letter),
         cmocka_unit_test(test_names_cannot_leave_their_folder),
         cmocka_unit_test(test_base64_round_trips_and_is_strict),

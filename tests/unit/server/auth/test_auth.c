@@ -86,8 +86,7 @@ static void ask(const char *fields, struct client_response *ret_response)
     int fd = client_connect(port);
 
     (void)snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: a\r\n%s\r\n", fields);
-    client_send_text(fd, text);
-    client_read(fd, false, ret_response);
+    client_exchange(fd, text, ret_response);
     close(fd);
 }
 

@@ -139,13 +139,18 @@ void client_read(int fd, bool to_head, struct client_response *ret_response)
     *ret_response = response;
 }
 
+void client_exchange(int fd, const char *text, struct client_response *ret_response)
+{
+    client_send_text(fd, text);
+    client_read(fd, false, ret_response);
+}
+
 int client_ask(int fd, const char *text)
 {
     struct client_response response;
     int status;
 
-    client_send_text(fd, text);
-    client_read(fd, false, &response);
+    client_exchange(fd, text, &response);
     status = response.status;
     client_response_free(&response);
     return status;

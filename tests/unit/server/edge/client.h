@@ -21,7 +21,10 @@ void client_send_text(int fd, const char *text);
 /* Reads one final response (interim ones are skipped); free with client_response_free. */
 void client_read(int fd, bool to_head, struct client_response *ret_response);
 
-/* The same for text sent just before. Returns the status and drops the rest. */
+/* The same for text sent just before. */
+void client_exchange(int fd, const char *text, struct client_response *ret_response);
+
+/* As client_exchange; returns the status and drops the rest. */
 int client_ask(int fd, const char *text);
 
 /* True when the server closes without sending more. */

@@ -18,26 +18,56 @@
 
 #define HEALTH "GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
 
-static void start_default(struct service *service)
+/* The default service, and a client connected to it. */
+struct fixture {
+    struct service service;
+    int fd;
+};
+
+static int set_up(void **state)
 {
     struct edge_options options = service_options();
+    struct fixture *fixture = calloc(1, sizeof(*fixture));
 
-    service_start(service, &options);
+    assert_non_null(fixture);
+    service_start(&fixture->service, &options);
+    fixture->fd = client_connect(fixture->service.port);
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+
+    close(fixture->fd);
+    service_stop(&fixture->service);
+    free(fixture);
+    return 0;
+}
+
+static int fixture_fd(void **state)
+{
+    const struct fixture *fixture = *state;
+
+    return fixture->fd;
+}
+
+static uint16_t fixture_port(void **state)
+{
+    const struct fixture *fixture = *state;
+
+    return fixture->service.port;
 }
 
 static void test_keep_alive(void **state)
 {
-    struct service service;
     struct client_response response;
     char *id;
-    int fd;
+    int fd = fixture_fd(state);
 
-    (void)state;
-    start_default(&service);
-    fd = client_connect(service.port);
     for (int i = 0; i < 100; i++) {
-        client_send_text(fd, HEALTH);
-        client_read(fd, false, &response);
+        client_exchange(fd, HEALTH, &response);
         assert_int_equal(response.status, 200);
         assert_string_equal(response.body, "{\"status\":\"healthy\"}");
         id = client_field(&response, "X-Request-Id");
@@ -45,23 +75,17 @@ static void test_keep_alive(void **state)
         free(id);
         client_response_free(&response);
     }
-    close(fd);
-    service_stop(&service);
 }
 
 static void test_request_id_and_date(void **state)
 {
-    struct service service;
     struct client_response response;
     char *id;
     char *date;
-    int fd;
+    int fd = fixture_fd(state);
 
-    (void)state;
-    start_default(&service);
-    fd = client_connect(service.port);
-    client_send_text(fd, "GET /nothing HTTP/1.1\r\nHost: a\r\nX-Request-Id: my.id_1-x\r\n\r\n");
-    client_read(fd, false, &response);
+    client_exchange(fd, "GET /nothing HTTP/1.1\r\nHost: a\r\nX-Request-Id: my.id_1-x\r\n\r\n",
+                    &response);
     id = client_field(&response, "X-Request-Id");
     date = client_field(&response, "Date");
     assert_int_equal(response.status, 404);
@@ -71,86 +95,67 @@ static void test_request_id_and_date(void **state)
     free(id);
     free(date);
     client_response_free(&response);
-    client_send_text(fd, "GET /nothing HTTP/1.1\r\nHost: a\r\nX-Request-Id: <script>\r\n\r\n");
-    client_read(fd, false, &response);
+    client_exchange(fd, "GET /nothing HTTP/1.1\r\nHost: a\r\nX-Request-Id: <script>\r\n\r\n",
+                    &response);
     id = client_field(&response, "X-Request-Id");
     assert_int_equal(strlen(id), 16);
     free(id);
     client_response_free(&response);
-    close(fd);
-    service_stop(&service);
 }
 
 static void test_fields_that_end_here(void **state)
 {
-    struct service service;
     struct client_response response;
-    int fd;
+    int fd = fixture_fd(state);
 
-    (void)state;
-    start_default(&service);
-    fd = client_connect(service.port);
-    client_send_text(fd, "GET http://Ex.ample:80/headers?a=%20b HTTP/1.1\r\n"
-                         "HOST: ex.ample:80\r\n"
-                         "Authorization: Bearer x\r\n"
-                         "X-Own: 1\r\nx-own: 2\r\n"
-                         "X-Atoll-Edge: forged r 1.2.3.4 h\r\n"
-                         "X-Atoll-Role: admin\r\n"
-                         "X-Hop: 1\r\n"
-                         "Keep-Alive: timeout=5\r\n"
-                         "Upgrade: h2c\r\n"
-                         "Connection: keep-alive, X-Hop, Upgrade\r\n\r\n");
-    client_read(fd, false, &response);
+    client_exchange(fd,
+                    "GET http://Ex.ample:80/headers?a=%20b HTTP/1.1\r\n"
+                    "HOST: ex.ample:80\r\n"
+                    "Authorization: Bearer x\r\n"
+                    "X-Own: 1\r\nx-own: 2\r\n"
+                    "X-Atoll-Edge: forged r 1.2.3.4 h\r\n"
+                    "X-Atoll-Role: admin\r\n"
+                    "X-Hop: 1\r\n"
+                    "Keep-Alive: timeout=5\r\n"
+                    "Upgrade: h2c\r\n"
+                    "Connection: keep-alive, X-Hop, Upgrade\r\n\r\n",
+                    &response);
     assert_int_equal(response.status, 200);
     assert_non_null(
         strstr(response.body, "{\"Authorization\":\"Bearer x\",\"X-Own\":\"1\",\"method\""));
     assert_non_null(strstr(response.body, "\"client\":\"127.0.0.1\",\"host\":\"ex.ample:80\","
                                           "\"path\":\"/headers\",\"query\":\"a=%20b\",\"own\":2}"));
     client_response_free(&response);
-    close(fd);
-    service_stop(&service);
 }
 
 static void test_64_fields_arrive(void **state)
 {
-    struct service service;
     struct client_response response;
     char request[4096];
     int used;
-    int fd;
+    int fd = fixture_fd(state);
 
-    (void)state;
-    start_default(&service);
-    fd = client_connect(service.port);
     used = snprintf(request, sizeof(request), "GET /headers HTTP/1.1\r\nHost: a\r\n");
     for (int i = 0; i < 63; i++)
         used += snprintf(request + used, sizeof(request) - (size_t)used, "X-Own: %d\r\n", i);
     client_send(fd, request, (size_t)used);
-    client_send_text(fd, "\r\n");
-    client_read(fd, false, &response);
+    client_exchange(fd, "\r\n", &response);
     assert_int_equal(response.status, 200);
     assert_non_null(strstr(response.body, "\"own\":63"));
     client_response_free(&response);
     client_send(fd, request, (size_t)used);
-    client_send_text(fd, "X-Own: 63\r\n\r\n");
-    client_read(fd, false, &response);
+    client_exchange(fd, "X-Own: 63\r\n\r\n", &response);
     assert_int_equal(response.status, 431);
     client_response_free(&response);
     assert_true(client_sees_end(fd));
-    close(fd);
-    service_stop(&service);
 }
 
 static void test_pipelining(void **state)
 {
-    struct service service;
     struct client_response response;
     char text[256];
-    int fd;
+    int fd = fixture_fd(state);
 
-    (void)state;
-    start_default(&service);
-    fd = client_connect(service.port);
     for (int i = 0; i < 50; i++) {
         (void)snprintf(text, sizeof(text),
                        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n%04d"
@@ -167,8 +172,6 @@ static void test_pipelining(void **state)
         assert_int_equal(response.status, 204);
         client_response_free(&response);
     }
-    close(fd);
-    service_stop(&service);
 }
 
 static void test_byte_by_byte(void **state)
@@ -176,13 +179,9 @@ static void test_byte_by_byte(void **state)
     static const char request[] = "POST /echo HTTP/1.1\r\nHost: a\r\n"
                                   "Transfer-Encoding: chunked\r\n\r\n"
                                   "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
-    struct service service;
     struct client_response response;
-    int fd;
+    int fd = fixture_fd(state);
 
-    (void)state;
-    start_default(&service);
-    fd = client_connect(service.port);
     for (size_t i = 0; i < sizeof(request) - 1; i++)
         client_send(fd, request + i, 1);
     client_read(fd, false, &response);
@@ -190,8 +189,6 @@ static void test_byte_by_byte(void **state)
     assert_string_equal(response.body, "hello world");
     client_response_free(&response);
     assert_int_equal(client_ask(fd, HEALTH), 200);
-    close(fd);
-    service_stop(&service);
 }
 
 static char *make_bytes(size_t size)
@@ -231,13 +228,9 @@ static void send_body(int fd, const char *data, size_t size, bool chunked)
 static void test_bodies_of_all_sizes(void **state)
 {
     static const size_t sizes[] = {1, 100, 65535, 65536, 65537, 200000, 3000000};
-    struct service service;
     struct client_response response;
-    int fd;
+    int fd = fixture_fd(state);
 
-    (void)state;
-    start_default(&service);
-    fd = client_connect(service.port);
     for (size_t i = 0; i < 2 * ARRAY_SIZE(sizes); i++) {
         size_t size = sizes[i / 2];
         char *data = make_bytes(size);
@@ -250,20 +243,14 @@ static void test_bodies_of_all_sizes(void **state)
         client_response_free(&response);
         free(data);
     }
-    close(fd);
-    service_stop(&service);
 }
 
 static void test_head_and_http_1_0(void **state)
 {
-    struct service service;
     struct client_response response;
     char *length;
-    int fd;
+    int fd = fixture_fd(state);
 
-    (void)state;
-    start_default(&service);
-    fd = client_connect(service.port);
     client_send_text(fd, "HEAD /health HTTP/1.1\r\nHost: a\r\n\r\n");
     client_read(fd, true, &response);
     length = client_field(&response, "Content-Length");
@@ -275,20 +262,14 @@ static void test_head_and_http_1_0(void **state)
         client_ask(fd, "GET /health HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"), 200);
     assert_int_equal(client_ask(fd, "GET /health HTTP/1.0\r\nHost: a\r\n\r\n"), 200);
     assert_true(client_sees_end(fd));
-    close(fd);
-    service_stop(&service);
 }
 
 static void test_expect_continue(void **state)
 {
     static const char interim[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    struct service service;
     char seen[sizeof(interim)] = {0};
-    int fd;
+    int fd = fixture_fd(state);
 
-    (void)state;
-    start_default(&service);
-    fd = client_connect(service.port);
     client_send_text(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n"
                          "Expect: 100-Continue\r\n\r\n");
     assert_int_equal(recv(fd, seen, sizeof(interim) - 1, MSG_WAITALL), sizeof(interim) - 1);
@@ -297,13 +278,14 @@ static void test_expect_continue(void **state)
     assert_int_equal(client_ask(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n"
                                     "Expect: more\r\n\r\n"),
                      417);
-    close(fd);
-    fd = client_connect(service.port);
-    assert_int_equal(client_ask(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n"
-                                    "Expect: 100-continue\r\n\r\n"),
+}
+
+static void test_expect_of_a_body_over_the_limit(void **state)
+{
+    assert_int_equal(client_ask(fixture_fd(state), "POST /echo HTTP/1.1\r\nHost: a\r\n"
+                                                   "Content-Length: 99999999\r\n"
+                                                   "Expect: 100-continue\r\n\r\n"),
                      413);
-    close(fd);
-    service_stop(&service);
 }
 
 static void test_refusals_close(void **state)
@@ -322,19 +304,15 @@ static void test_refusals_close(void **state)
          "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
          400},
     };
-    struct service service;
     struct client_response response;
     int fd;
 
-    (void)state;
-    start_default(&service);
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         char *connection;
         char *type;
 
-        fd = client_connect(service.port);
-        client_send_text(fd, cases[i].request);
-        client_read(fd, false, &response);
+        fd = client_connect(fixture_port(state));
+        client_exchange(fd, cases[i].request, &response);
         connection = client_field(&response, "Connection");
         type = client_field(&response, "Content-Type");
         assert_int_equal(response.status, cases[i].status);
@@ -347,25 +325,18 @@ static void test_refusals_close(void **state)
         assert_true(client_sees_end(fd));
         close(fd);
     }
-    service_stop(&service);
 }
 
 static void test_head_over_limit(void **state)
 {
-    struct service service;
     char *value = make_bytes(40 * 1024);
-    int fd;
+    int fd = fixture_fd(state);
 
-    (void)state;
-    start_default(&service);
-    fd = client_connect(service.port);
     memset(value, 'v', 40 * 1024);
     client_send_text(fd, "GET / HTTP/1.1\r\nHost: a\r\nX-Own: ");
     client_send(fd, value, 32 * 1024);
     assert_int_equal(client_ask(fd, ""), 431);
-    close(fd);
     free(value);
-    service_stop(&service);
 }
 
 /* A chunked body has no length to refuse it by: it is stopped where it passes the limit. */
@@ -451,29 +422,25 @@ static void allow_descriptors(rlim_t count)
 static void test_health_beside_half_sent_bodies(void **state)
 {
     enum { HALF_SENT = 1000 };
-    struct service service;
     int fds[HALF_SENT];
     char *data = make_bytes(70000);
     int fd;
 
-    (void)state;
     allow_descriptors(4096);
-    start_default(&service);
     for (size_t i = 0; i < HALF_SENT; i++) {
-        fds[i] = client_connect(service.port);
+        fds[i] = client_connect(fixture_port(state));
         client_send_text(fds[i],
                          "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nstart");
         /* Some are large enough to want a worker before their end. */
         if (i % 100 == 0)
             client_send(fds[i], data, 70000);
     }
-    fd = client_connect(service.port);
+    fd = client_connect(fixture_port(state));
     assert_int_equal(client_ask(fd, HEALTH), 200);
     close(fd);
     for (size_t i = 0; i < HALF_SENT; i++)
         close(fds[i]);
     free(data);
-    service_stop(&service);
 }
 
 static void test_queue_is_bounded(void **state)
@@ -582,58 +549,42 @@ static void test_client_that_leaves(void **state)
 /* A half-closed client still gets what it asked for. */
 static void test_half_closed_client(void **state)
 {
-    struct service service;
-    int fd;
+    int fd = fixture_fd(state);
 
-    (void)state;
-    start_default(&service);
-    fd = client_connect(service.port);
     client_send_text(fd, HEALTH HEALTH);
     assert_int_equal(shutdown(fd, SHUT_WR), 0);
     assert_int_equal(client_ask(fd, ""), 200);
     assert_int_equal(client_ask(fd, ""), 200);
     assert_true(client_sees_end(fd));
-    close(fd);
-    service_stop(&service);
 }
 
 /* An answer that comes before the end of a large body ends the connection, not the service. */
 static void test_early_answer(void **state)
 {
-    struct service service;
     char *data = make_bytes(200000);
-    int fd;
 
-    (void)state;
-    start_default(&service);
     for (int i = 0; i < 10; i++) {
-        fd = client_connect(service.port);
+        int fd = client_connect(fixture_port(state));
+
         client_send_text(fd, "POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 5000000\r\n\r\n");
         client_send(fd, data, 200000);
         assert_int_equal(client_ask(fd, ""), 403);
         assert_true(client_sees_end(fd));
         close(fd);
     }
-    fd = client_connect(service.port);
-    assert_int_equal(client_ask(fd, HEALTH), 200);
-    close(fd);
+    assert_int_equal(client_ask(fixture_fd(state), HEALTH), 200);
     free(data);
-    service_stop(&service);
 }
 
 /* What the kernel does not take (tcp_wmem) waits upstream; it comes whole when the client reads. */
 static void test_slow_reader(void **state)
 {
-    struct service service;
     struct client_response response;
     int slow;
-    int fd;
+    int fd = fixture_fd(state);
 
-    (void)state;
-    start_default(&service);
-    slow = client_connect(service.port);
+    slow = client_connect(fixture_port(state));
     client_send_text(slow, "GET /bytes?count=20000000 HTTP/1.1\r\nHost: a\r\n\r\n");
-    fd = client_connect(service.port);
     for (int i = 0; i < 50; i++)
         assert_int_equal(client_ask(fd, HEALTH), 200);
     client_read(slow, false, &response);
@@ -641,8 +592,6 @@ static void test_slow_reader(void **state)
     client_response_free(&response);
     assert_int_equal(client_ask(slow, HEALTH), 200);
     close(slow);
-    close(fd);
-    service_stop(&service);
 }
 
 static void test_too_many_connections(void **state)
@@ -677,6 +626,7 @@ static void *stop_service(void *argument)
 
 static void test_stop_finishes_what_began(void **state)
 {
+    struct edge_options options = service_options();
     struct service service;
     struct client_response response;
     pthread_t thread;
@@ -686,7 +636,7 @@ static void test_stop_finishes_what_began(void **state)
     int fd;
 
     (void)state;
-    start_default(&service);
+    service_start(&service, &options);
     idle = client_connect(service.port);
     assert_int_equal(client_ask(idle, HEALTH), 200);
     half = client_connect(service.port);
@@ -715,47 +665,47 @@ static void test_stop_finishes_what_began(void **state)
 static void test_port_in_use(void **state)
 {
     struct edge_options options = service_options();
-    struct service service;
+    const struct fixture *fixture = *state;
     struct edge *edge = NULL;
     struct error err;
 
-    (void)state;
-    start_default(&service);
-    options.secret = service.secret;
-    options.port = service.port;
+    options.secret = fixture->service.secret;
+    options.port = fixture->service.port;
     assert_int_equal(edge_start(&options, &edge, NULL, &err), -1);
     assert_null(edge);
     assert_non_null(strstr(err.message, "Address already in use"));
-    service_stop(&service);
 }
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_keep_alive),
-        cmocka_unit_test(test_request_id_and_date),
-        cmocka_unit_test(test_fields_that_end_here),
-        cmocka_unit_test(test_64_fields_arrive),
-        cmocka_unit_test(test_pipelining),
-        cmocka_unit_test(test_byte_by_byte),
-        cmocka_unit_test(test_bodies_of_all_sizes),
-        cmocka_unit_test(test_head_and_http_1_0),
-        cmocka_unit_test(test_expect_continue),
-        cmocka_unit_test(test_refusals_close),
-        cmocka_unit_test(test_head_over_limit),
+        TEST(test_keep_alive),
+        TEST(test_request_id_and_date),
+        TEST(test_fields_that_end_here),
+        TEST(test_64_fields_arrive),
+        TEST(test_pipelining),
+        TEST(test_byte_by_byte),
+        TEST(test_bodies_of_all_sizes),
+        TEST(test_head_and_http_1_0),
+        TEST(test_expect_continue),
+        TEST(test_expect_of_a_body_over_the_limit),
+        TEST(test_refusals_close),
+        TEST(test_head_over_limit),
         cmocka_unit_test(test_chunked_over_limit),
         cmocka_unit_test(test_slow_requests_time_out),
         cmocka_unit_test(test_idle_connection_is_closed),
-        cmocka_unit_test(test_health_beside_half_sent_bodies),
+        TEST(test_health_beside_half_sent_bodies),
         cmocka_unit_test(test_queue_is_bounded),
         cmocka_unit_test(test_queue_has_a_deadline),
         cmocka_unit_test(test_client_that_leaves),
-        cmocka_unit_test(test_half_closed_client),
-        cmocka_unit_test(test_early_answer),
-        cmocka_unit_test(test_slow_reader),
+        TEST(test_half_closed_client),
+        TEST(test_early_answer),
+        TEST(test_slow_reader),
         cmocka_unit_test(test_too_many_connections),
         cmocka_unit_test(test_stop_finishes_what_began),
-        cmocka_unit_test(test_port_in_use),
+        TEST(test_port_in_use),
     };
 
     return cmocka_run_group_tests_name("server/edge", tests, NULL, NULL);

@@ -19,6 +19,10 @@
 #define GET     "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 #define GET_1_0 "GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"
 
+#define CHUNKED                                                                                    \
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"                                        \
+    "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"
+
 /* Answers each request on each connection with the same bytes, one write a byte. */
 struct upstream {
     int listener;
@@ -113,8 +117,7 @@ static void test_connection_is_used_again(void **state)
     for (int i = 0; i < 5; i++) {
         char *field;
 
-        client_send_text(fd, GET);
-        client_read(fd, false, &response);
+        client_exchange(fd, GET, &response);
         field = client_field(&response, "X-Y");
         assert_string_equal(response.body, "ok");
         assert_string_equal(field, "z");
@@ -150,14 +153,10 @@ static void test_chunks(void **state)
     int fd;
 
     (void)state;
-    upstream_start(&upstream,
-                   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-                   "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n",
-                   false);
+    upstream_start(&upstream, CHUNKED, false);
     fd = client_connect(upstream.edge_port);
     for (int i = 0; i < 3; i++) {
-        client_send_text(fd, GET);
-        client_read(fd, false, &response);
+        client_exchange(fd, GET, &response);
         coding = client_field(&response, "Transfer-Encoding");
         assert_string_equal(coding, "chunked");
         assert_string_equal(response.body, "hello world");
@@ -179,13 +178,9 @@ static void test_chunks_to_http_1_0(void **state)
     int fd;
 
     (void)state;
-    upstream_start(&upstream,
-                   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-                   "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n",
-                   false);
+    upstream_start(&upstream, CHUNKED, false);
     fd = client_connect(upstream.edge_port);
-    client_send_text(fd, GET_1_0);
-    client_read(fd, false, &response);
+    client_exchange(fd, GET_1_0, &response);
     coding = client_field(&response, "Transfer-Encoding");
     assert_null(coding);
     client_response_free(&response);
@@ -265,8 +260,7 @@ static void test_trailing_bytes_end_the_connection(void **state)
                    true);
     fd = client_connect(upstream.edge_port);
     for (int i = 0; i < 3; i++) {
-        client_send_text(fd, GET);
-        client_read(fd, false, &response);
+        client_exchange(fd, GET, &response);
         assert_int_equal(response.status, 200);
         assert_string_equal(response.body, "ok");
         client_response_free(&response);
