@@ -187,10 +187,29 @@ int image_store_sweep(const struct image_store *store, bool in_use, struct error
 static void read_info(const struct image_store *store, const char *name, struct image_info *info)
 {
     static const struct json_field fields[] = {
-        {"name", JSON_TYPE_STRING, true, 1, IMAGE_NAME_MAX, 0},
-        {"built_at", JSON_TYPE_STRING, true, 1, 31, sizeof(char *)},
-        {"source", JSON_TYPE_STRING, true, 0, 127, 2 * sizeof(char *)},
-        {"size_bytes", JSON_TYPE_INTEGER, true, 0, INT64_C(1) << 50, 3 * sizeof(char *)},
+        {.name = "name",
+         .type = JSON_TYPE_STRING,
+         .required = true,
+         .min = 1,
+         .max = IMAGE_NAME_MAX},
+        {.name = "built_at",
+         .type = JSON_TYPE_STRING,
+         .required = true,
+         .min = 1,
+         .max = 31,
+         .offset = sizeof(char *)},
+        {.name = "source",
+         .type = JSON_TYPE_STRING,
+         .required = true,
+         .min = 0,
+         .max = 127,
+         .offset = 2 * sizeof(char *)},
+        {.name = "size_bytes",
+         .type = JSON_TYPE_INTEGER,
+         .required = true,
+         .min = 0,
+         .max = INT64_C(1) << 50,
+         .offset = 3 * sizeof(char *)},
     };
     struct {
         const char *name;

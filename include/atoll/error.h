@@ -14,6 +14,7 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* X(symbol, wire code, HTTP status, meaning) */
 #define ERROR_CODES(X)                                                                             \
@@ -27,10 +28,15 @@
     X(ERR_NOT_FOUND, "not_found", 404, "There is no such resource, or it is not yours")            \
     X(ERR_METHOD_NOT_ALLOWED, "method_not_allowed", 405, "The resource has no such method")        \
     X(ERR_REQUEST_TIMEOUT, "request_timeout", 408, "The request did not arrive in time")           \
+    X(ERR_NOT_ACCEPTABLE, "not_acceptable", 406, "The resource has no form that Accept allows")    \
     X(ERR_CONFLICT, "conflict", 409, "The resource is in a state that does not allow this")        \
+    X(ERR_PRECONDITION, "precondition_failed", 412, "If-Match names another version of it")        \
     X(ERR_TOO_LARGE, "too_large", 413, "The request body is over its limit")                       \
     X(ERR_UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", 415, "The body is not JSON")           \
     X(ERR_EXPECTATION_FAILED, "expectation_failed", 417, "The only expectation is 100-continue")   \
+    X(ERR_NOT_SUPPORTED, "not_supported", 422, "This installation cannot give what was asked for") \
+    X(ERR_IDEMPOTENCY, "idempotency_mismatch", 422, "The key came before with another request")    \
+    X(ERR_QUOTA, "quota_exceeded", 429, "A quota of the tenant or project is used up")             \
     X(ERR_TOO_MANY, "too_many", 429, "A limit is reached; Retry-After says when to try again")     \
     X(ERR_HEADERS_TOO_LARGE, "headers_too_large", 431, "The request's header is over its limit")   \
     X(ERR_NOT_IMPLEMENTED, "not_implemented", 501, "There is no such method or upgrade here")      \
@@ -53,6 +59,10 @@ struct error {
     enum error_code code;
     char field[ERROR_FIELD_MAX]; /* the request field at fault, or "" */
     char message[ERROR_MESSAGE_MAX];
+    /* ERR_QUOTA and ERR_TOO_MANY, where known: */
+    int64_t limit;          /* 0: not told */
+    int64_t used;           /* towards the limit, before what was refused */
+    unsigned retry_after_s; /* for Retry-After; 0: the default */
 };
 
 /* Fills `err` (NULL is allowed) and returns -1, so that callers write `return error_set(...)`. */
@@ -62,6 +72,11 @@ int error_set(struct error *err, enum error_code code, const char *format, ...)
 /* As error_set, and names the request field at fault. */
 int error_set_field(struct error *err, enum error_code code, const char *field, const char *format,
                     ...) __attribute__((format(printf, 4, 5)));
+
+/* As error_set, and tells a limit that was reached, what is used of it, and when to try again. */
+int error_set_limit(struct error *err, enum error_code code, int64_t limit, int64_t used,
+                    unsigned retry_after_s, const char *format, ...)
+    __attribute__((format(printf, 6, 7)));
 
 /* As error_set with ": " and the text of `errnum` appended. The code is ERR_INTERNAL. */
 int error_set_errno(struct error *err, int errnum, const char *format, ...)

@@ -23,6 +23,9 @@ __attribute__((format(printf, 4, 0))) static void error_fill(struct error *err,
     err->code = code;
     (void)snprintf(err->field, sizeof(err->field), "%s", field);
     (void)snprintf(err->message, sizeof(err->message), "%s", message);
+    err->limit = 0;
+    err->used = 0;
+    err->retry_after_s = 0;
 }
 
 int error_set(struct error *err, enum error_code code, const char *format, ...)
@@ -47,6 +50,22 @@ int error_set_field(struct error *err, enum error_code code, const char *field, 
     va_start(args, format);
     error_fill(err, code, field, format, args);
     va_end(args);
+    return -1;
+}
+
+int error_set_limit(struct error *err, enum error_code code, int64_t limit, int64_t used,
+                    unsigned retry_after_s, const char *format, ...)
+{
+    va_list args;
+
+    if (!err)
+        return -1;
+    va_start(args, format);
+    error_fill(err, code, "", format, args);
+    va_end(args);
+    err->limit = limit;
+    err->used = used;
+    err->retry_after_s = retry_after_s;
     return -1;
 }
 

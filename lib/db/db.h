@@ -20,9 +20,23 @@
 
 #include <atoll/cleanup.h>
 #include <atoll/error.h>
+#include <atoll/id.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct db_pool;
+
+/*
+ * Whose rows a transaction sees and changes: row-level security enforces it underneath what each
+ * query says. A transaction of an operator sees those of all tenants; only operator routes ask
+ * for it.
+ */
+struct db_scope {
+    struct id tenant;
+    bool has_project; /* of the tenant, one project only */
+    struct id project;
+    bool is_operator;
+};
 
 /*
  * Makes a pool of at most `size` connections (1 or more) for the libpq connection string `url`.

@@ -7,7 +7,9 @@
 
 static const struct db_statement begin_statement = {
     "begin", "SELECT set_config('atoll.tenant', $1::text, true),"
-             " set_config('synchronous_commit', $2::text, true)"};
+             " set_config('synchronous_commit', $2::text, true),"
+             " set_config('atoll.project', $3::text, true),"
+             " set_config('atoll.operator', $4::text, true)"};
 
 static bool is_prepared(const struct db_connection *connection,
                         const struct db_statement *statement)
@@ -150,19 +152,35 @@ static int exchange(struct db_connection *connection, const struct db_call *call
 int db_run(struct db_pool *pool, const struct id *tenant, enum db_commit commit,
            const struct db_call *calls, size_t count, PGresult **ret_results, struct error *err)
 {
-    char tenant_text[ID_TEXT_SIZE] = "";
+    struct db_scope scope = {.has_project = false};
+
+    if (tenant)
+        scope.tenant = *tenant;
+    return db_run_scoped(pool, tenant ? &scope : NULL, commit, calls, count, ret_results, err);
+}
+
+int db_run_scoped(struct db_pool *pool, const struct db_scope *scope, enum db_commit commit,
+                  const struct db_call *calls, size_t count, PGresult **ret_results,
+                  struct error *err)
+{
+    char tenant[ID_TEXT_SIZE] = "";
+    char project[ID_TEXT_SIZE] = "";
     struct db_connection *connection;
     struct db_call all[DB_CALLS_MAX + 1];
     PGresult *results[DB_CALLS_MAX + 1] = {NULL};
-    struct db_param settings[2];
+    struct db_param settings[4];
     int status;
 
     if (count > DB_CALLS_MAX)
         return error_set(err, ERR_INTERNAL, "too many statements for one transaction");
-    if (tenant)
-        id_format(tenant, tenant_text);
-    settings[0] = db_text(tenant_text);
+    if (scope)
+        id_format(&scope->tenant, tenant);
+    if (scope && scope->has_project)
+        id_format(&scope->project, project);
+    settings[0] = db_text(tenant);
     settings[1] = db_text(commit == DB_DURABLE ? "on" : "off");
+    settings[2] = db_text(project);
+    settings[3] = db_text(scope && scope->is_operator ? "on" : "off");
     all[0] = (struct db_call)DB_CALL(begin_statement, settings);
     for (size_t i = 0; i < count; i++)
         all[i + 1] = calls[i];

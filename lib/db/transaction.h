@@ -21,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { DB_CALLS_MAX = 6, DB_PARAMS_MAX = 24 };
+enum { DB_CALLS_MAX = 8, DB_PARAMS_MAX = 24 };
 
 /* A parameter. `data` is borrowed and may be NULL for SQL NULL, unless the value is inside. */
 struct db_param {
@@ -48,7 +48,7 @@ struct db_array {
 };
 
 /* The element types in use; the values are PostgreSQL's (pg_type.dat). */
-enum db_type { DB_BOOL = 16, DB_BYTEA = 17, DB_INT8 = 20, DB_UUID = 2950 };
+enum db_type { DB_BOOL = 16, DB_BYTEA = 17, DB_INT8 = 20, DB_TEXT = 25, DB_UUID = 2950 };
 
 void db_array_begin(struct db_array *array, enum db_type type);
 void db_array_add(struct db_array *array, const void *data, size_t size);
@@ -84,6 +84,11 @@ enum db_commit {
  */
 int db_run(struct db_pool *pool, const struct id *tenant, enum db_commit commit,
            const struct db_call *calls, size_t count, PGresult **ret_results, struct error *err);
+
+/* As db_run, with the rows of `scope`. */
+int db_run_scoped(struct db_pool *pool, const struct db_scope *scope, enum db_commit commit,
+                  const struct db_call *calls, size_t count, PGresult **ret_results,
+                  struct error *err);
 
 /* Clears results and sets them to NULL. */
 void db_results_clear(PGresult **results, size_t count);

@@ -1,5 +1,6 @@
 #include "lib/json/json.h"
 
+#include "lib/base/time.h"
 #include "lib/base/util.h"
 
 #include <math.h>
@@ -204,14 +205,107 @@ static int decode_integer(const cJSON *value, const struct json_field *field, co
     return 0;
 }
 
+static int decode_number(const cJSON *value, const struct json_field *field, const char *name,
+                         void *member, struct error *err)
+{
+    double number;
+
+    if (!cJSON_IsNumber(value) || !isfinite(value->valuedouble))
+        return wrong_type(name, "a number", err);
+    number = value->valuedouble;
+    if (number < (double)field->min || number > (double)field->max)
+        return error_set_field(err, ERR_INVALID_FIELD, name, "'%s' must be %lld to %lld", name,
+                               (long long)field->min, (long long)field->max);
+    memcpy(member, &number, sizeof(number));
+    return 0;
+}
+
+/* `word` is one of "a|b|c". */
+static bool is_choice(const char *word, const char *choices)
+{
+    size_t length = strlen(word);
+
+    for (const char *choice = choices; choice; choice = strchr(choice, '|')) {
+        choice += *choice == '|';
+        if (strncmp(choice, word, length) == 0 && (choice[length] == '|' || choice[length] == '\0'))
+            return length > 0;
+    }
+    return false;
+}
+
+static int decode_string(const cJSON *value, const struct json_field *field, const char *name,
+                         void *member, struct error *err)
+{
+    const char *text = cJSON_GetStringValue(value);
+
+    if (!text)
+        return wrong_type(name, "a string", err);
+    if (field->choices && !is_choice(text, field->choices))
+        return error_set_field(err, ERR_INVALID_FIELD, name, "'%s' must be one of %s", name,
+                               field->choices);
+    if (!field->choices && check_range(field, name, (int64_t)strlen(text), " bytes", err) < 0)
+        return -1;
+    memcpy(member, &text, sizeof(text));
+    return 0;
+}
+
+static int decode_id(const cJSON *value, const char *name, void *member, struct error *err)
+{
+    const char *text = cJSON_GetStringValue(value);
+    struct id id;
+
+    if (!text || !id_parse(text, &id))
+        return wrong_type(name, "an id of 32 hex digits", err);
+    memcpy(member, &id, sizeof(id));
+    return 0;
+}
+
+static int decode_time(const cJSON *value, const char *name, void *member, struct error *err)
+{
+    const char *text = cJSON_GetStringValue(value);
+    int64_t usec;
+
+    if (!text || !time_parse(text, &usec))
+        return wrong_type(name, "a time as in RFC 3339, e.g. 2030-01-02T03:04:05Z", err);
+    memcpy(member, &usec, sizeof(usec));
+    return 0;
+}
+
+static int decode_bool(const cJSON *value, const char *name, void *member, struct error *err)
+{
+    bool truth = cJSON_IsTrue(value);
+
+    if (!cJSON_IsBool(value))
+        return wrong_type(name, "true or false", err);
+    memcpy(member, &truth, sizeof(truth));
+    return 0;
+}
+
+/* Every entry of the array, or member of the object, is a string. */
+static int check_strings(const cJSON *value, const char *name, struct error *err)
+{
+    const cJSON *entry;
+
+    cJSON_ArrayForEach(entry, value)
+    {
+        if (!cJSON_IsString(entry))
+            return error_set_field(err, ERR_INVALID_FIELD, name, "'%s' must hold only strings",
+                                   name);
+    }
+    return 0;
+}
+
 static int decode_container(const cJSON *value, const struct json_field *field, const char *name,
                             void *member, struct error *err)
 {
-    bool object = field->type == JSON_TYPE_OBJECT;
+    bool object = field->type == JSON_TYPE_OBJECT || field->type == JSON_TYPE_MAP;
+    bool strings = field->type == JSON_TYPE_STRINGS || field->type == JSON_TYPE_MAP;
 
     if (object ? !cJSON_IsObject(value) : !cJSON_IsArray(value))
         return wrong_type(name, object ? "an object" : "an array", err);
     if (check_range(field, name, cJSON_GetArraySize(value), object ? " members" : " entries", err))
+        return -1;
+    if (strings && check_strings(value, name, err) < 0)
         return -1;
     memcpy(member, &value, sizeof(value));
     return 0;
@@ -220,29 +314,29 @@ static int decode_container(const cJSON *value, const struct json_field *field, 
 static int decode_field(const cJSON *value, const struct json_field *field, const char *name,
                         void *member, struct error *err)
 {
-    const char *text;
-    bool truth;
-
     switch (field->type) {
     case JSON_TYPE_STRING:
-        text = cJSON_GetStringValue(value);
-        if (!text)
-            return wrong_type(name, "a string", err);
-        if (check_range(field, name, (int64_t)strlen(text), " bytes", err) < 0)
-            return -1;
-        memcpy(member, &text, sizeof(text));
-        return 0;
+        return decode_string(value, field, name, member, err);
     case JSON_TYPE_BOOL:
-        if (!cJSON_IsBool(value))
-            return wrong_type(name, "true or false", err);
-        truth = cJSON_IsTrue(value);
-        memcpy(member, &truth, sizeof(truth));
-        return 0;
+        return decode_bool(value, name, member, err);
     case JSON_TYPE_INTEGER:
         return decode_integer(value, field, name, member, err);
+    case JSON_TYPE_NUMBER:
+        return decode_number(value, field, name, member, err);
+    case JSON_TYPE_ID:
+        return decode_id(value, name, member, err);
+    case JSON_TYPE_TIME:
+        return decode_time(value, name, member, err);
+    case JSON_TYPE_RECORD:
+        return json_decode(value, field->of->fields, field->of->count, name, member, err);
     case JSON_TYPE_OBJECT:
     case JSON_TYPE_ARRAY:
+    case JSON_TYPE_STRINGS:
+    case JSON_TYPE_MAP:
         return decode_container(value, field, name, member, err);
+    case JSON_TYPE_ANY:
+        memcpy(member, &value, sizeof(value));
+        return 0;
     }
     return error_set(err, ERR_INTERNAL, "field '%s' has no type", name);
 }

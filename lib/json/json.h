@@ -13,6 +13,7 @@
 
 #include <atoll/cleanup.h>
 #include <atoll/error.h>
+#include <atoll/id.h>
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,28 +28,70 @@ enum { JSON_DEPTH_MAX = 16 };
  */
 int json_parse(const char *text, size_t size, cJSON **ret_value, struct error *err);
 
+/* A nullable member (not `required` in an answer's table) shows null for these values. */
+#define JSON_NULL_INTEGER INT64_MIN
+
 enum json_type {
     JSON_TYPE_STRING,  /* `const char *` into the parsed value; range is its length in bytes */
     JSON_TYPE_INTEGER, /* `int64_t`; a number with a fraction is refused */
+    JSON_TYPE_NUMBER,  /* `double` */
     JSON_TYPE_BOOL,    /* `bool` */
+    JSON_TYPE_ID,      /* `struct id`: a string of 32 hex digits, dashes allowed */
+    JSON_TYPE_TIME,    /* `int64_t`, Unix microseconds: a string in RFC 3339 */
+    JSON_TYPE_RECORD,  /* a struct embedded at the offset, by the table `of` */
     JSON_TYPE_OBJECT,  /* `const cJSON *`; range is its member count */
     JSON_TYPE_ARRAY,   /* `const cJSON *`; range is its length */
+    JSON_TYPE_STRINGS, /* `const cJSON *`: an array of strings; range is its length */
+    JSON_TYPE_MAP,     /* `const cJSON *`: an object of strings; range is its member count */
+    JSON_TYPE_ANY,     /* `const cJSON *`: any value but null */
 };
 
+struct json_table;
+
+/*
+ * One member of a request or an answer. Tables are written with designated initialisers; what is
+ * left out is zero. The range is inclusive; for NUMBER it holds whole numbers.
+ */
 struct json_field {
     const char *name;
     enum json_type type;
-    bool required;
+    bool required; /* request: must be given. Answer: is never null */
     int64_t min;
     int64_t max;
-    size_t offset; /* of the member in the target struct; untouched when the field is absent */
+    size_t offset;       /* of the member in the struct; untouched when the field is absent */
+    const char *choices; /* STRING: the allowed words, separated by '|'; NULL: any */
+    const char *format;  /* for the API's description only, e.g. "uri"; NULL: none */
+    const char *about;   /* one sentence for the API's description */
+    const struct json_table *of; /* RECORD: its members. ARRAY, MAP: of each entry, or NULL */
 };
+
+/* A named object of the API: requests are decoded by it, answers encoded, both described. */
+struct json_table {
+    const char *name; /* as the API's description calls it, e.g. "Sandbox" */
+    const struct json_field *fields;
+    size_t count;
+};
+
+/* Declares `name_` as the table of the array `fields_`. */
+#define JSON_TABLE(name_, fields_)                                                                 \
+    {                                                                                              \
+        (name_), (fields_), sizeof(fields_) / sizeof((fields_)[0])                                 \
+    }
 
 /*
  * Decodes `object` into `target` by the table. `where` prefixes the field in complaints
- * ("files[3]", or "" at the top). What is decoded points into `object` and lives as long.
+ * ("files[3]", or "" at the top). What is decoded points into `object` and lives as long. Entries
+ * of an ARRAY are the caller's to decode.
  */
 int json_decode(const cJSON *object, const struct json_field *fields, size_t count,
                 const char *where, void *target, struct error *err);
+
+/*
+ * Makes the object that `table` describes from the struct `source`. A `cJSON *` member (OBJECT,
+ * ARRAY, STRINGS, MAP, ANY) is moved into the result and is NULL in `source` afterwards, also on
+ * failure. Null is shown for a NULL pointer, a zero time, a zero id and JSON_NULL_INTEGER where
+ * the field is not required. Returns NULL when memory is short; the result is the caller's.
+ */
+cJSON *json_encode(const struct json_table *table, void *source);
 
 #endif

@@ -8,14 +8,34 @@
 #include "server/http.h"
 #include "server/services/services.h"
 
+enum { CALL_IDS_MAX = 2 };
+
 struct call {
     struct http_request *request;
     struct services *services;
     struct caller caller;
-    struct id id; /* of `{id}` in the route's pattern */
+    struct id id;                /* of the first id in the route's pattern */
+    struct id ids[CALL_IDS_MAX]; /* of all of them, in order */
+    const char *name;            /* of `{name}` in the pattern; belongs to the request */
 };
 
 typedef int (*call_handler)(struct call *call, struct error *err);
+
+/*
+ * Decodes the query's parameters by the table into `target`: STRING (its text is kept in
+ * `storage`), INTEGER, BOOL ("true", "false"), ID and TIME. A parameter that the table does not
+ * have, or that comes twice, is refused.
+ */
+struct call_query_storage {
+    char text[2048];
+    size_t used;
+};
+int call_query(struct call *call, const struct json_table *table,
+               struct call_query_storage *storage, void *target, struct error *err);
+
+/* Decodes a JSON object body by the table; *ret_body owns what `target` then points into. */
+int call_body(struct call *call, const struct json_table *table, cJSON **ret_body, void *target,
+              struct error *err);
 
 /*
  * Reads and parses the body: ERR_UNSUPPORTED_MEDIA_TYPE unless it is application/json,

@@ -1,11 +1,11 @@
 #include "server/handlers/sandbox_view.h"
 
 #include "lib/base/base64.h"
+#include "lib/base/time.h"
 #include "server/services/text.h"
 
 #include <signal.h>
 #include <string.h>
-#include <time.h>
 
 static const char *status_word(const struct sandbox_record *record)
 {
@@ -18,17 +18,11 @@ static const char *status_word(const struct sandbox_record *record)
     return record->last_run_state == PROCESS_COMPLETED ? "Completed" : "Failed";
 }
 
-/* RFC 3339 in UTC with microseconds. */
 static void add_time(cJSON *object, const char *name, int64_t unix_usec)
 {
-    time_t seconds = (time_t)(unix_usec / 1000000);
-    struct tm parts;
-    char date[32];
-    char text[48];
+    char text[TIME_TEXT_SIZE];
 
-    (void)gmtime_r(&seconds, &parts);
-    (void)strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &parts);
-    (void)snprintf(text, sizeof(text), "%s.%06dZ", date, (int)(unix_usec % 1000000));
+    time_format(unix_usec, text);
     cJSON_AddStringToObject(object, name, text);
 }
 

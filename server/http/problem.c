@@ -17,11 +17,14 @@ static const struct {
     {403, "Forbidden"},
     {404, "Not Found"},
     {405, "Method Not Allowed"},
+    {406, "Not Acceptable"},
     {408, "Request Timeout"},
     {409, "Conflict"},
+    {412, "Precondition Failed"},
     {413, "Content Too Large"},
     {415, "Unsupported Media Type"},
     {417, "Expectation Failed"},
+    {422, "Unprocessable Content"},
     {429, "Too Many Requests"},
     {431, "Request Header Fields Too Large"},
     {500, "Internal Server Error"},
@@ -51,6 +54,8 @@ char *problem_format(const struct error *error, const char *request_id)
         !cJSON_AddStringToObject(body, "code", error_code_name(error->code)) ||
         !cJSON_AddStringToObject(body, "detail", error->message) ||
         (error->field[0] != '\0' && !cJSON_AddStringToObject(body, "field", error->field)) ||
+        (error->limit > 0 && (!cJSON_AddNumberToObject(body, "limit", (double)error->limit) ||
+                              !cJSON_AddNumberToObject(body, "used", (double)error->used))) ||
         !cJSON_AddStringToObject(body, "request_id", request_id) ||
         /* Clients of the older dialects read `error`. */
         !cJSON_AddStringToObject(body, "error", error->message))

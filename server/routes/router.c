@@ -7,38 +7,61 @@
 #include <string.h>
 
 /* What a client should wait before it tries again: admission places and reconnects are quick. */
-#define RETRY_AFTER_SECONDS "1"
+enum { RETRY_AFTER_SECONDS = 1 };
 
-static const struct route_table *const tables[] = {&sandbox_service_routes};
+static const struct route_table *const tables[] = {&sandbox_service_routes, &v1_routes};
+
+/* What a path holds where its pattern has a placeholder. */
+struct placeholders {
+    struct id ids[CALL_IDS_MAX];
+    size_t id_count;
+    const char *name;
+};
+
+/* Takes the segment of a placeholder: `{name}`, or one whose name ends in "id". */
+static bool take_placeholder(const char *pattern, size_t length, const char *segment,
+                             struct placeholders *taken)
+{
+    if (memcmp(pattern + length - 3, "id}", 3) != 0) {
+        taken->name = segment;
+        return true;
+    }
+    return taken->id_count < CALL_IDS_MAX && id_parse(segment, &taken->ids[taken->id_count++]);
+}
 
 /* Compares one segment of a pattern (up to its slash) with one of the request. */
-static bool segment_matches(const char *pattern, size_t length, const char *segment, struct id *id)
+static bool segment_matches(const char *pattern, size_t length, const char *segment,
+                            struct placeholders *taken)
 {
-    if (length == 4 && memcmp(pattern, "{id}", 4) == 0)
-        return id_parse(segment, id);
+    if (length > 3 && pattern[0] == '{')
+        return take_placeholder(pattern, length, segment, taken);
     return strlen(segment) == length && memcmp(segment, pattern, length) == 0;
 }
 
-static bool pattern_matches(const char *pattern, const struct http_request *request, struct id *id)
+static bool pattern_matches(const char *pattern, const struct http_request *request,
+                            struct placeholders *ret_taken)
 {
     size_t count = http_request_segment_count(request);
+    struct placeholders taken = {.id_count = 0};
     size_t i = 0;
 
     while (*pattern == '/') {
         size_t length = strcspn(++pattern, "/");
 
-        if (i == count || !segment_matches(pattern, length, http_request_segment(request, i), id))
+        if (i == count ||
+            !segment_matches(pattern, length, http_request_segment(request, i), &taken))
             return false;
         pattern += length;
         i++;
     }
+    *ret_taken = taken;
     return i == count;
 }
 
 /* What a lookup found: the route, or the methods that the path has. */
 struct match {
     const struct route *route;
-    struct id id;
+    struct placeholders taken;
     char allowed[64]; /* "GET, HEAD", for Allow; "" when no route has the path */
 };
 
@@ -59,12 +82,15 @@ static void find_route(const struct http_request *request, struct match *match)
     for (size_t t = 0; t < ARRAY_SIZE(tables); t++) {
         for (size_t i = 0; i < tables[t]->count; i++) {
             const struct route *route = &tables[t]->routes[i];
+            struct placeholders taken;
 
-            if (!pattern_matches(route->pattern, request, &match->id))
+            if (!pattern_matches(route->pattern, request, &taken))
                 continue;
             allow(match, route->method);
-            if (route->method == method)
+            if (route->method == method && !match->route) {
                 match->route = route;
+                match->taken = taken;
+            }
         }
     }
 }
@@ -90,9 +116,8 @@ static void identify_log(const struct auth_identity *identity, const struct matc
     char sandbox[ID_TEXT_SIZE];
 
     id_format(&identity->tenant, tenant);
-    id_format(&match->id, sandbox);
-    log_identity(tenant, match->route && strstr(match->route->pattern, "{id}") ? sandbox : NULL,
-                 request_id);
+    id_format(&match->taken.ids[0], sandbox);
+    log_identity(tenant, match->taken.id_count > 0 ? sandbox : NULL, request_id);
 }
 
 static int dispatch(struct http_request *request, const struct router *router, struct error *err)
@@ -104,20 +129,35 @@ static int dispatch(struct http_request *request, const struct router *router, s
     log_identity(NULL, NULL, http_request_id(request));
     find_route(request, &match);
     /* Without a token a path that is not there answers as one that is. */
-    if (!match.route || match.route->access != ROUTE_PUBLIC) {
+    if (!match.route || match.route->role != ROLE_NONE) {
         if (auth_authenticate(router->auth, request, &identity, err) < 0)
             return -1;
         identify_log(&identity, &match, http_request_id(request));
     }
     if (!match.route)
         return respond_unrouted(request, &match, err);
-    call.id = match.id;
     call.caller = (struct caller){
         .tenant = identity.tenant,
+        .role = role_of_scope(identity.scope),
         .subject = identity.subject,
         .request_id = http_request_id(request),
+        .client = http_request_client(request),
     };
+    if (call.caller.role < match.route->role)
+        return error_set(err, ERR_FORBIDDEN, "the token does not allow this");
+    call.id = match.taken.ids[0];
+    memcpy(call.ids, match.taken.ids, sizeof(call.ids));
+    call.name = match.taken.name;
     return match.route->handler(&call, err);
+}
+
+static void add_retry_after(struct http_request *request, const struct error *err)
+{
+    char seconds[16];
+
+    (void)snprintf(seconds, sizeof(seconds), "%u",
+                   err->retry_after_s > 0 ? err->retry_after_s : RETRY_AFTER_SECONDS);
+    http_response_header(request, "Retry-After", seconds);
 }
 
 void router_handle(struct http_request *request, void *user)
@@ -133,8 +173,8 @@ void router_handle(struct http_request *request, void *user)
                       http_request_raw_path(request), error_code_name(err.code), err.message);
         if (err.code == ERR_INTERNAL)
             (void)error_set(&err, ERR_INTERNAL, "the service failed; its log has the request id");
-        if (err.code == ERR_TOO_MANY || error_code_status(err.code) == 503)
-            http_response_header(request, "Retry-After", RETRY_AFTER_SECONDS);
+        if (error_code_status(err.code) == 429 || error_code_status(err.code) == 503)
+            add_retry_after(request, &err);
         http_respond_problem(request, &err);
     }
     log_debug("%s %s %d %lld us", http_method_name(http_request_method(request)),
@@ -146,15 +186,15 @@ void router_handle(struct http_request *request, void *user)
 void router_print_routes(FILE *out)
 {
     (void)fputs("# Routes\n\nDerived from the server's route tables by `make docs`.\n\n"
-                "| method | path | access | |\n|---|---|---|---|\n",
+                "| method | path | least role | |\n|---|---|---|---|\n",
                 out);
     for (size_t t = 0; t < ARRAY_SIZE(tables); t++) {
         for (size_t i = 0; i < tables[t]->count; i++) {
             const struct route *route = &tables[t]->routes[i];
 
-            (void)fprintf(out, "| %s | `%s` | %s | %s |\n", http_method_name(route->method),
-                          route->pattern, route->access == ROUTE_PUBLIC ? "public" : "token",
-                          route->summary);
+            (void)fprintf(
+                out, "| %s | `%s` | %s | %s |\n", http_method_name(route->method), route->pattern,
+                route->role == ROLE_NONE ? "public" : role_name(route->role), route->summary);
         }
     }
     (void)fputs("\n`HEAD` goes wherever `GET` does; `OPTIONS` names the methods of a path.\n", out);

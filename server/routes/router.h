@@ -7,21 +7,30 @@
 
 #include "server/handlers/call.h"
 
+#include <atoll/role.h>
+
 #include <stdio.h>
 
 struct auth;
 
-enum route_access {
-    ROUTE_PUBLIC, /* no token */
-    ROUTE_TENANT, /* any valid token; everything is scoped to its tenant */
+/* Flags of a route. */
+enum {
+    ROUTE_STREAMS = 1, /* the answer may have no end: Accept: text/event-stream, or an upgrade */
 };
 
 struct route {
     enum http_method method;
-    const char *pattern; /* "/sandbox/{id}/execute"; `{id}` takes an id */
-    enum route_access access;
+    const char *pattern; /* "/v1/sandboxes/{id}": `{…id}` takes an id, `{name}` any segment */
+    enum role role;      /* the least that may; ROLE_NONE: public, no token */
     call_handler handler;
     const char *summary;
+    /* For the API's description and docs; NULL where there is none. */
+    const char *name; /* its operation, e.g. "createSandbox" */
+    const struct json_table *query;
+    const struct json_table *request;
+    const struct json_table *response;
+    int status; /* of success; 0: 200 */
+    unsigned flags;
 };
 
 struct route_table {
@@ -31,6 +40,7 @@ struct route_table {
 
 /* The tables, one a dialect. */
 extern const struct route_table sandbox_service_routes;
+extern const struct route_table v1_routes;
 
 struct router {
     struct auth *auth;

@@ -11,7 +11,9 @@
 
 #include <atoll/config.h>
 #include <atoll/id.h>
+#include <atoll/role.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 struct db_pool;
 struct late_records;
@@ -30,8 +32,12 @@ struct services {
 /* On whose behalf a service acts. Every query is scoped by it. */
 struct caller {
     struct id tenant;
+    bool has_project; /* bound to one project: nothing else of the tenant exists for it */
+    struct id project;
+    enum role role;
     const char *subject;
     const char *request_id;
+    const char *client; /* the address it came from */
 };
 
 /* What the event rows say of the caller; it borrows his strings. */
@@ -39,5 +45,8 @@ static inline struct store_origin caller_origin(const struct caller *caller)
 {
     return (struct store_origin){.actor = caller->subject, .request_id = caller->request_id};
 }
+
+/* The caller's rows. */
+struct db_scope caller_scope(const struct caller *caller);
 
 #endif

@@ -6,6 +6,8 @@ import pytest
 
 from conftest import running
 
+REVERSE_LAST = ("UPDATE schema_migrations SET sha256 = reverse(sha256)"
+                " WHERE version = (SELECT max(version) FROM schema_migrations)")
 
 @pytest.fixture(scope="module")
 def migrated():
@@ -36,8 +38,7 @@ def test_many_at_once_wait_for_each_other(migrated):
 @pytest.mark.parametrize(
     "change, restore, words",
     [
-        ("UPDATE schema_migrations SET sha256 = reverse(sha256) WHERE version = 1",
-         "UPDATE schema_migrations SET sha256 = reverse(sha256) WHERE version = 1", "0001"),
+        (REVERSE_LAST, REVERSE_LAST, "SHA-256"),
         ("INSERT INTO schema_migrations (version, name, sha256) VALUES (999, 'ahead', '')",
          "DELETE FROM schema_migrations WHERE version = 999", "999"),
     ],

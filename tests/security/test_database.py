@@ -76,7 +76,7 @@ FORBIDDEN = [
     "memory_limit_mb, idle_timeout_s, expires_at) SELECT gen_random_uuid(), '{other}', p.id, "
     "'stopped', 'shell', 'true', '{{}}', 1, 16, 1, now() FROM projects p",
     "UPDATE sandboxes SET tenant_id = '{other}'",
-    "UPDATE sandboxes SET expires_at = 'infinity'",
+    "UPDATE sandboxes SET created_at = 'infinity'",
     "DELETE FROM sandboxes",
     "DELETE FROM events",
     "UPDATE events SET kind = 'forged'",

@@ -17,10 +17,23 @@ struct target {
 };
 
 static const struct json_field fields[] = {
-    {"name", JSON_TYPE_STRING, true, 1, 4, offsetof(struct target, name)},
-    {"size", JSON_TYPE_INTEGER, false, -5, 1000, offsetof(struct target, size)},
-    {"flag", JSON_TYPE_BOOL, false, 0, 0, offsetof(struct target, flag)},
-    {"items", JSON_TYPE_ARRAY, false, 0, 2, offsetof(struct target, items)},
+    {.name = "name",
+     .type = JSON_TYPE_STRING,
+     .required = true,
+     .min = 1,
+     .max = 4,
+     .offset = offsetof(struct target, name)},
+    {.name = "size",
+     .type = JSON_TYPE_INTEGER,
+     .min = -5,
+     .max = 1000,
+     .offset = offsetof(struct target, size)},
+    {.name = "flag", .type = JSON_TYPE_BOOL, .offset = offsetof(struct target, flag)},
+    {.name = "items",
+     .type = JSON_TYPE_ARRAY,
+     .min = 0,
+     .max = 2,
+     .offset = offsetof(struct target, items)},
 };
 
 static int decode(const char *text, struct target *target, struct error *err)

@@ -1,0 +1,273 @@
+-- Many tenants: roles of callers, API keys, quotas, containers, idempotency, webhooks, and a log of
+-- events that can be followed. docs/database.md explains it.
+
+-- === Whose rows a transaction sees ===============================================================
+
+-- The project that the current transaction is bound to; NULL: all of the tenant's.
+CREATE FUNCTION atoll_project() RETURNS uuid
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN nullif(current_setting('atoll.project', true), '')::uuid;
+
+-- Operator routes see every tenant; the server sets this for them alone.
+CREATE FUNCTION atoll_operator() RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN coalesce(current_setting('atoll.operator', true) = 'on', false);
+
+-- === Tenants, projects, quotas ===================================================================
+
+ALTER TABLE tenants
+    ADD COLUMN state text NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'suspended')),
+    ADD COLUMN updated_at timestamptz NOT NULL DEFAULT now();
+
+ALTER TABLE projects
+    ADD COLUMN labels jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(labels) = 'object'),
+    ADD COLUMN updated_at timestamptz NOT NULL DEFAULT now();
+
+-- What a tenant, or one of its projects, may have at once. NULL: no limit. A tenant without a row
+-- has none. The row is what concurrent creates of the tenant wait for.
+CREATE TABLE quotas (
+    id                 uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    tenant_id          uuid NOT NULL REFERENCES tenants ON DELETE CASCADE,
+    project_id         uuid,
+    sandboxes          bigint CHECK (sandboxes >= 0),
+    cpu_milli          bigint CHECK (cpu_milli >= 0),
+    memory_mb          bigint CHECK (memory_mb >= 0),
+    disk_mb            bigint CHECK (disk_mb >= 0),
+    processes          bigint CHECK (processes >= 0),
+    volumes            bigint CHECK (volumes >= 0),
+    deployments        bigint CHECK (deployments >= 0),
+    creates_per_minute bigint CHECK (creates_per_minute >= 0),
+    window_started_at  timestamptz NOT NULL DEFAULT now(), -- of creates_per_minute
+    window_creates     bigint NOT NULL DEFAULT 0,
+    updated_at         timestamptz NOT NULL DEFAULT now(),
+    FOREIGN KEY (tenant_id, project_id) REFERENCES projects (tenant_id, id) ON DELETE CASCADE,
+    UNIQUE NULLS NOT DISTINCT (tenant_id, project_id)
+);
+
+-- === API keys ====================================================================================
+
+-- The key itself is shown once. It is 256 random bits, so a plain hash is enough.
+CREATE TABLE api_keys (
+    id           uuid PRIMARY KEY,
+    tenant_id    uuid NOT NULL REFERENCES tenants ON DELETE CASCADE,
+    project_id   uuid, -- NULL: of the whole tenant
+    name         text NOT NULL CHECK (length(name) BETWEEN 1 AND 255),
+    prefix       text NOT NULL UNIQUE CHECK (length(prefix) = 12),
+    secret_hash  bytea NOT NULL CHECK (length(secret_hash) = 32),
+    role         text NOT NULL CHECK (role IN ('viewer', 'member', 'admin', 'operator')),
+    created_by   text,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    expires_at   timestamptz,
+    last_used_at timestamptz,
+    revoked_at   timestamptz,
+    FOREIGN KEY (tenant_id, project_id) REFERENCES projects (tenant_id, id) ON DELETE CASCADE
+);
+CREATE INDEX api_keys_list ON api_keys (tenant_id, id);
+
+-- === Sandboxes: containers beside definitions ====================================================
+
+-- A `definition` runs anew at each execute; a `container` lives from start to stop and keeps its
+-- disk in between.
+ALTER TABLE sandboxes
+    ADD COLUMN kind text NOT NULL DEFAULT 'definition' CHECK (kind IN ('definition', 'container')),
+    ADD COLUMN image text,
+    ADD COLUMN command jsonb CHECK (jsonb_typeof(command) = 'array'),
+    ADD COLUMN entrypoint jsonb CHECK (jsonb_typeof(entrypoint) = 'array'),
+    ADD COLUMN labels jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(labels) = 'object'),
+    ADD COLUMN cpu_milli integer CHECK (cpu_milli > 0),
+    ADD COLUMN disk_mb integer CHECK (disk_mb > 0),
+    ADD COLUMN pids_max integer CHECK (pids_max > 0),
+    ADD COLUMN run_timeout_s integer CHECK (run_timeout_s > 0), -- of the command; NULL: none
+    ADD COLUMN max_retries integer NOT NULL DEFAULT 0 CHECK (max_retries >= 0),
+    ADD COLUMN command_timeout_ms integer CHECK (command_timeout_ms > 0), -- default of an exec
+    ADD COLUMN max_lifetime_s integer CHECK (max_lifetime_s > 0),
+    ADD COLUMN network text NOT NULL DEFAULT 'none',
+    ADD COLUMN read_only_root boolean NOT NULL DEFAULT false,
+    ADD COLUMN cap_add text[] NOT NULL DEFAULT '{}',
+    ADD COLUMN cap_drop text[] NOT NULL DEFAULT '{}',
+    ADD COLUMN version integer NOT NULL DEFAULT 1, -- of what a caller may change, for ETag
+    ADD COLUMN state_reason text, -- a word of docs/api.md: what put it in its state
+    ADD COLUMN state_changed_at timestamptz NOT NULL DEFAULT now(),
+    ADD COLUMN started_at timestamptz,
+    ADD COLUMN exit_code integer, -- of the command, when its end was seen
+    ADD COLUMN exit_signal integer,
+    ALTER COLUMN runtime DROP NOT NULL,
+    ALTER COLUMN timeout_ms DROP NOT NULL,
+    DROP CONSTRAINT sandboxes_erased,
+    ADD CONSTRAINT sandboxes_erased
+        CHECK (state = 'deleted' OR kind = 'container' OR code IS NOT NULL),
+    ADD CONSTRAINT sandboxes_kind CHECK (kind = 'container'
+        OR (runtime IS NOT NULL AND timeout_ms IS NOT NULL));
+-- What quotas count. It names no column that changes while the sandbox lives.
+CREATE INDEX sandboxes_containers ON sandboxes (tenant_id, project_id)
+    WHERE kind = 'container' AND deleted_at IS NULL;
+
+CREATE TABLE sandbox_ports (
+    tenant_id  uuid NOT NULL,
+    sandbox_id uuid NOT NULL REFERENCES sandboxes ON DELETE CASCADE,
+    port       integer NOT NULL CHECK (port BETWEEN 1 AND 65535),
+    protocol   text NOT NULL CHECK (protocol IN ('http', 'tcp')),
+    PRIMARY KEY (sandbox_id, port)
+);
+
+CREATE OR REPLACE FUNCTION sandboxes_check_step() RETURNS trigger
+    LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.generation < OLD.generation THEN
+        RAISE EXCEPTION 'a generation may not decrease' USING ERRCODE = 'check_violation';
+    END IF;
+    IF NEW.state <> OLD.state AND NEW.state <> ALL (CASE OLD.state
+        WHEN 'creating' THEN '{running,stopped,failed,deleting}'
+        WHEN 'running'  THEN '{paused,stopped,failed,deleting}'
+        WHEN 'paused'   THEN '{running,stopped,failed,deleting}'
+        WHEN 'stopped'  THEN '{creating,running,failed,deleting}'
+        WHEN 'failed'   THEN '{creating,deleting}'
+        WHEN 'deleting' THEN '{deleted}'
+        ELSE '{}' END::text[]) THEN
+        RAISE EXCEPTION 'a sandbox may not go from % to %', OLD.state, NEW.state
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+-- === Idempotency =================================================================================
+
+-- Written in the transaction of the effect that the key names; the answer follows.
+CREATE TABLE idempotency_keys (
+    tenant_id   uuid NOT NULL,
+    key         text NOT NULL CHECK (length(key) BETWEEN 1 AND 255),
+    fingerprint bytea NOT NULL CHECK (length(fingerprint) = 32), -- of method, path and body
+    resource_id uuid, -- what the effect was on
+    status      integer, -- of the answer; NULL: not answered yet
+    media_type  text,
+    answer      bytea,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, key)
+);
+CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at);
+
+-- === Events ======================================================================================
+
+-- (tx, id) is an order in which nothing appears behind what a reader has seen: readers take rows of
+-- transactions older than every running one (pg_snapshot_xmin). Ids alone are not: a transaction
+-- that took its id first may commit last.
+ALTER TABLE events
+    ADD COLUMN tx xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    ADD COLUMN project_id uuid;
+CREATE INDEX events_tenant ON events (tenant_id, tx, id);
+
+-- === Webhooks ====================================================================================
+
+CREATE TABLE webhooks (
+    id          uuid PRIMARY KEY,
+    tenant_id   uuid NOT NULL REFERENCES tenants ON DELETE CASCADE,
+    project_id  uuid NOT NULL,
+    url         text NOT NULL CHECK (length(url) BETWEEN 1 AND 2048),
+    secret      text NOT NULL CHECK (length(secret) BETWEEN 16 AND 255),
+    kinds       text[] NOT NULL, -- of events; empty: all
+    is_active   boolean NOT NULL DEFAULT true,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    updated_at  timestamptz NOT NULL DEFAULT now(),
+    FOREIGN KEY (tenant_id, project_id) REFERENCES projects (tenant_id, id) ON DELETE CASCADE
+);
+CREATE INDEX webhooks_list ON webhooks (tenant_id, id);
+
+CREATE TABLE webhook_deliveries (
+    id              uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    tenant_id       uuid NOT NULL,
+    webhook_id      uuid NOT NULL REFERENCES webhooks ON DELETE CASCADE,
+    event_id        bigint NOT NULL,
+    payload         jsonb NOT NULL,
+    state           text NOT NULL DEFAULT 'pending'
+                    CHECK (state IN ('pending', 'delivered', 'dead')),
+    attempts        integer NOT NULL DEFAULT 0,
+    next_attempt_at timestamptz NOT NULL DEFAULT now(),
+    last_status     integer,
+    last_error      text,
+    created_at      timestamptz NOT NULL DEFAULT now(),
+    ended_at        timestamptz,
+    UNIQUE (webhook_id, event_id)
+);
+CREATE INDEX webhook_deliveries_due ON webhook_deliveries (next_attempt_at) WHERE state = 'pending';
+CREATE INDEX webhook_deliveries_list ON webhook_deliveries (tenant_id, webhook_id, created_at);
+
+-- How far the worker has turned events into deliveries: one row.
+CREATE TABLE webhook_cursor (
+    one_row boolean PRIMARY KEY DEFAULT true CHECK (one_row),
+    tx      xid8 NOT NULL DEFAULT '0',
+    id      bigint NOT NULL DEFAULT 0
+);
+INSERT INTO webhook_cursor DEFAULT VALUES;
+
+-- === Nodes =======================================================================================
+
+ALTER TABLE nodes
+    ADD COLUMN version text NOT NULL DEFAULT '',
+    ADD COLUMN cpu_milli bigint NOT NULL DEFAULT 0,
+    ADD COLUMN memory_mb bigint NOT NULL DEFAULT 0;
+
+-- === Who may see what ============================================================================
+
+-- Existing tables: an operator's transaction sees all tenants, one bound to a project its rows.
+DROP POLICY app_own_tenant ON tenants;
+CREATE POLICY app_own_tenant ON tenants TO atoll_app
+    USING (id = atoll_tenant() OR atoll_operator());
+DROP POLICY app_own_tenant ON projects;
+CREATE POLICY app_own_tenant ON projects TO atoll_app
+    USING ((tenant_id = atoll_tenant() AND (atoll_project() IS NULL OR id = atoll_project()))
+           OR atoll_operator());
+DROP POLICY app_own_tenant ON sandboxes;
+CREATE POLICY app_own_tenant ON sandboxes TO atoll_app
+    USING (tenant_id = atoll_tenant()
+           AND (atoll_project() IS NULL OR project_id = atoll_project()));
+DROP POLICY app_own_tenant ON events;
+CREATE POLICY app_own_tenant ON events TO atoll_app
+    USING ((tenant_id = atoll_tenant() AND (atoll_project() IS NULL OR project_id = atoll_project()))
+           OR atoll_operator())
+    WITH CHECK (tenant_id = atoll_tenant() OR atoll_operator());
+
+DO $policies$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['quotas', 'api_keys', 'sandbox_ports', 'idempotency_keys',
+                                'webhooks', 'webhook_deliveries'] LOOP
+        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
+        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
+        EXECUTE format('CREATE POLICY system_all ON %I TO atoll_system USING (true)', name);
+    END LOOP;
+    FOREACH name IN ARRAY ARRAY['sandbox_ports', 'idempotency_keys', 'webhook_deliveries'] LOOP
+        EXECUTE format('CREATE POLICY app_own_tenant ON %I TO atoll_app'
+                       ' USING (tenant_id = atoll_tenant())', name);
+    END LOOP;
+    FOREACH name IN ARRAY ARRAY['api_keys', 'webhooks'] LOOP
+        EXECUTE format('CREATE POLICY app_own_tenant ON %I TO atoll_app'
+                       ' USING (tenant_id = atoll_tenant()'
+                       ' AND (atoll_project() IS NULL OR project_id = atoll_project()))', name);
+    END LOOP;
+END
+$policies$;
+CREATE POLICY app_own_tenant ON quotas TO atoll_app
+    USING (tenant_id = atoll_tenant() OR atoll_operator());
+-- Cascades and the functions below run as the owner.
+CREATE POLICY owner_all ON quotas TO CURRENT_USER USING (true);
+CREATE POLICY owner_all ON api_keys TO CURRENT_USER USING (true);
+CREATE POLICY owner_all ON webhooks TO CURRENT_USER USING (true);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON tenants, projects, quotas TO atoll_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON api_keys, webhooks TO atoll_app;
+GRANT SELECT, INSERT, DELETE ON sandbox_ports TO atoll_app, atoll_system;
+GRANT SELECT, INSERT ON idempotency_keys, webhook_deliveries TO atoll_app;
+GRANT UPDATE (status, media_type, answer) ON idempotency_keys TO atoll_app;
+GRANT UPDATE (state, next_attempt_at, attempts) ON webhook_deliveries TO atoll_app;
+GRANT SELECT, DELETE ON idempotency_keys TO atoll_system;
+GRANT SELECT, INSERT, UPDATE, DELETE ON webhook_deliveries, webhook_cursor TO atoll_system;
+GRANT SELECT, UPDATE ON webhooks, api_keys TO atoll_system;
+GRANT SELECT ON tenants, projects, quotas TO atoll_system;
+GRANT SELECT ON events TO atoll_app, atoll_system;
+GRANT UPDATE (labels, command, entrypoint, cpu_milli, memory_limit_mb, disk_mb, pids_max,
+              idle_timeout_s, expires_at, run_timeout_s, max_retries, command_timeout_ms,
+              max_lifetime_s, network, read_only_root, cap_add, cap_drop, version, state_reason,
+              state_changed_at, started_at, exit_code, exit_signal, timeout_ms)
+    ON sandboxes TO atoll_app, atoll_system;
