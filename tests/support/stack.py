@@ -241,7 +241,7 @@ class Stack:
             raise OSError("the server's address file is not whole yet")
         return line.strip()
 
-    def another_server(self, **environment):
+    def another_server(self, *arguments, **environment):
         """A second server on the same database and launcher; returns its address.
 
         It is a node of its own, because its run folder is.
@@ -255,8 +255,8 @@ class Stack:
         settings = {**self.environment, "ATOLL_RUN_DIR": str(run_dir), **environment}
         address_file = run_dir / "server" / "address"
         server = Daemon(
-            run_dir.name, [binary("atoll-server")], settings, self.folder / f"{run_dir.name}.log",
-            user=self.user,
+            run_dir.name, [binary("atoll-server"), *arguments], settings,
+            self.folder / f"{run_dir.name}.log", user=self.user,
             ready=lambda: address_file.exists() and address_file.read_text().endswith("\n"),
         )
         self.extra_servers.append(server.start())
