@@ -94,11 +94,9 @@ static int print_docs(struct cli *cli)
         "out of range stops the start and names the file and line, the variable or the option.\n\n"
         "The file is TOML: `[sections]`, strings in one line, decimal integers, `true` and\n"
         "`false`, comments; at most 64 KiB of UTF-8.\n\n"
-        "SIGHUP (`systemctl reload`) makes a daemon read its file again. Keys with `reload` "
-        "change;\n"
-        "of the others the log says that they need a restart. A file with an error changes "
-        "nothing.\n"
-        "\n"
+        "At SIGHUP (`systemctl reload`) server, monitor and worker read the file again. Keys with\n"
+        "`reload` change; of the others the log says that they need a restart. A file with an\n"
+        "error changes nothing.\n\n"
         "Nothing here is needed for `atoll dev`: it fills in `state`, `database` and the key of\n"
         "`auth` itself. An ordinary user's state is in `./.atoll/state` and `/run/atoll-UID`.");
     for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {

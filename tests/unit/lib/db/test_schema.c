@@ -124,10 +124,10 @@ static const char *const states[] = {"creating", "running",  "paused", "stopped"
 static bool is_legal(const char *from, const char *to)
 {
     static const char *const steps[] = {
-        "creating>running", "creating>stopped", "creating>failed", "creating>deleting",
-        "running>paused",   "running>stopped",  "running>failed",  "running>deleting",
-        "paused>running",   "paused>failed",    "paused>deleting", "paused>stopped",
-        "stopped>creating", "stopped>running",  "stopped>failed",  "stopped>deleting",
+        "creating>running", "creating>stopped", "creating>failed",  "creating>deleting",
+        "running>paused",   "running>stopped",  "running>failed",   "running>deleting",
+        "paused>running",   "paused>failed",    "paused>deleting",  "paused>stopped",
+        "stopped>creating", "stopped>running",  "stopped>failed",   "stopped>deleting",
         "failed>creating",  "failed>deleting",  "deleting>deleted",
     };
     char step[32];
