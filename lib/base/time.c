@@ -114,6 +114,6 @@ bool time_parse(const char *text, int64_t *ret_unix_usec)
     parts.tm_mon = month - 1;
     if (!is_date(&parts))
         return false;
-    *ret_unix_usec = ((int64_t)timegm(&parts) - offset * 60) * 1000000 + usec;
+    *ret_unix_usec = ((int64_t)timegm(&parts) - (int64_t)offset * 60) * 1000000 + usec;
     return true;
 }
