@@ -65,35 +65,47 @@ $$;
 CREATE TRIGGER tenants_add_default_project AFTER INSERT ON tenants
     FOR EACH ROW EXECUTE FUNCTION tenants_add_default_project();
 
+-- What an execution writes is checked by domains. PostgreSQL would read a table's CHECK
+-- constraints anew, and check all of them, in every statement that writes a row.
+CREATE DOMAIN sandbox_state AS text CHECK (VALUE IN ('creating', 'running', 'paused', 'stopped',
+                                                     'failed', 'deleting', 'deleted'));
+CREATE DOMAIN process_state AS text CHECK (VALUE IN ('running', 'completed', 'failed', 'killed',
+                                                     'lost'));
+CREATE DOMAIN natural_number AS integer CHECK (VALUE >= 0);
+CREATE DOMAIN positive_number AS integer CHECK (VALUE > 0);
+CREATE DOMAIN json_object AS jsonb CHECK (jsonb_typeof(VALUE) = 'object');
+CREATE DOMAIN sandbox_file_count AS integer
+    CONSTRAINT sandbox_files_limit CHECK (VALUE BETWEEN 0 AND 10000);
+CREATE DOMAIN sandbox_file_bytes AS bigint
+    CONSTRAINT sandbox_files_limit CHECK (VALUE BETWEEN 0 AND 67108864);
+
 -- No index names a column that an execution changes, and pages have room: those updates stay
 -- heap-only (HOT) and touch no index.
 CREATE TABLE sandboxes (
     id              uuid PRIMARY KEY,
     tenant_id       uuid NOT NULL,
     project_id      uuid NOT NULL,
-    state           text NOT NULL CHECK (state IN ('creating', 'running', 'paused', 'stopped',
-                                                   'failed', 'deleting', 'deleted')),
-    generation      integer NOT NULL DEFAULT 0 CHECK (generation >= 0),
-    active_runs     integer NOT NULL DEFAULT 0 CHECK (active_runs >= 0),
+    state           sandbox_state NOT NULL,
+    generation      natural_number NOT NULL DEFAULT 0,
+    active_runs     natural_number NOT NULL DEFAULT 0,
     runtime         text NOT NULL,
     entry_point     text,
     code            bytea,
-    env             jsonb NOT NULL CHECK (jsonb_typeof(env) = 'object'),
-    timeout_ms      integer NOT NULL CHECK (timeout_ms > 0),
-    memory_limit_mb integer NOT NULL CHECK (memory_limit_mb > 0),
-    file_count      integer NOT NULL DEFAULT 0,
-    file_bytes      bigint NOT NULL DEFAULT 0,
-    idle_timeout_s  integer NOT NULL CHECK (idle_timeout_s > 0),
+    env             json_object NOT NULL,
+    timeout_ms      positive_number NOT NULL,
+    memory_limit_mb positive_number NOT NULL,
+    file_count      sandbox_file_count NOT NULL DEFAULT 0,
+    file_bytes      sandbox_file_bytes NOT NULL DEFAULT 0,
+    idle_timeout_s  positive_number NOT NULL,
     created_at      timestamptz NOT NULL DEFAULT now(),
     last_active_at  timestamptz NOT NULL DEFAULT now(),
     expires_at      timestamptz NOT NULL,
     deleted_at      timestamptz,
     node_id         text,
-    last_run_state  text CHECK (last_run_state IN ('completed', 'failed', 'killed', 'lost')),
+    last_run_state  process_state,
     FOREIGN KEY (tenant_id, project_id) REFERENCES projects (tenant_id, id),
-    CONSTRAINT sandboxes_files_limit CHECK (file_count <= 10000 AND file_bytes <= 67108864),
-    CONSTRAINT sandboxes_erased CHECK (state = 'deleted' OR code IS NOT NULL),
-    CONSTRAINT sandboxes_tombstone CHECK ((state = 'deleted') = (deleted_at IS NOT NULL))
+    CONSTRAINT sandboxes_complete CHECK ((state = 'deleted') = (deleted_at IS NOT NULL)
+                                         AND (state = 'deleted' OR code IS NOT NULL))
 ) WITH (fillfactor = 70);
 -- Ids are time-ordered: this is also the order of creation.
 CREATE INDEX sandboxes_list ON sandboxes (tenant_id, id) WHERE deleted_at IS NULL;
@@ -106,23 +118,23 @@ BEGIN
     IF NEW.generation < OLD.generation THEN
         RAISE EXCEPTION 'a generation may not decrease' USING ERRCODE = 'check_violation';
     END IF;
-    IF NEW.state <> OLD.state AND NEW.state <> ALL (CASE OLD.state
-        WHEN 'creating' THEN '{running,stopped,failed,deleting}'
-        WHEN 'running'  THEN '{paused,stopped,failed,deleting}'
-        WHEN 'paused'   THEN '{running,failed,deleting}'
-        WHEN 'stopped'  THEN '{running,failed,deleting}'
-        WHEN 'failed'   THEN '{deleting}'
-        WHEN 'deleting' THEN '{deleted}'
-        ELSE '{}' END::text[]) THEN
+    IF NOT (CASE OLD.state
+        WHEN NEW.state  THEN true
+        WHEN 'creating' THEN NEW.state IN ('running', 'stopped', 'failed', 'deleting')
+        WHEN 'running'  THEN NEW.state IN ('paused', 'stopped', 'failed', 'deleting')
+        WHEN 'paused'   THEN NEW.state IN ('running', 'failed', 'deleting')
+        WHEN 'stopped'  THEN NEW.state IN ('running', 'failed', 'deleting', 'deleted')
+        WHEN 'failed'   THEN NEW.state IN ('deleting')
+        WHEN 'deleting' THEN NEW.state IN ('deleted')
+        ELSE false END) THEN
         RAISE EXCEPTION 'a sandbox may not go from % to %', OLD.state, NEW.state
             USING ERRCODE = 'check_violation';
     END IF;
     RETURN NEW;
 END
 $$;
-CREATE TRIGGER sandboxes_check_step BEFORE UPDATE ON sandboxes FOR EACH ROW
-    WHEN (OLD.state IS DISTINCT FROM NEW.state OR NEW.generation < OLD.generation)
-    EXECUTE FUNCTION sandboxes_check_step();
+CREATE TRIGGER sandboxes_check_step BEFORE UPDATE OF state, generation ON sandboxes
+    FOR EACH ROW EXECUTE FUNCTION sandboxes_check_step();
 
 -- A path is bytes, as the kernel has it. Its hash is the key: a path may be longer than the 2,704
 -- bytes that a B-tree entry may have.
@@ -143,8 +155,7 @@ CREATE TABLE processes (
     generation        integer NOT NULL,
     node_id           text NOT NULL,
     boot_id           uuid NOT NULL,
-    state             text NOT NULL CHECK (state IN ('running', 'completed', 'failed', 'killed',
-                                                     'lost')),
+    state             process_state NOT NULL,
     exit_code         integer,
     signal            integer,
     timed_out         boolean NOT NULL DEFAULT false,

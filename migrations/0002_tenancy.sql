@@ -67,20 +67,22 @@ CREATE INDEX api_keys_list ON api_keys (tenant_id, id);
 -- === Sandboxes: containers beside definitions ====================================================
 
 -- A `definition` runs anew at each execute; a `container` lives from start to stop and keeps its
--- disk in between.
+-- disk in between. Domains for single columns, one CHECK constraint for the rest: see 0001.
+CREATE DOMAIN sandbox_kind AS text CHECK (VALUE IN ('definition', 'container'));
+CREATE DOMAIN json_array AS jsonb CHECK (jsonb_typeof(VALUE) = 'array');
 ALTER TABLE sandboxes
-    ADD COLUMN kind text NOT NULL DEFAULT 'definition' CHECK (kind IN ('definition', 'container')),
+    ADD COLUMN kind sandbox_kind NOT NULL DEFAULT 'definition',
     ADD COLUMN image text,
-    ADD COLUMN command jsonb CHECK (jsonb_typeof(command) = 'array'),
-    ADD COLUMN entrypoint jsonb CHECK (jsonb_typeof(entrypoint) = 'array'),
-    ADD COLUMN labels jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(labels) = 'object'),
-    ADD COLUMN cpu_milli integer CHECK (cpu_milli > 0),
-    ADD COLUMN disk_mb integer CHECK (disk_mb > 0),
-    ADD COLUMN pids_max integer CHECK (pids_max > 0),
-    ADD COLUMN run_timeout_s integer CHECK (run_timeout_s > 0), -- of the command; NULL: none
-    ADD COLUMN max_retries integer NOT NULL DEFAULT 0 CHECK (max_retries >= 0),
-    ADD COLUMN command_timeout_ms integer CHECK (command_timeout_ms > 0), -- default of an exec
-    ADD COLUMN max_lifetime_s integer CHECK (max_lifetime_s > 0),
+    ADD COLUMN command json_array,
+    ADD COLUMN entrypoint json_array,
+    ADD COLUMN labels json_object NOT NULL DEFAULT '{}',
+    ADD COLUMN cpu_milli positive_number,
+    ADD COLUMN disk_mb positive_number,
+    ADD COLUMN pids_max positive_number,
+    ADD COLUMN run_timeout_s positive_number, -- of the command; NULL: none
+    ADD COLUMN max_retries natural_number NOT NULL DEFAULT 0,
+    ADD COLUMN command_timeout_ms positive_number, -- default of an exec
+    ADD COLUMN max_lifetime_s positive_number,
     ADD COLUMN network text NOT NULL DEFAULT 'none',
     ADD COLUMN read_only_root boolean NOT NULL DEFAULT false,
     ADD COLUMN cap_add text[] NOT NULL DEFAULT '{}',
@@ -93,11 +95,10 @@ ALTER TABLE sandboxes
     ADD COLUMN exit_signal integer,
     ALTER COLUMN runtime DROP NOT NULL,
     ALTER COLUMN timeout_ms DROP NOT NULL,
-    DROP CONSTRAINT sandboxes_erased,
-    ADD CONSTRAINT sandboxes_erased
-        CHECK (state = 'deleted' OR kind = 'container' OR code IS NOT NULL),
-    ADD CONSTRAINT sandboxes_kind CHECK (kind = 'container'
-        OR (runtime IS NOT NULL AND timeout_ms IS NOT NULL));
+    DROP CONSTRAINT sandboxes_complete,
+    ADD CONSTRAINT sandboxes_complete CHECK ((state = 'deleted') = (deleted_at IS NOT NULL)
+        AND (kind = 'container' OR (runtime IS NOT NULL AND timeout_ms IS NOT NULL
+                                    AND (state = 'deleted' OR code IS NOT NULL))));
 -- What quotas count. It names no column that changes while the sandbox lives.
 CREATE INDEX sandboxes_containers ON sandboxes (tenant_id, project_id)
     WHERE kind = 'container' AND deleted_at IS NULL;
@@ -116,14 +117,17 @@ BEGIN
     IF NEW.generation < OLD.generation THEN
         RAISE EXCEPTION 'a generation may not decrease' USING ERRCODE = 'check_violation';
     END IF;
-    IF NEW.state <> OLD.state AND NEW.state <> ALL (CASE OLD.state
-        WHEN 'creating' THEN '{running,stopped,failed,deleting}'
-        WHEN 'running'  THEN '{paused,stopped,failed,deleting}'
-        WHEN 'paused'   THEN '{running,stopped,failed,deleting}'
-        WHEN 'stopped'  THEN '{creating,running,failed,deleting}'
-        WHEN 'failed'   THEN '{creating,deleting}'
-        WHEN 'deleting' THEN '{deleted}'
-        ELSE '{}' END::text[]) THEN
+    IF NOT (CASE OLD.state
+        WHEN NEW.state  THEN true
+        WHEN 'creating' THEN NEW.state IN ('running', 'stopped', 'failed', 'deleting')
+        WHEN 'running'  THEN NEW.state IN ('paused', 'stopped', 'failed', 'deleting')
+        WHEN 'paused'   THEN NEW.state IN ('running', 'stopped', 'failed', 'deleting')
+        WHEN 'stopped'  THEN NEW.state IN ('creating', 'running', 'failed', 'deleting')
+                             -- A container has a disk to remove first.
+                             OR (NEW.state = 'deleted' AND NEW.kind = 'definition')
+        WHEN 'failed'   THEN NEW.state IN ('creating', 'deleting')
+        WHEN 'deleting' THEN NEW.state IN ('deleted')
+        ELSE false END) THEN
         RAISE EXCEPTION 'a sandbox may not go from % to %', OLD.state, NEW.state
             USING ERRCODE = 'check_violation';
     END IF;

@@ -27,7 +27,8 @@ static int merge_options(const char *url, char options[static OPTIONS_MAX], stru
     length =
         snprintf(options, OPTIONS_MAX,
                  "%s -c statement_timeout=%d -c idle_in_transaction_session_timeout=%d"
-                 " -c client_min_messages=error -c plan_cache_mode=force_generic_plan -c jit=off",
+                 " -c client_min_messages=error -c plan_cache_mode=force_generic_plan -c jit=off"
+                 " -c synchronous_commit=on",
                  own, DB_STATEMENT_TIMEOUT_MS, DB_CALL_TIMEOUT_MS);
     PQconninfoFree(parsed);
     if (length >= OPTIONS_MAX)
@@ -227,7 +228,7 @@ int db_error_from_result(const PGresult *result, struct error *err)
     /* libpq's own errors have no SQLSTATE: the connection is gone. */
     if (!sqlstate)
         return db_error_away(err);
-    if (constraint && strcmp(constraint, "sandboxes_files_limit") == 0)
+    if (constraint && strcmp(constraint, "sandbox_files_limit") == 0)
         return error_set_field(err, ERR_TOO_LARGE, "files",
                                "the sandbox's files are over their limit");
     while (strncmp(sqlstate, sqlstates[i].prefix, strlen(sqlstates[i].prefix)) != 0)

@@ -38,37 +38,48 @@ static const struct db_statement files_statement = {
     "run_files", "SELECT path, content, executable FROM sandbox_files"
                  " WHERE tenant_id = $1::uuid AND sandbox_id = $2::uuid ORDER BY path"};
 
-/*
- * `old` decides what is still to do: the row runs (release the sandbox), it was given up as lost
- * (the truth replaces that), it is not there (PostgreSQL forgot it), or its end is recorded.
- */
+/* Parameters $1 to $13, of both statements below; each has its own behind them. */
+enum { OUTCOME_PARAMS = 13 };
+
+/* The usual end: the row of the run is live, and the run one of the sandbox's active ones. */
 static const struct db_statement end_statement = {
-    "run_end",
-    "WITH old AS (SELECT id, state FROM processes WHERE tenant_id = $1::uuid AND id = $2::uuid"
-    " FOR UPDATE),"
-    " ended AS (UPDATE processes p SET state = $7::text, exit_code = $8::bigint,"
-    " signal = $9::bigint, timed_out = $10::boolean, oom_killed = $11::boolean,"
-    " truncated = $12::boolean, ended_at = now(), cpu_usec = $13::bigint,"
-    " memory_peak_bytes = $14::bigint, wall_usec = $15::bigint"
-    " FROM old WHERE p.id = $2::uuid AND old.state IN ('running', 'lost')"
-    " RETURNING (old.state = 'running')::integer AS runs),"
-    " made AS (INSERT INTO processes (id, tenant_id, sandbox_id, generation, node_id, boot_id,"
+    "run_end", "WITH ended AS (UPDATE processes SET state = $4::text, exit_code = $5::bigint,"
+               " signal = $6::bigint, timed_out = $7::boolean, oom_killed = $8::boolean,"
+               " truncated = $9::boolean, ended_at = now(), cpu_usec = $10::bigint,"
+               " memory_peak_bytes = $11::bigint, wall_usec = $12::bigint"
+               " WHERE tenant_id = $1::uuid AND id = $2::uuid AND state = 'running' RETURNING id),"
+               " released AS (UPDATE sandboxes s SET active_runs = greatest(s.active_runs - 1, 0),"
+               " state = CASE WHEN s.state = 'running' AND s.active_runs = 1 THEN 'stopped'"
+               " ELSE s.state END, last_active_at = now(), last_run_state = $4::text"
+               " FROM ended WHERE s.tenant_id = $1::uuid AND s.id = $3::uuid"
+               " RETURNING s.id, s.state, s.active_runs),"
+               " noted AS (INSERT INTO events"
+               " (tenant_id, sandbox_id, kind, from_state, to_state, actor, request_id)"
+               " SELECT $1::uuid, id, 'sandbox.stopped', 'running', 'stopped', $14::text, $13::text"
+               " FROM released WHERE active_runs = 0 AND state = 'stopped')"
+               " SELECT id FROM ended"};
+
+/*
+ * When no row is live: the run was given up as lost (the truth replaces that), PostgreSQL forgot it
+ * (the row is made), or its end is recorded (it stays). In none of them is the run an active one.
+ */
+static const struct db_statement end_late_statement = {
+    "run_end_late",
+    "WITH ended AS (INSERT INTO processes (id, tenant_id, sandbox_id, generation, node_id, boot_id,"
     " state, exit_code, signal, timed_out, oom_killed, truncated, started_at, deadline_at,"
     " ended_at, cpu_usec, memory_peak_bytes, wall_usec, request_id)"
-    " SELECT $2::uuid, $1::uuid, $3::uuid, $4::bigint, $5::text, $6::uuid, $7::text,"
-    " $8::bigint, $9::bigint, $10::boolean, $11::boolean, $12::boolean,"
-    " now() - coalesce($15::bigint, 0) * interval '1 microsecond', now(), now(), $13::bigint,"
-    " $14::bigint, $15::bigint, $17::text WHERE NOT EXISTS (SELECT FROM old) RETURNING 0 AS runs),"
-    " released AS (UPDATE sandboxes s SET active_runs = greatest(s.active_runs - c.runs, 0),"
-    " state = CASE WHEN s.state = 'running' AND s.active_runs = c.runs THEN 'stopped'"
-    " ELSE s.state END, generation = greatest(s.generation, $4::bigint), last_active_at = now(),"
-    " last_run_state = $7::text"
-    " FROM (SELECT runs FROM ended UNION ALL SELECT runs FROM made) c"
-    " WHERE s.tenant_id = $1::uuid AND s.id = $3::uuid"
-    " RETURNING s.id, s.state, s.active_runs, c.runs)"
-    " INSERT INTO events (tenant_id, sandbox_id, kind, from_state, to_state, actor, request_id)"
-    " SELECT $1::uuid, id, 'sandbox.stopped', 'running', 'stopped', $16::text, $17::text"
-    " FROM released WHERE runs = 1 AND active_runs = 0 AND state = 'stopped'"};
+    " VALUES ($2::uuid, $1::uuid, $3::uuid, $14::bigint, $15::text, $16::uuid, $4::text,"
+    " $5::bigint, $6::bigint, $7::boolean, $8::boolean, $9::boolean,"
+    " now() - coalesce($12::bigint, 0) * interval '1 microsecond', now(), now(), $10::bigint,"
+    " $11::bigint, $12::bigint, $13::text)"
+    " ON CONFLICT (id) DO UPDATE SET state = excluded.state, exit_code = excluded.exit_code,"
+    " signal = excluded.signal, timed_out = excluded.timed_out, oom_killed = excluded.oom_killed,"
+    " truncated = excluded.truncated, ended_at = excluded.ended_at, cpu_usec = excluded.cpu_usec,"
+    " memory_peak_bytes = excluded.memory_peak_bytes, wall_usec = excluded.wall_usec"
+    " WHERE processes.state = 'lost' RETURNING id)"
+    " UPDATE sandboxes s SET generation = greatest(s.generation, $14::bigint),"
+    " last_active_at = now(), last_run_state = $4::text"
+    " FROM ended WHERE s.tenant_id = $1::uuid AND s.id = $3::uuid"};
 
 static const struct db_statement register_statement = {
     "node_register",
@@ -152,30 +163,63 @@ static struct db_param counter(int64_t value)
     return value < 0 ? db_null() : db_int8(value);
 }
 
-int store_run_end(struct db_pool *pool, const struct id *tenant, const struct store_run_end *end,
-                  const struct store_origin *origin, struct error *err)
+static void fill_outcome(struct db_param *params, const struct id *tenant,
+                         const struct store_run_end *end, const struct store_origin *origin)
 {
-    const struct db_param params[] = {db_uuid(tenant),
-                                      db_uuid(&end->id),
-                                      db_uuid(&end->sandbox),
-                                      db_int8(end->generation),
-                                      db_text(end->node_id),
-                                      db_uuid(&end->boot_id),
-                                      db_text(process_state_name(end->state)),
-                                      counter(end->exit_code),
-                                      end->signal > 0 ? db_int8(end->signal) : db_null(),
-                                      db_bool(end->timed_out),
-                                      db_bool(end->oom_killed),
-                                      db_bool(end->truncated),
-                                      counter(end->cpu_usec),
-                                      counter(end->memory_peak_bytes),
-                                      counter(end->wall_usec),
-                                      db_text(origin->actor),
-                                      db_text(origin->request_id)};
+    const struct db_param outcome[OUTCOME_PARAMS] = {db_uuid(tenant),
+                                                     db_uuid(&end->id),
+                                                     db_uuid(&end->sandbox),
+                                                     db_text(process_state_name(end->state)),
+                                                     counter(end->exit_code),
+                                                     counter(end->signal > 0 ? end->signal : -1),
+                                                     db_bool(end->timed_out),
+                                                     db_bool(end->oom_killed),
+                                                     db_bool(end->truncated),
+                                                     counter(end->cpu_usec),
+                                                     counter(end->memory_peak_bytes),
+                                                     counter(end->wall_usec),
+                                                     db_text(origin->request_id)};
+
+    memcpy(params, outcome, sizeof(outcome));
+}
+
+static int end_live(struct db_pool *pool, const struct id *tenant, const struct store_run_end *end,
+                    const struct store_origin *origin, bool *ret_ended, struct error *err)
+{
+    struct db_param params[OUTCOME_PARAMS + 1];
     const struct db_call call = DB_CALL(end_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 
+    fill_outcome(params, tenant, end, origin);
+    params[OUTCOME_PARAMS] = db_text(origin->actor);
+    if (db_run(pool, tenant, DB_DURABLE, &call, 1, &result, err) < 0)
+        return -1;
+    *ret_ended = PQntuples(result) == 1;
+    return 0;
+}
+
+static int end_late(struct db_pool *pool, const struct id *tenant, const struct store_run_end *end,
+                    const struct store_origin *origin, struct error *err)
+{
+    struct db_param params[OUTCOME_PARAMS + 3];
+    const struct db_call call = DB_CALL(end_late_statement, params);
+    _cleanup_pg_result_ PGresult *result = NULL;
+
+    fill_outcome(params, tenant, end, origin);
+    params[OUTCOME_PARAMS] = db_int8(end->generation);
+    params[OUTCOME_PARAMS + 1] = db_text(end->node_id);
+    params[OUTCOME_PARAMS + 2] = db_uuid(&end->boot_id);
     return db_run(pool, tenant, DB_DURABLE, &call, 1, &result, err);
+}
+
+int store_run_end(struct db_pool *pool, const struct id *tenant, const struct store_run_end *end,
+                  const struct store_origin *origin, struct error *err)
+{
+    bool ended;
+
+    if (end_live(pool, tenant, end, origin, &ended, err) < 0)
+        return -1;
+    return ended ? 0 : end_late(pool, tenant, end, origin, err);
 }
 
 int store_node_register(struct db_pool *pool, const char *node_id, const struct id *boot_id,

@@ -1,8 +1,8 @@
 /*
  * Sandboxes as tenants see them: stored definitions and their files. Every call is one transaction
- * in one round trip, bound to `tenant` by row-level security; a foreign sandbox is ERR_NOT_FOUND,
- * as a missing one is. Changes of state write their event in the same transaction. For the errors
- * that all share see db.h.
+ * in one round trip (two in the rare cases that docs/database.md names), bound to `tenant` by
+ * row-level security; a foreign sandbox is ERR_NOT_FOUND, as a missing one is. Changes of state
+ * write their event in the same transaction. For the errors that all share see db.h.
  */
 #ifndef LIB_DB_STORE_SANDBOX_H
 #define LIB_DB_STORE_SANDBOX_H
@@ -13,7 +13,7 @@
 #include <atoll/sandbox.h>
 #include <stdbool.h>
 
-/* Bounds of a sandbox's files together; the schema has them too (sandboxes_files_limit). */
+/* Bounds of a sandbox's files together; the schema has them too (sandbox_files_limit). */
 enum { STORE_FILES_MAX = 10000, STORE_FILES_BYTES_MAX = 64 << 20 };
 
 /* For the event rows: who asked. Either may be NULL. */
@@ -70,7 +70,8 @@ struct store_deletion {
 void store_deletion_free(struct store_deletion *deletion);
 
 /*
- * State deleting: no new run can begin. Without live runs it goes on to deleted in the same commit.
+ * State deleting: no new run can begin. Without live runs it goes on to deleted in the same commit;
+ * a stopped sandbox without files goes there in one step.
  * Calling it again for a sandbox in state deleting is allowed and does the same; one that is
  * deleted is ERR_NOT_FOUND. Durable.
  */

@@ -5,11 +5,20 @@
 
 #include <string.h>
 
-static const struct db_statement begin_statement = {
-    "begin", "SELECT set_config('atoll.tenant', $1::text, true),"
-             " set_config('synchronous_commit', $2::text, true),"
-             " set_config('atoll.project', $3::text, true),"
-             " set_config('atoll.operator', $4::text, true)"};
+/*
+ * What is not set here is not set at all: settings end with their transaction, and connections are
+ * made with synchronous_commit on (connection.c).
+ */
+static const struct db_statement begin_durable = {
+    "begin_durable", "SELECT set_config('atoll.tenant', $1::text, true)"};
+static const struct db_statement begin_relaxed = {
+    "begin_relaxed", "SELECT set_config('atoll.tenant', $1::text, true),"
+                     " set_config('synchronous_commit', 'off', true)"};
+static const struct db_statement begin_scoped = {
+    "begin_scoped", "SELECT set_config('atoll.tenant', $1::text, true),"
+                    " set_config('synchronous_commit', $2::text, true),"
+                    " set_config('atoll.project', $3::text, true),"
+                    " set_config('atoll.operator', $4::text, true)"};
 
 static bool is_prepared(const struct db_connection *connection,
                         const struct db_statement *statement)
@@ -149,6 +158,34 @@ static int exchange(struct db_connection *connection, const struct db_call *call
     return outcome.failed ? -1 : 0;
 }
 
+/* The statement that begins a transaction, with what its parameters borrow. */
+struct beginning {
+    char tenant[ID_TEXT_SIZE];
+    char project[ID_TEXT_SIZE];
+    struct db_param params[4];
+    struct db_call call;
+};
+
+static void fill_beginning(struct beginning *beginning, const struct db_scope *scope,
+                           enum db_commit commit)
+{
+    *beginning = (struct beginning){.tenant = "", .project = ""};
+    if (scope)
+        id_format(&scope->tenant, beginning->tenant);
+    if (scope && scope->has_project)
+        id_format(&scope->project, beginning->project);
+    beginning->params[0] = db_text(beginning->tenant);
+    beginning->params[1] = db_text(commit == DB_DURABLE ? "on" : "off");
+    beginning->params[2] = db_text(beginning->project);
+    beginning->params[3] = db_text(scope && scope->is_operator ? "on" : "off");
+    if (scope && (scope->has_project || scope->is_operator))
+        beginning->call = (struct db_call)DB_CALL(begin_scoped, beginning->params);
+    else if (commit == DB_DURABLE)
+        beginning->call = (struct db_call){&begin_durable, beginning->params, 1};
+    else
+        beginning->call = (struct db_call){&begin_relaxed, beginning->params, 1};
+}
+
 int db_run(struct db_pool *pool, const struct id *tenant, enum db_commit commit,
            const struct db_call *calls, size_t count, PGresult **ret_results, struct error *err)
 {
@@ -163,25 +200,16 @@ int db_run_scoped(struct db_pool *pool, const struct db_scope *scope, enum db_co
                   const struct db_call *calls, size_t count, PGresult **ret_results,
                   struct error *err)
 {
-    char tenant[ID_TEXT_SIZE] = "";
-    char project[ID_TEXT_SIZE] = "";
     struct db_connection *connection;
     struct db_call all[DB_CALLS_MAX + 1];
     PGresult *results[DB_CALLS_MAX + 1] = {NULL};
-    struct db_param settings[4];
+    struct beginning beginning;
     int status;
 
     if (count > DB_CALLS_MAX)
         return error_set(err, ERR_INTERNAL, "too many statements for one transaction");
-    if (scope)
-        id_format(&scope->tenant, tenant);
-    if (scope && scope->has_project)
-        id_format(&scope->project, project);
-    settings[0] = db_text(tenant);
-    settings[1] = db_text(commit == DB_DURABLE ? "on" : "off");
-    settings[2] = db_text(project);
-    settings[3] = db_text(scope && scope->is_operator ? "on" : "off");
-    all[0] = (struct db_call)DB_CALL(begin_statement, settings);
+    fill_beginning(&beginning, scope, commit);
+    all[0] = beginning.call;
     for (size_t i = 0; i < count; i++)
         all[i + 1] = calls[i];
     if (db_pool_acquire(pool, &connection, err) < 0)

@@ -124,11 +124,11 @@ static const char *const states[] = {"creating", "running",  "paused", "stopped"
 static bool is_legal(const char *from, const char *to)
 {
     static const char *const steps[] = {
-        "creating>running", "creating>stopped", "creating>failed",  "creating>deleting",
-        "running>paused",   "running>stopped",  "running>failed",   "running>deleting",
-        "paused>running",   "paused>failed",    "paused>deleting",  "paused>stopped",
-        "stopped>creating", "stopped>running",  "stopped>failed",   "stopped>deleting",
-        "failed>creating",  "failed>deleting",  "deleting>deleted",
+        "creating>running", "creating>stopped", "creating>failed", "creating>deleting",
+        "running>paused",   "running>stopped",  "running>failed",  "running>deleting",
+        "paused>running",   "paused>failed",    "paused>deleting", "paused>stopped",
+        "stopped>creating", "stopped>running",  "stopped>failed",  "stopped>deleting",
+        "stopped>deleted",  "failed>creating",  "failed>deleting", "deleting>deleted",
     };
     char step[32];
 
@@ -169,6 +169,22 @@ static void test_only_the_steps_of_the_state_machine_are_taken(void **state)
     }
 }
 
+/* Its disk is removed in between. */
+static void test_a_container_is_deleted_in_two_steps(void **state)
+{
+    _cleanup_db_pool_ struct db_pool *pool = postgres_pool("atoll_app", 1);
+    _cleanup_free_ char *sqlstate = NULL;
+
+    (void)state;
+    (void)make_sandbox(pool, &default_tenant);
+    postgres_execute("UPDATE sandboxes SET kind = 'container'");
+    sqlstate =
+        postgres_sqlstate("postgres", "UPDATE sandboxes SET state = 'deleted', deleted_at = now()");
+    assert_string_equal(sqlstate, "23514");
+    postgres_execute("UPDATE sandboxes SET state = 'deleting'");
+    postgres_execute("UPDATE sandboxes SET state = 'deleted', deleted_at = now()");
+}
+
 static void test_a_generation_never_decreases(void **state)
 {
     _cleanup_free_ char *sqlstate = NULL;
@@ -192,6 +208,7 @@ int main(void)
         cmocka_unit_test(test_a_tenant_cannot_write_for_another),
         cmocka_unit_test_setup(test_a_new_tenant_has_a_default_project, postgres_test_setup),
         cmocka_unit_test(test_only_the_steps_of_the_state_machine_are_taken),
+        cmocka_unit_test_setup(test_a_container_is_deleted_in_two_steps, postgres_test_setup),
         cmocka_unit_test_setup(test_a_generation_never_decreases, postgres_test_setup),
     };
 

@@ -386,10 +386,12 @@ static void test_no_statement_of_a_cycle_scans_a_table(void **state)
         struct store_run run = make_run(&id);
         struct sandbox_record record;
 
-        assert_int_equal(store_sandbox_put_files(pool, &default_tenant, &id,
-                                                 &(struct sandbox_files){files, 1}, &test_origin,
-                                                 NULL),
-                         0);
+        /* Without files the delete goes another way. */
+        if (i % 2 == 0)
+            assert_int_equal(store_sandbox_put_files(pool, &default_tenant, &id,
+                                                     &(struct sandbox_files){files, 1},
+                                                     &test_origin, NULL),
+                             0);
         end_run(&run, begin_run(pool, &default_tenant, &run));
         record = get(&id);
         sandbox_record_free(&record);

@@ -2,6 +2,7 @@
 #include "tests/unit/support/postgres.h"
 #include "tests/unit/support/store.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -298,6 +299,72 @@ static void test_a_path_may_have_4095_bytes(void **state)
                      0);
 }
 
+static void test_delete_of_an_idle_sandbox_is_one_step(void **state)
+{
+    struct id id = make_sandbox(pool, &default_tenant);
+    struct id other = make_tenant("other");
+    struct store_deletion deletion;
+    struct error err;
+
+    (void)state;
+    assert_int_equal(store_sandbox_delete_begin(pool, &other, &id, &test_origin, &deletion, &err),
+                     -1);
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+    assert_int_equal(
+        store_sandbox_delete_begin(pool, &default_tenant, &id, &test_origin, &deletion, NULL), 0);
+    assert_true(deletion.done);
+    assert_int_equal(deletion.count, 0);
+    assert_int_equal(number_of("SELECT count(*) FROM sandboxes WHERE id = '%s' AND state ="
+                               " 'deleted' AND code IS NULL AND env = '{}'",
+                               &id),
+                     1);
+    assert_int_equal(number_of("SELECT count(*) FROM events WHERE sandbox_id = '%s' AND"
+                               " (kind, from_state, to_state, actor, request_id) ="
+                               " ('sandbox.deleted', 'stopped', 'deleted', 'tester', 'request-1')",
+                               &id),
+                     1);
+    assert_int_equal(
+        number_of("SELECT count(*) FROM events WHERE sandbox_id = '%s' AND kind LIKE '%delet%'",
+                  &id),
+        1);
+}
+
+struct race {
+    struct id id;
+    struct store_deletion deletion;
+};
+
+static void *delete_sandbox(void *context)
+{
+    struct race *race = context;
+
+    return store_sandbox_delete_begin(pool, &default_tenant, &race->id, &test_origin,
+                                      &race->deletion, NULL) == 0
+               ? context
+               : NULL;
+}
+
+/* Whoever comes first: the files are erased with the sandbox, or they were refused. */
+static void test_files_that_race_a_delete_do_not_outlive_it(void **state)
+{
+    struct sandbox_file files[] = {file("/a", "x", 1, false)};
+
+    (void)state;
+    for (int i = 0; i < 50; i++) {
+        struct race race = {.id = make_sandbox(pool, &default_tenant)};
+        pthread_t thread;
+        void *result;
+
+        assert_int_equal(pthread_create(&thread, NULL, delete_sandbox, &race), 0);
+        (void)store_sandbox_put_files(pool, &default_tenant, &race.id,
+                                      &(struct sandbox_files){files, 1}, &test_origin, NULL);
+        assert_int_equal(pthread_join(thread, &result), 0);
+        assert_non_null(result);
+        assert_true(race.deletion.done);
+    }
+    assert_int_equal(postgres_number("SELECT count(*) FROM sandbox_files"), 0);
+}
+
 static void test_delete_without_runs_is_done_at_once(void **state)
 {
     struct id id = make_sandbox(pool, &default_tenant);
@@ -349,6 +416,8 @@ int main(void)
         TEST(test_a_path_twice_in_one_call_stores_nothing),
         TEST(test_files_are_limited_in_number_over_all_calls),
         TEST(test_a_path_may_have_4095_bytes),
+        TEST(test_delete_of_an_idle_sandbox_is_one_step),
+        TEST(test_files_that_race_a_delete_do_not_outlive_it),
         TEST(test_delete_without_runs_is_done_at_once),
     };
 
