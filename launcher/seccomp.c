@@ -7,6 +7,7 @@
 #include <atoll/cleanup.h>
 #include <atoll/launcher_proto.h>
 #include <errno.h>
+#include <linux/netlink.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -19,7 +20,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-enum { PROGRAM_BYTES_MAX = 64 * 1024, SOCKET_FAMILIES = 64 };
+enum { PROGRAM_BYTES_MAX = 64 * 1024, PREFIX_MAX = 64 };
 
 DEFINE_CLEANUP(scmp_filter_ctx, seccomp, seccomp_release)
 #define _cleanup_seccomp_ _cleanup_(cleanup_seccomp)
@@ -42,104 +43,115 @@ static int add_rows(scmp_filter_ctx filter, uint32_t action, const struct seccom
     return 0;
 }
 
-static int add_clone(scmp_filter_ctx filter)
-{
-    unsigned all = 0;
-
-    for (size_t i = 0; i < seccomp_clone_refused_count; i++) {
-        unsigned flag = seccomp_clone_refused[i];
-        int failure = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
-                                       SCMP_A0(SCMP_CMP_MASKED_EQ, flag, flag));
-
-        if (failure < 0)
-            return failure;
-        all |= flag;
-    }
-    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-                            SCMP_A0(SCMP_CMP_MASKED_EQ, all, 0));
-}
-
-static bool family_allowed(int family)
-{
-    for (size_t i = 0; i < seccomp_families_count; i++)
-        if (seccomp_families[i] == family)
-            return true;
-    return false;
-}
-
-static int add_family(scmp_filter_ctx filter, int family)
-{
-    int failure;
-
-    if (!family_allowed(family))
-        return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
-                                SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family, 0));
-    if (family != AF_NETLINK)
-        return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-                                SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family, 0));
-    failure = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
-                               SCMP_A0(SCMP_CMP_EQ, AF_NETLINK, 0), SCMP_A2(SCMP_CMP_EQ, 0, 0));
-    if (failure < 0)
-        return failure;
-    return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPROTONOSUPPORT), SCMP_SYS(socket), 2,
-                            SCMP_A0(SCMP_CMP_EQ, AF_NETLINK, 0), SCMP_A2(SCMP_CMP_GT, 0, 0));
-}
-
-static int add_sockets(scmp_filter_ctx filter)
-{
-    int failure;
-
-    /* libseccomp compares an argument once in a rule, so "none of these" is spelled out. */
-    for (int family = 0; family < SOCKET_FAMILIES; family++) {
-        failure = add_family(filter, family);
-        if (failure < 0)
-            return failure;
-    }
-    failure = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
-                               SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
-    return failure;
-}
-
 /*
- * A few instructions in front of libseccomp's: ioctl requests are compared in their low 32 bits,
- * as the kernel reads them; libseccomp compares 64, and a request with high bits set would pass
- * (CVE-2019-10063). Jumps in BPF are relative, so that a program may be put in front of another.
+ * The calls that are judged by an argument stand in front of libseccomp's program; jumps in BPF are
+ * relative, so that a program may be put in front of another. libseccomp compares 64 bits where the
+ * kernel reads 32, so that an ioctl request with high bits set would pass (CVE-2019-10063), and it
+ * knows no "none of these" but a rule for each value: half of all instructions, which the kernel
+ * would translate anew for each sandbox.
  */
-static size_t ioctl_prefix(struct sock_filter prefix[static 16])
+struct prefix {
+    struct sock_filter code[PREFIX_MAX];
+    size_t used;
+};
+
+static void emit(struct prefix *prefix, unsigned code, uint32_t value, size_t if_true,
+                 size_t if_false)
 {
-    size_t count = seccomp_ioctl_refused_count;
-    size_t used = 0;
-    unsigned char past = (unsigned char)(count + 1); /* from the first comparison to the end */
-    const unsigned low = offsetof(struct seccomp_data, args) + sizeof(uint64_t) +
-                         (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0);
-
-    prefix[used++] =
-        (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
-    prefix[used++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, seccomp_arch_native(),
-                                                  0, (unsigned char)(past + 3));
-    prefix[used++] =
-        (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
-    prefix[used++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0,
-                                                  (unsigned char)(past + 1));
-    prefix[used++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, low);
-    for (size_t i = 0; i < count; i++) {
-        bool last = i + 1 == count;
-
-        prefix[used++] = (struct sock_filter)BPF_JUMP(
-            BPF_JMP | BPF_JEQ | BPF_K, seccomp_ioctl_refused[i], (unsigned char)(count - 1 - i),
-            (unsigned char)(last ? 1 : 0));
-    }
-    prefix[used++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
-    return used;
+    prefix->code[prefix->used++] = (struct sock_filter)BPF_JUMP(
+        (unsigned short)code, value, (unsigned char)if_true, (unsigned char)if_false);
 }
 
-static int export_program(scmp_filter_ctx filter, struct seccomp_program *ret_program,
-                          struct error *err)
+static void emit_load(struct prefix *prefix, size_t offset)
+{
+    emit(prefix, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
+}
+
+/* Loads the low half of an argument. */
+static void emit_load_argument(struct prefix *prefix, size_t index)
+{
+    const size_t low = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0;
+
+    emit_load(prefix, offsetof(struct seccomp_data, args) + index * sizeof(uint64_t) + low);
+}
+
+static void emit_return(struct prefix *prefix, uint32_t action)
+{
+    emit(prefix, BPF_RET | BPF_K, action, 0, 0);
+}
+
+static void emit_return_if(struct prefix *prefix, uint32_t value, uint32_t action)
+{
+    emit(prefix, BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1);
+    emit_return(prefix, action);
+}
+
+static void ioctl_body(struct prefix *prefix)
+{
+    emit_load_argument(prefix, 1);
+    for (size_t i = 0; i < seccomp_ioctl_refused_count; i++)
+        emit_return_if(prefix, seccomp_ioctl_refused[i], SECCOMP_RET_ERRNO | EPERM);
+    emit_return(prefix, SECCOMP_RET_ALLOW);
+}
+
+static void socket_body(struct prefix *prefix)
+{
+    emit_load_argument(prefix, 0);
+    for (size_t i = 0; i < seccomp_families_count; i++)
+        emit_return_if(prefix, (uint32_t)seccomp_families[i], SECCOMP_RET_ALLOW);
+    emit(prefix, BPF_JMP | BPF_JEQ | BPF_K, AF_NETLINK, 1, 0);
+    emit_return(prefix, SECCOMP_RET_ERRNO | EAFNOSUPPORT);
+    emit_load_argument(prefix, 2);
+    emit_return_if(prefix, NETLINK_ROUTE, SECCOMP_RET_ALLOW);
+    emit_return(prefix, SECCOMP_RET_ERRNO | EPROTONOSUPPORT);
+}
+
+static void clone_body(struct prefix *prefix)
+{
+    uint32_t refused = 0;
+
+    for (size_t i = 0; i < seccomp_clone_refused_count; i++)
+        refused |= seccomp_clone_refused[i];
+    emit_load_argument(prefix, 0);
+    emit(prefix, BPF_JMP | BPF_JSET | BPF_K, refused, 0, 1);
+    emit_return(prefix, SECCOMP_RET_ERRNO | EPERM);
+    emit_return(prefix, SECCOMP_RET_ALLOW);
+}
+
+static void build_prefix(unsigned scope, struct prefix *prefix)
+{
+    static const struct {
+        uint32_t number;
+        unsigned scope;
+        void (*body)(struct prefix *prefix);
+    } calls[] = {
+        {SYS_ioctl, SECCOMP_ALL, ioctl_body},
+        {SYS_socket, SECCOMP_ALL, socket_body},
+        {SYS_clone, SECCOMP_SANDBOX, clone_body},
+    };
+
+    /* The jumps past a body and past everything are known when that is there. */
+    emit_load(prefix, offsetof(struct seccomp_data, arch));
+    emit(prefix, BPF_JMP | BPF_JEQ | BPF_K, seccomp_arch_native(), 0, 0);
+    emit_load(prefix, offsetof(struct seccomp_data, nr));
+    for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+        size_t test = prefix->used;
+
+        if (scope & SECCOMP_LAUNCHER && !(calls[i].scope & SECCOMP_LAUNCHER))
+            continue;
+        emit(prefix, BPF_JMP | BPF_JEQ | BPF_K, calls[i].number, 0, 0);
+        calls[i].body(prefix);
+        prefix->code[test].jf = (unsigned char)(prefix->used - test - 1);
+    }
+    prefix->code[1].jf = (unsigned char)(prefix->used - 2);
+}
+
+static int export_program(scmp_filter_ctx filter, const struct prefix *prefix,
+                          struct seccomp_program *ret_program, struct error *err)
 {
     _cleanup_close_ int file = memfd_create("seccomp", MFD_CLOEXEC);
     struct sock_filter *code;
-    struct sock_filter prefix[16];
-    size_t prefix_bytes = ioctl_prefix(prefix) * sizeof(prefix[0]);
+    size_t prefix_bytes = prefix->used * sizeof(*code);
     struct stat status;
     size_t bytes;
     int failure;
@@ -155,12 +167,12 @@ static int export_program(scmp_filter_ctx filter, struct seccomp_program *ret_pr
     code = malloc(prefix_bytes + bytes);
     if (!code)
         return error_set_errno(err, ENOMEM, "cannot keep a filter");
-    memcpy(code, prefix, prefix_bytes);
+    memcpy(code, prefix->code, prefix_bytes);
     if (pread(file, (char *)code + prefix_bytes, bytes, 0) != status.st_size) {
         free(code);
         return error_set_errno(err, EIO, "cannot read a filter back");
     }
-    ret_program->code.len = (unsigned short)((prefix_bytes + bytes) / sizeof(prefix[0]));
+    ret_program->code.len = (unsigned short)((prefix_bytes + bytes) / sizeof(*code));
     ret_program->code.filter = code;
     return 0;
 }
@@ -169,6 +181,7 @@ static int export_program(scmp_filter_ctx filter, struct seccomp_program *ret_pr
 static int build(unsigned scope, struct seccomp_program *ret_program, struct error *err)
 {
     _cleanup_seccomp_ scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
+    struct prefix prefix = {.used = 0};
     int failure;
 
     if (!filter)
@@ -181,15 +194,15 @@ static int build(unsigned scope, struct seccomp_program *ret_program, struct err
     if (failure == 0)
         failure = add_rows(filter, SCMP_ACT_ERRNO(EPERM), seccomp_refused, seccomp_refused_count,
                            scope & SECCOMP_LAUNCHER ? SECCOMP_LAUNCHER : scope);
+    if (failure == 0 && scope & SECCOMP_LAUNCHER)
+        failure = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 0);
     if (failure == 0)
-        failure = scope & SECCOMP_LAUNCHER
-                      ? seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 0)
-                      : add_clone(filter);
-    if (failure == 0)
-        failure = add_sockets(filter);
+        failure = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
+                                   SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
     if (failure < 0)
         return error_set_errno(err, -failure, "cannot build a system-call filter");
-    return export_program(filter, ret_program, err);
+    build_prefix(scope, &prefix);
+    return export_program(filter, &prefix, ret_program, err);
 }
 
 int seccomp_build_sandbox(unsigned profile, struct seccomp_program *ret_program, struct error *err)

@@ -111,7 +111,6 @@ const struct seccomp_row seccomp_allowed[] = {
     {"io_pgetevents", SECCOMP_ALL},
     {"io_setup", SECCOMP_ALL},
     {"io_submit", SECCOMP_ALL},
-    {"ioctl", SECCOMP_ALL},
     {"ioprio_get", SECCOMP_ALL},
     {"ioprio_set", SECCOMP_ALL},
     {"kill", SECCOMP_ALL},
@@ -356,7 +355,7 @@ const struct seccomp_row seccomp_refused[] = {
 };
 const size_t seccomp_refused_count = ARRAY_SIZE(seccomp_refused);
 
-const int seccomp_families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
+const int seccomp_families[] = {AF_UNIX, AF_INET, AF_INET6};
 const size_t seccomp_families_count = ARRAY_SIZE(seccomp_families);
 
 /* CLONE_NEWTIME is not among them: in clone(2) its bit belongs to the exit signal. */

@@ -29,7 +29,7 @@ extern const size_t seccomp_allowed_count;
 extern const struct seccomp_row seccomp_refused[];
 extern const size_t seccomp_refused_count;
 
-/* Socket families that a sandbox may have (netlink only with protocol 0, NETLINK_ROUTE). */
+/* Socket families that a sandbox may have; AF_NETLINK besides, with the protocol NETLINK_ROUTE. */
 extern const int seccomp_families[];
 extern const size_t seccomp_families_count;
 
