@@ -233,12 +233,18 @@ static void dispatch(struct launcher *launcher, struct source *source)
     }
 }
 
+/* While a child is parked, the next create needs no network: it is made when that child is gone,
+ * beside the command and not beside the end of the one before. */
+static bool wants_network(const struct launcher *launcher)
+{
+    return !launcher->network_ready && !launcher->network_failed && !launcher->parking.child;
+}
+
 static bool has_idle_work(const struct launcher *launcher)
 {
     int64_t due = parked_due_usec(launcher);
 
-    return (!launcher->network_ready && !launcher->network_failed) ||
-           (due != 0 && due <= monotonic_usec());
+    return wants_network(launcher) || (due != 0 && due <= monotonic_usec());
 }
 
 /* Nothing is waiting: make what the next create would wait for, one piece a turn. */
