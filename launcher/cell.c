@@ -136,50 +136,67 @@ static int map_ids(const struct launcher *launcher, struct cell *cell)
     return openat(cell->proc, "ns/user", O_RDONLY | O_CLOEXEC);
 }
 
-/* Returns the overlay as a detached mount, or -1. */
+/* Makes the overlay and its layers, each a detached mount; those made are in `mounts` also on
+ * failure. */
 static int make_overlay(struct launcher *launcher, const struct cell *cell,
                         const struct sandbox_shape *shape, int rootfs, int userns,
-                        uint32_t *ret_step)
+                        int mounts[static CHILD_MOUNTS], uint32_t *ret_step)
 {
-    _cleanup_close_ int lower = -1;
-    _cleanup_close_ int upper = -1;
+    int lower, upper;
 
     *ret_step = STEP_LOWER;
-    lower = mount_image(rootfs, userns);
+    lower = mounts[CHILD_MOUNT_LOWER] = mount_image(rootfs, userns);
     if (lower < 0)
         return -1;
     *ret_step = STEP_UPPER;
-    upper = shape->upper == LAUNCHER_UPPER_DISK
-                ? disk_mount(&launcher->disk, shape->upper_bytes, cell->uid)
-                : mount_upper_tmpfs(shape->upper_bytes, cell->uid);
+    upper = mounts[CHILD_MOUNT_UPPER] =
+        shape->upper == LAUNCHER_UPPER_DISK
+            ? disk_mount(&launcher->disk, shape->upper_bytes, cell->uid)
+            : mount_upper_tmpfs(shape->upper_bytes, cell->uid);
     if (upper < 0)
         return -1;
     *ret_step = STEP_OVERLAY;
-    return mount_overlay(lower, upper, launcher->layers_by_fd,
-                         shape->profile == LAUNCHER_PROFILE_DEV);
+    mounts[CHILD_MOUNT_ROOT] =
+        mount_overlay(lower, upper, launcher->layers_by_fd, shape->profile == LAUNCHER_PROFILE_DEV);
+    return mounts[CHILD_MOUNT_ROOT] < 0 ? -1 : 0;
+}
+
+static void close_mounts(const int mounts[static CHILD_MOUNTS])
+{
+    for (size_t i = 0; i < CHILD_MOUNTS; i++)
+        cleanup_close(&mounts[i]);
+}
+
+static int make_mounts(struct launcher *launcher, const struct cell *cell,
+                       const struct sandbox_shape *shape, int rootfs, int userns,
+                       int mounts[static CHILD_MOUNTS], uint32_t *ret_step)
+{
+    if (make_overlay(launcher, cell, shape, rootfs, userns, mounts, ret_step) < 0)
+        return -1;
+    *ret_step = STEP_DEVICES;
+    mounts[CHILD_MOUNT_DEV] = mount_dev();
+    return mounts[CHILD_MOUNT_DEV] < 0 ? -1 : 0;
 }
 
 int cell_furnish(struct launcher *launcher, struct cell *cell, const struct sandbox_shape *shape,
                  int rootfs, uint32_t *ret_step)
 {
     _cleanup_close_ int userns = -1;
-    _cleanup_close_ int root = -1;
-    _cleanup_close_ int dev = -1;
-    int mounts[CHILD_MOUNTS];
+    int mounts[CHILD_MOUNTS] = {-1, -1, -1, -1};
+    int result, saved;
 
     *ret_step = STEP_IDS;
     userns = map_ids(launcher, cell);
     if (userns < 0)
         return -1;
-    root = make_overlay(launcher, cell, shape, rootfs, userns, ret_step);
-    if (root < 0)
-        return -1;
-    *ret_step = STEP_DEVICES;
-    dev = mount_dev();
-    if (dev < 0)
-        return -1;
-    mounts[CHILD_MOUNT_ROOT] = root;
-    mounts[CHILD_MOUNT_DEV] = dev;
-    *ret_step = STEP_FURNISH;
-    return child_send_mounts(cell->control, mounts);
+    result = make_mounts(launcher, cell, shape, rootfs, userns, mounts, ret_step);
+    if (result == 0) {
+        *ret_step = STEP_FURNISH;
+        result = child_send_mounts(cell->control, mounts,
+                                   launcher->layers_by_fd ? CHILD_MOUNTS : CHILD_MOUNTS_MIN);
+    }
+    saved = errno;
+    close_mounts(mounts);
+    errno = saved;
+    return result;
 }

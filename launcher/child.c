@@ -68,11 +68,11 @@ struct message_word {
     uint32_t logs;
 };
 
-int child_send_mounts(int control, const int mounts[static CHILD_MOUNTS])
+int child_send_mounts(int control, const int *mounts, uint32_t count)
 {
-    const struct message_word word = {.first = CHILD_MOUNTS};
+    const struct message_word word = {.first = count};
 
-    return fd_message_send(control, &word, sizeof(word), mounts, CHILD_MOUNTS);
+    return fd_message_send(control, &word, sizeof(word), mounts, count);
 }
 
 int child_send_parts(int control, const struct child_parts *parts)
@@ -90,25 +90,33 @@ int child_send_parts(int control, const struct child_parts *parts)
 }
 
 /* End-of-file: the parent died, and so must a child that is no sandbox yet. */
-static int receive(int control, uint32_t first, struct message_word *ret_word,
-                   int ret_fds[static FD_MESSAGE_MAX])
+static int receive(int control, struct message_word *ret_word, int ret_fds[static FD_MESSAGE_MAX])
 {
     size_t count;
 
     if (fd_message_receive(control, ret_word, sizeof(*ret_word), ret_fds, &count) < 0)
         return -1;
-    if (ret_word->first == first && ret_word->tasks <= CGROUP_HIERARCHIES && ret_word->logs <= 1 &&
-        count == first + ret_word->tasks + ret_word->logs)
+    if (ret_word->first <= CHILD_MOUNTS && ret_word->tasks <= CGROUP_HIERARCHIES &&
+        ret_word->logs <= 1 && count == ret_word->first + ret_word->tasks + ret_word->logs)
         return 0;
     errno = EPROTO;
     return -1;
 }
 
+/* Those that were not sent are -1. */
 static int receive_mounts(int control, int ret_mounts[static FD_MESSAGE_MAX])
 {
     struct message_word word = {0};
 
-    return receive(control, CHILD_MOUNTS, &word, ret_mounts);
+    if (receive(control, &word, ret_mounts) < 0)
+        return -1;
+    if (word.first < CHILD_MOUNTS_MIN) {
+        errno = EPROTO;
+        return -1;
+    }
+    for (uint32_t i = word.first; i < CHILD_MOUNTS; i++)
+        ret_mounts[i] = -1;
+    return 0;
 }
 
 static int receive_parts(int control, struct child_parts *ret_parts)
@@ -116,8 +124,12 @@ static int receive_parts(int control, struct child_parts *ret_parts)
     struct message_word word = {0};
     int fds[FD_MESSAGE_MAX];
 
-    if (receive(control, 1, &word, fds) < 0)
+    if (receive(control, &word, fds) < 0)
         return -1;
+    if (word.first != 1) {
+        errno = EPROTO;
+        return -1;
+    }
     *ret_parts = (struct child_parts){.listen = fds[0], .logs = -1, .join = {.into_fd = -1}};
     for (uint32_t i = 0; i < word.tasks; i++)
         ret_parts->join.tasks_fds[ret_parts->join.tasks_count++] = fds[1 + i];
@@ -213,8 +225,7 @@ _Noreturn void child_run(const struct child_plan *plan)
         fail(plan, STEP_CHILD_RECEIVE);
     if (become_root() < 0)
         fail(plan, STEP_CHILD_ROOT_USER);
-    if (child_root_enter(mounts[CHILD_MOUNT_ROOT], mounts[CHILD_MOUNT_DEV], plan->shm_bytes,
-                         &step) < 0)
+    if (child_root_enter(mounts, plan->shm_bytes, &step) < 0)
         fail(plan, step);
     if (receive_parts(plan->control, &parts) < 0)
         fail(plan, STEP_CHILD_PARTS);

@@ -22,8 +22,20 @@ struct child_plan {
     int agent;
 };
 
-/* What the parent makes in the child's namespaces. */
-enum { CHILD_MOUNT_ROOT, CHILD_MOUNT_DEV, CHILD_MOUNTS };
+/*
+ * What the parent makes for the child. The overlay's layers are handed over only to be rid of them
+ * (it holds its own): the child's pivot detaches them with the old root, where the launcher would
+ * wait for a grace period of the kernel's for each. Layers that were named by path are gone
+ * already; then there are only the first CHILD_MOUNTS_MIN.
+ */
+enum {
+    CHILD_MOUNT_ROOT,
+    CHILD_MOUNT_DEV,
+    CHILD_MOUNTS_MIN,
+    CHILD_MOUNT_LOWER = CHILD_MOUNTS_MIN,
+    CHILD_MOUNT_UPPER,
+    CHILD_MOUNTS
+};
 
 /* What belongs to one sandbox. */
 struct child_parts {
@@ -32,8 +44,9 @@ struct child_parts {
     struct cgroup_join join; /* into_fd is not sent: such a child is in its group from its clone */
 };
 
-/* Parent's side. -1 and errno; EPIPE or ECONNRESET from a child that is gone. */
-int child_send_mounts(int control, const int mounts[static CHILD_MOUNTS]);
+/* Parent's side. -1 and errno; EPIPE or ECONNRESET from a child that is gone. `count` is
+ * CHILD_MOUNTS_MIN or CHILD_MOUNTS. */
+int child_send_mounts(int control, const int *mounts, uint32_t count);
 int child_send_parts(int control, const struct child_parts *parts);
 
 _Noreturn void child_run(const struct child_plan *plan);

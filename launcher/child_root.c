@@ -1,5 +1,6 @@
 #include "launcher/child_root.h"
 
+#include "launcher/child.h"
 #include "launcher/mounts.h"
 #include "launcher/steps.h"
 #include "launcher/sys.h"
@@ -112,17 +113,23 @@ static int pivot(void)
     return chdir("/");
 }
 
-int child_root_enter(int root, int dev, uint64_t shm_bytes, uint32_t *ret_step)
+static int attach_stage(int mount, const char *stage)
+{
+    return mount < 0 ? 0 : move_mount(mount, "", AT_FDCWD, stage, MOVE_MOUNT_F_EMPTY_PATH);
+}
+
+int child_root_enter(const int *mounts, uint64_t shm_bytes, uint32_t *ret_step)
 {
     *ret_step = STEP_CHILD_ATTACH;
-    if (move_mount(root, "", AT_FDCWD, STAGE_ROOT, MOVE_MOUNT_F_EMPTY_PATH) < 0 ||
-        chdir(STAGE_ROOT) < 0)
+    if (attach_stage(mounts[CHILD_MOUNT_LOWER], STAGE_LOWER) < 0 ||
+        attach_stage(mounts[CHILD_MOUNT_UPPER], STAGE_UPPER) < 0 ||
+        attach_stage(mounts[CHILD_MOUNT_ROOT], STAGE_ROOT) < 0 || chdir(STAGE_ROOT) < 0)
         return -1;
     *ret_step = STEP_CHILD_MOUNTPOINT;
     if (check_mountpoint("dev") < 0 || check_mountpoint("proc") < 0 || check_mountpoint("sys") < 0)
         return -1;
     *ret_step = STEP_CHILD_DEV;
-    if (attach_dev(dev, shm_bytes) < 0)
+    if (attach_dev(mounts[CHILD_MOUNT_DEV], shm_bytes) < 0)
         return -1;
     *ret_step = STEP_CHILD_PROC;
     if (mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)

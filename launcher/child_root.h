@@ -7,8 +7,8 @@
 
 #include <stdint.h>
 
-/* `root` and `dev` are detached mounts. Afterwards "/" is the sandbox's and nothing else is left.
- */
-int child_root_enter(int root, int dev, uint64_t shm_bytes, uint32_t *ret_step);
+/* `mounts` are the detached mounts of child.h, by their CHILD_MOUNT_ numbers; absent ones are -1.
+ * Afterwards "/" is the sandbox's and nothing else is left. */
+int child_root_enter(const int *mounts, uint64_t shm_bytes, uint32_t *ret_step);
 
 #endif
