@@ -35,12 +35,13 @@ static int write_group_file(const struct cgroup_host *host, unsigned part, const
     return sys_write_file(base_of(host, part), path, value);
 }
 
-static int write_number(int group, const char *file, uint64_t value)
+static int write_number(const struct cgroup_host *host, unsigned part, const char *name,
+                        const char *file, uint64_t value)
 {
     char text[24];
 
     (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
-    return sys_write_file(group, file, text);
+    return write_group_file(host, part, name, file, text);
 }
 
 static uint64_t cpu_quota_usec(const struct cgroup_limits *limits)
@@ -51,68 +52,118 @@ static uint64_t cpu_quota_usec(const struct cgroup_limits *limits)
     return quota < 1000 ? 1000 : quota;
 }
 
-static int limit_v1(const struct cgroup_host *host, unsigned parts, int group,
+static int limit_memory_v1(const struct cgroup_host *host, const char *name, uint64_t bytes)
+{
+    /* The limit without swap first: the one with swap may never be below it. */
+    if (write_number(host, CGROUP_MEMORY, name, "memory.limit_in_bytes", bytes) < 0)
+        return -1;
+    if (host->memsw ? write_number(host, CGROUP_MEMORY, name, "memory.memsw.limit_in_bytes", bytes)
+                    : write_number(host, CGROUP_MEMORY, name, "memory.swappiness", 0))
+        return -1;
+    /* Without a limit of their own, TCP buffers are not counted at all on v1. */
+    if (!host->tcp_memory)
+        return 0;
+    return write_number(host, CGROUP_MEMORY, name, "memory.kmem.tcp.limit_in_bytes", bytes / 4);
+}
+
+static int limit_v1(const struct cgroup_host *host, unsigned parts, const char *name,
                     const struct cgroup_limits *limits)
 {
-    if (parts & CGROUP_MEMORY) {
-        /* The limit without swap first: the one with swap may never be below it. */
-        if (write_number(group, "memory.limit_in_bytes", limits->memory_bytes) < 0)
-            return -1;
-        if (host->memsw ? write_number(group, "memory.memsw.limit_in_bytes", limits->memory_bytes)
-                        : write_number(group, "memory.swappiness", 0))
-            return -1;
-        /* Without a limit of their own, TCP buffers are not counted at all on v1. */
-        if (host->tcp_memory &&
-            write_number(group, "memory.kmem.tcp.limit_in_bytes", limits->memory_bytes / 4) < 0)
-            return -1;
-    }
-    if ((parts & CGROUP_CPU) && write_number(group, "cpu.cfs_quota_us", cpu_quota_usec(limits)) < 0)
+    if ((parts & CGROUP_MEMORY) && limit_memory_v1(host, name, limits->memory_bytes) < 0)
         return -1;
-    if ((parts & CGROUP_PIDS) && write_number(group, "pids.max", limits->pids_max) < 0)
+    if ((parts & CGROUP_CPU) &&
+        write_number(host, CGROUP_CPU, name, "cpu.cfs_quota_us", cpu_quota_usec(limits)) < 0)
+        return -1;
+    if ((parts & CGROUP_PIDS) &&
+        write_number(host, CGROUP_PIDS, name, "pids.max", limits->pids_max) < 0)
         return -1;
     return 0;
 }
 
-static int limit_v2(int group, const struct cgroup_limits *limits)
+static int limit_v2(const struct cgroup_host *host, const char *name,
+                    const struct cgroup_limits *limits)
 {
     char quota[48];
 
     (void)snprintf(quota, sizeof(quota), "%llu %d", (unsigned long long)cpu_quota_usec(limits),
                    CPU_PERIOD_USEC);
-    if (write_number(group, "memory.max", limits->memory_bytes) < 0 ||
-        sys_write_file(group, "cpu.max", quota) < 0 ||
-        write_number(group, "pids.max", limits->pids_max) < 0)
+    if (write_number(host, CGROUP_MEMORY, name, "memory.max", limits->memory_bytes) < 0 ||
+        write_group_file(host, CGROUP_CPU, name, "cpu.max", quota) < 0 ||
+        write_number(host, CGROUP_PIDS, name, "pids.max", limits->pids_max) < 0)
         return -1;
     /* Absent in a kernel without swap, where there is nothing to forbid. */
-    if (write_number(group, "memory.swap.max", 0) < 0 && errno != ENOENT)
+    if (write_number(host, CGROUP_MEMORY, name, "memory.swap.max", 0) < 0 && errno != ENOENT)
         return -1;
     return 0;
 }
 
-/* Makes one hierarchy's group; on success `*ret_fd` is what the child joins by. */
-static int create_one(const struct cgroup_host *host, unsigned index, const char *name,
+static int open_group(const struct cgroup_host *host, unsigned index, const char *name)
+{
+    return openat(host->bases[index], name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* In the first hierarchy only: its group is made first and removed last, so that a scan finds
+ * whatever is left. */
+static int mark_group(const struct cgroup_host *host, const char *name)
+{
+    _cleanup_close_ int group = open_group(host, 0, name);
+
+    return group < 0 ? -1 : fsetxattr(group, CGROUP_MARK_NAME, host->mark, strlen(host->mark), 0);
+}
+
+/* Sets up the group that was just made; on success `*ret_fd` is what the child joins by. */
+static int set_up_one(const struct cgroup_host *host, unsigned index, const char *name,
                       const struct cgroup_limits *limits, int *ret_fd)
 {
-    _cleanup_close_ int group = -1;
-    int tasks;
+    char path[GROUP_FILE_SIZE];
+    int fd;
 
-    if (mkdirat(host->bases[index], name, 0755) < 0)
+    if (index == 0 && mark_group(host, name) < 0)
         return -1;
-    group = openat(host->bases[index], name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (group < 0 || fsetxattr(group, CGROUP_MARK_NAME, host->mark, strlen(host->mark), 0) < 0)
+    if ((host->v2 ? limit_v2(host, name, limits)
+                  : limit_v1(host, host->parts[index], name, limits)) < 0)
         return -1;
-    if (host->v2) {
-        if (limit_v2(group, limits) < 0)
+    (void)snprintf(path, sizeof(path), "%s/tasks", name);
+    fd = host->v2 ? open_group(host, index, name)
+                  : openat(host->bases[index], path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    *ret_fd = fd;
+    return 0;
+}
+
+/* Removes the groups of the first `count` hierarchies, the marked one only when no other is left.
+ */
+static int remove_first(const struct cgroup_host *host, unsigned count, const char *name)
+{
+    int failure = 0;
+
+    for (unsigned i = count; i-- > 0;)
+        if ((i > 0 || failure == 0) && unlinkat(host->bases[i], name, AT_REMOVEDIR) < 0 &&
+            errno != ENOENT)
+            failure = errno;
+    errno = failure;
+    return failure ? -1 : 0;
+}
+
+/* `*ret_made` counts the hierarchies in which there is a group of ours now, also on failure. */
+static int make_groups(const struct cgroup_host *host, const char *name,
+                       const struct cgroup_limits *limits, struct cgroup_join *join,
+                       unsigned *ret_made)
+{
+    for (unsigned i = 0; i < host->count; i++) {
+        int fd = -1;
+
+        if (mkdirat(host->bases[i], name, 0755) < 0)
             return -1;
-        *ret_fd = TAKE_FD(group);
-        return 0;
+        *ret_made = i + 1;
+        if (set_up_one(host, i, name, limits, &fd) < 0)
+            return -1;
+        if (host->v2)
+            join->into_fd = fd;
+        else
+            join->tasks_fds[join->tasks_count++] = fd;
     }
-    if (limit_v1(host, host->parts[index], group, limits) < 0)
-        return -1;
-    tasks = openat(group, "tasks", O_WRONLY | O_CLOEXEC);
-    if (tasks < 0)
-        return -1;
-    *ret_fd = tasks;
     return 0;
 }
 
@@ -120,27 +171,19 @@ int cgroup_create(const struct cgroup_host *host, const char *name,
                   const struct cgroup_limits *limits, struct cgroup_join *ret_join)
 {
     struct cgroup_join join = {.into_fd = -1};
+    unsigned made = 0;
+    int saved;
 
-    for (unsigned i = 0; i < host->count; i++) {
-        int fd = -1;
-
-        if (create_one(host, i, name, limits, &fd) < 0) {
-            int saved = errno;
-
-            cgroup_join_close(&join);
-            /* A group that was there before is another sandbox's, not ours to remove. */
-            if (saved != EEXIST)
-                (void)cgroup_remove(host, name);
-            errno = saved;
-            return -1;
-        }
-        if (host->v2)
-            join.into_fd = fd;
-        else
-            join.tasks_fds[join.tasks_count++] = fd;
+    if (make_groups(host, name, limits, &join, &made) == 0) {
+        *ret_join = join;
+        return 0;
     }
-    *ret_join = join;
-    return 0;
+    saved = errno;
+    cgroup_join_close(&join);
+    /* A group that was there before is another sandbox's, not ours to remove. */
+    (void)remove_first(host, made, name);
+    errno = saved;
+    return -1;
 }
 
 void cgroup_join_close(struct cgroup_join *join)
@@ -164,13 +207,7 @@ int cgroup_enter(const struct cgroup_join *join)
 
 int cgroup_remove(const struct cgroup_host *host, const char *name)
 {
-    int failure = 0;
-
-    for (unsigned i = 0; i < host->count; i++)
-        if (unlinkat(host->bases[i], name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-            failure = errno;
-    errno = failure;
-    return failure ? -1 : 0;
+    return remove_first(host, host->count, name);
 }
 
 int cgroup_freeze(const struct cgroup_host *host, const char *name, bool freeze)

@@ -2,8 +2,9 @@
  * Control groups, version 1 and 2 behind one interface.
  *
  * Every sandbox has a group `atoll/<name>`: on v2 one, on v1 one in each hierarchy that holds a
- * controller we use. Each carries the launcher's mark (an extended attribute with the run folder's
- * path), so that a start-up scan can tell its own from those of another launcher on the host.
+ * controller we use. The first one carries the launcher's mark (an extended attribute with the run
+ * folder's path), so that a start-up scan can tell its own from those of another launcher on the
+ * host. It is made first and removed last.
  *
  * cgroup_open and cgroup_scan fill a `struct error`; the rest behave as system calls do (-1 and
  * errno), because a failure travels as (step, errno).
@@ -78,7 +79,8 @@ void cgroup_usage(const struct cgroup_host *host, const char *name,
 /* True when the process `pid` is in the sandbox's group (of every hierarchy on v1). */
 bool cgroup_holds(const struct cgroup_host *host, const char *name, pid_t pid);
 
-/* Calls `visit` with the name of each group that has our naming pattern and our mark. */
+/* Calls `visit` with the name of each sandbox whose first group has our naming pattern and our
+ * mark. */
 int cgroup_scan(const struct cgroup_host *host, void (*visit)(const char *name, void *context),
                 void *context, struct error *err);
 

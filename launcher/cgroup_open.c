@@ -25,6 +25,9 @@ static int make_base(int parent, struct cgroup_host *host, unsigned parts, struc
     base = openat(parent, "atoll", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (base < 0)
         return error_set_errno(err, errno, "cannot open the cgroup `atoll`");
+    /* The monitor reads it without privileges, whoever made it. */
+    if (fchmod(base, 0755) < 0)
+        return error_set_errno(err, errno, "cannot open the cgroup `atoll` to readers");
     host->parts[host->count] = parts;
     host->bases[host->count++] = TAKE_FD(base);
     return 0;

@@ -32,9 +32,10 @@ bool cgroup_holds(const struct cgroup_host *host, const char *name, pid_t pid)
     return found >= host->count;
 }
 
-static bool has_mark(const struct cgroup_host *host, int base, const char *name)
+static bool has_mark(const struct cgroup_host *host, const char *name)
 {
-    _cleanup_close_ int group = openat(base, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    _cleanup_close_ int group =
+        openat(host->bases[0], name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     char mark[CGROUP_MARK_SIZE];
     ssize_t size;
 
@@ -48,19 +49,16 @@ static bool has_mark(const struct cgroup_host *host, int base, const char *name)
 int cgroup_scan(const struct cgroup_host *host, void (*visit)(const char *name, void *context),
                 void *context, struct error *err)
 {
-    for (unsigned i = 0; i < host->count; i++) {
-        _cleanup_closedir_ DIR *folder = folder_open(host->bases[i]);
+    _cleanup_closedir_ DIR *folder = folder_open(host->bases[0]);
 
-        if (!folder)
-            return error_set_errno(err, errno, "cannot read the cgroup `atoll`");
-        for (struct dirent *entry = readdir(folder); entry; entry = readdir(folder)) {
-            struct id id;
-            uint32_t generation;
+    if (!folder)
+        return error_set_errno(err, errno, "cannot read the cgroup `atoll`");
+    for (struct dirent *entry = readdir(folder); entry; entry = readdir(folder)) {
+        struct id id;
+        uint32_t generation;
 
-            if (sandbox_name_parse(entry->d_name, &id, &generation) &&
-                has_mark(host, host->bases[i], entry->d_name))
-                visit(entry->d_name, context);
-        }
+        if (sandbox_name_parse(entry->d_name, &id, &generation) && has_mark(host, entry->d_name))
+            visit(entry->d_name, context);
     }
     return 0;
 }

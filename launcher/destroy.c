@@ -24,6 +24,14 @@ void destroy_kill(struct launcher *launcher, struct sandbox *sandbox)
     sandbox->deadline_usec = 0;
 }
 
+void destroy_read_usage(const struct launcher *launcher, struct sandbox *sandbox)
+{
+    if (sandbox->usage_read)
+        return;
+    cgroup_usage(&launcher->cgroup, sandbox->name, &sandbox->usage);
+    sandbox->usage_read = true;
+}
+
 static void reap(const struct launcher *launcher, struct sandbox *sandbox)
 {
     siginfo_t info;
@@ -42,7 +50,7 @@ bool destroy_clean(struct launcher *launcher, struct sandbox *sandbox)
 
     if (sandbox->phase != SANDBOX_DEAD) {
         reap(launcher, sandbox);
-        cgroup_usage(&launcher->cgroup, sandbox->name, &sandbox->usage);
+        destroy_read_usage(launcher, sandbox);
         sandbox->phase = SANDBOX_DEAD;
     }
     busy = cgroup_remove(&launcher->cgroup, sandbox->name) < 0;

@@ -10,6 +10,10 @@
 /* Kills a sandbox that has a process. Phase DYING until its pidfd is readable. */
 void destroy_kill(struct launcher *launcher, struct sandbox *sandbox);
 
+/* Reads the counters into the entry, once: at the kill for whom that is early enough, else at the
+ * end. */
+void destroy_read_usage(const struct launcher *launcher, struct sandbox *sandbox);
+
 /*
  * Its last process is gone: reads the counters and removes what is left. Returns true when all is
  * gone; false leaves phase DEAD and a `deadline_usec` at which to call again (a cgroup is busy

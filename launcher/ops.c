@@ -60,16 +60,6 @@ bool ops_destroy_pending(const struct launcher *launcher, const struct launcher_
     return false;
 }
 
-/* The groups of one without a process may be gone already; its counters were read before. */
-static void read_usage(const struct launcher *launcher, const struct sandbox *sandbox,
-                       struct launcher_usage *ret_usage)
-{
-    if (sandbox->phase == SANDBOX_DEAD)
-        *ret_usage = sandbox->usage;
-    else
-        cgroup_usage(&launcher->cgroup, sandbox->name, ret_usage);
-}
-
 static enum ops_result op_destroy(struct launcher *launcher, const struct launcher_request *request,
                                   struct launcher_answer *answer)
 {
@@ -89,8 +79,10 @@ static enum ops_result op_destroy(struct launcher *launcher, const struct launch
             answer->reply.usage = sandbox->usage;
             sandbox_table_remove(&launcher->table, sandbox);
         } else {
-            if (early)
-                read_usage(launcher, sandbox, &answer->reply.usage);
+            if (early) {
+                destroy_read_usage(launcher, sandbox);
+                answer->reply.usage = sandbox->usage;
+            }
             if (!is_ending(sandbox))
                 destroy_kill(launcher, sandbox);
             waits = !early;

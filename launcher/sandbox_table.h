@@ -81,6 +81,7 @@ struct sandbox {
     int32_t failure;         /* errno of a create that failed */
     uint32_t failure_step;   /* enum create_step */
     struct launcher_timings timings;
+    bool usage_read; /* `usage` holds its last counters */
     struct launcher_usage usage;
     struct sandbox *next;
 };

@@ -10,8 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define STATE_FILE_NEW STATE_FILE_NAME ".new"
-
 enum { STAT_START_FIELD = 22, STAT_FIELD_AFTER_NAME = 3 };
 
 void state_file_format(const struct sandbox_state_file *state, char text[static STATE_FILE_SIZE])
@@ -56,7 +54,7 @@ bool state_file_parse(const char *text, struct sandbox_state_file *ret_state)
 int state_file_write(int folder, const struct sandbox_state_file *state)
 {
     _cleanup_close_ int fd =
-        openat(folder, STATE_FILE_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+        openat(folder, STATE_FILE_NAME, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     char text[STATE_FILE_SIZE];
     size_t size;
 
@@ -64,12 +62,13 @@ int state_file_write(int folder, const struct sandbox_state_file *state)
         return -1;
     state_file_format(state, text);
     size = strlen(text);
-    /* No fsync: after a crash of the host there is nothing to adopt. */
+    /* No fsync: after a crash of the host there is nothing to adopt. No rename: what a launcher
+     * that died in between has left does not parse, and that child was not let go. */
     if (write(fd, text, size) != (ssize_t)size) {
         errno = errno ? errno : EIO;
         return -1;
     }
-    return renameat(folder, STATE_FILE_NEW, folder, STATE_FILE_NAME);
+    return 0;
 }
 
 int state_file_read(int folder, struct sandbox_state_file *ret_state)

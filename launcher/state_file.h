@@ -27,7 +27,7 @@ struct sandbox_state_file {
 void state_file_format(const struct sandbox_state_file *state, char text[static STATE_FILE_SIZE]);
 bool state_file_parse(const char *text, struct sandbox_state_file *ret_state);
 
-/* Writes it whole or not at all (a new file renamed over the old). -1 and errno. */
+/* Makes the file, which must not be there: EEXIST. -1 and errno. */
 int state_file_write(int folder, const struct sandbox_state_file *state);
 
 /* -1 and errno; EBADMSG when the text is not of this form. */

@@ -82,10 +82,13 @@ static void is_written_whole_over_an_old_one(void **state)
     assert_int_equal(state_file_read(fd, &back), -1);
     assert_int_equal(errno, ENOENT);
     assert_int_equal(state_file_write(fd, &sample), 0);
-    second.slot = 1;
-    assert_int_equal(state_file_write(fd, &second), 0);
     assert_int_equal(state_file_read(fd, &back), 0);
-    assert_same(&second, &back);
+    assert_same(&sample, &back);
+    second.slot = 1;
+    assert_int_equal(state_file_write(fd, &second), -1);
+    assert_int_equal(errno, EEXIST);
+    assert_int_equal(state_file_read(fd, &back), 0);
+    assert_same(&sample, &back);
     assert_int_equal(unlinkat(fd, STATE_FILE_NAME, 0), 0);
     close(fd);
     assert_int_equal(rmdir(folder), 0); /* nothing else was left in it */
