@@ -162,6 +162,19 @@ void clients_created(struct launcher *launcher, const struct sandbox *sandbox)
     }
 }
 
+bool clients_create_again(struct launcher *launcher, struct sandbox *sandbox)
+{
+    struct client *client = launcher->clients;
+
+    while (client && !waits_for(client, LAUNCHER_OP_CREATE, sandbox))
+        client = client->next;
+    if (!client)
+        return false;
+    sandbox_table_remove(&launcher->table, sandbox);
+    client_answer(launcher, client);
+    return true;
+}
+
 static uint64_t usage_sum(uint64_t a, uint64_t b)
 {
     return a == UINT64_MAX || b == UINT64_MAX ? UINT64_MAX : a + b;

@@ -17,6 +17,10 @@ void clients_serve(struct launcher *launcher, struct source *source);
 /* Answers the create that waits for this sandbox: LIVE, or failed and gone. */
 void clients_created(struct launcher *launcher, const struct sandbox *sandbox);
 
+/* Runs the create that waits for this sandbox once more. False when nobody waits; else the
+ * sandbox's entry is gone. */
+bool clients_create_again(struct launcher *launcher, struct sandbox *sandbox);
+
 /* Answers the destroys for which this sandbox was the last match; call when it is gone. */
 void clients_destroyed(struct launcher *launcher, const struct sandbox *sandbox);
 

@@ -254,6 +254,7 @@ static bool start_parked(struct creation *creation)
     if (make_names(creation, &step) == 0 && release_child(creation, &step) == 0) {
         take_process(creation);
         parked_taken(launcher);
+        creation->sandbox->was_parked = true;
         return true;
     }
     remove_names(creation, step);

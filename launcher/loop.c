@@ -105,10 +105,23 @@ static void log_failure(const struct sandbox *sandbox)
     log_identity(NULL, NULL, NULL);
 }
 
+/*
+ * A parked child that was killed before its exec has run nothing of anybody's: somebody meant a
+ * process without a sandbox. Parking stops with it, so that the next attempt takes the direct way.
+ */
+static bool create_again(struct launcher *launcher, struct sandbox *sandbox)
+{
+    if (!sandbox->creating || !sandbox->was_parked || sandbox->wanted || sandbox->exec_announced ||
+        sandbox->failure_step != STEP_DIED)
+        return false;
+    parked_was_killed(launcher);
+    return clients_create_again(launcher, sandbox);
+}
+
 /* Every process of the sandbox is gone; try to remove the rest. */
 static void clean(struct launcher *launcher, struct sandbox *sandbox)
 {
-    if (!destroy_clean(launcher, sandbox))
+    if (!destroy_clean(launcher, sandbox) || create_again(launcher, sandbox))
         return;
     if (sandbox->creating) {
         if (sandbox->failure == 0)

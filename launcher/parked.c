@@ -132,6 +132,11 @@ static void give_up(struct launcher *launcher, uint32_t step, int failure)
              strerrordesc_np(failure));
 }
 
+void parked_was_killed(struct launcher *launcher)
+{
+    give_up(launcher, STEP_DIED, ECHILD);
+}
+
 void parked_make(struct launcher *launcher)
 {
     uint32_t step;

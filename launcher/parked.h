@@ -3,7 +3,8 @@
  * that came about, and the next create of that shape starts from there, past all mounts.
  *
  * It is a stock and no sandbox: not in the table and without a name. The direct way of create.c
- * stands behind it, so nothing here fails a create. Only on cgroups v1: on v2 a process comes
+ * stands behind it, so nothing here fails a create: not even the death of the child in the instant
+ * of its use, after which that create is run once more. Only on cgroups v1: on v2 a process comes
  * cheaply into its group by its clone alone.
  */
 #ifndef LAUNCHER_PARKED_H
@@ -26,6 +27,10 @@ struct cell *parked_match(struct launcher *launcher, const struct sandbox_shape 
 
 /* The matched cell has become a sandbox, which has its pidfd, status and slot. */
 void parked_taken(struct launcher *launcher);
+
+/* A child that had been parked was killed in the instant of its use: no other is made before a
+ * create came about. */
+void parked_was_killed(struct launcher *launcher);
 
 /* Kills it. Its uids are free again when it is gone, of which the loop hears. */
 void parked_discard(struct launcher *launcher);

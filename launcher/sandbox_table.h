@@ -67,6 +67,7 @@ struct sandbox {
     bool is_child;       /* to be waited for; an adopted one is somebody else's child */
     bool exec_announced; /* STARTING: the child's next step is the exec */
     bool creating;       /* its create has no answer yet */
+    bool was_parked;     /* its child was made ahead (parked.h) */
     bool frozen;
     bool freezing; /* a freeze is under way: cgroup tells when it is whole */
     bool wanted;   /* a destroy waits for the end, or a create to fail: then it is forgotten */

@@ -1,9 +1,12 @@
 """Calls that meet: delete during create and execute, many deletes of one, uploads during runs."""
 
 import concurrent.futures
+import os
+import signal
 
 import pytest
 
+from support import inventory
 from support.wait import eventually
 
 
@@ -36,6 +39,22 @@ def test_delete_at_every_moment_of_an_execute(stack, client, pool):
             assert run.result(timeout=30).status in (200, 404, 409), run.result()
         assert client.get(f"/sandbox/{sandbox_id}").status == 404
     stack.assert_clean()
+
+
+def test_a_child_made_ahead_that_is_killed_as_it_is_used_fails_nobody(private_stack, pool):
+    client = private_stack.client()
+    for _ in range(3):
+        client.run("shell", "true")
+    if (inventory.CGROUP_ROOT / "cgroup.controllers").exists():
+        pytest.skip("on cgroups v2 no child is made ahead")
+    eventually(lambda: inventory.parked(private_stack.launcher.pid))
+    (parked,) = inventory.parked(private_stack.launcher.pid)
+    os.kill(parked, signal.SIGSTOP)
+    run = pool.submit(client.run, "shell", "echo done")
+    eventually(lambda: list((private_stack.run_dir / "sandboxes").glob("*/state")))
+    os.kill(parked, signal.SIGKILL)
+    assert run.result(timeout=30)["stdout"] == "done\n"
+    private_stack.assert_clean()
 
 
 def test_one_of_many_deletes_wins(client, pool):
