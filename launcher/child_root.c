@@ -41,9 +41,11 @@ static int open_mountpoint(const char *name)
         .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS,
     };
 
-    if (mkdir(name, 0755) < 0 && errno != EEXIST)
-        return -1;
-    return sys_openat2(AT_FDCWD, name, &how);
+    int fd = sys_openat2(AT_FDCWD, name, &how);
+
+    if (fd >= 0 || errno != ENOENT)
+        return fd;
+    return mkdir(name, 0755) < 0 ? -1 : sys_openat2(AT_FDCWD, name, &how);
 }
 
 static int check_mountpoint(const char *name)
@@ -53,13 +55,11 @@ static int check_mountpoint(const char *name)
     return fd < 0 ? -1 : 0;
 }
 
-static int attach_dev(int dev, uint64_t shm_bytes)
+static int attach_dev(int dev, int point, uint64_t shm_bytes)
 {
-    _cleanup_close_ int point = open_mountpoint("dev");
     char options[64];
 
-    if (point < 0 ||
-        move_mount(dev, "", point, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+    if (move_mount(dev, "", point, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
         return -1;
     /* tty's group has the number 5 in every distribution; the agent opens terminals. */
     if (mount("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
@@ -120,16 +120,19 @@ static int attach_stage(int mount, const char *stage)
 
 int child_root_enter(const int *mounts, uint64_t shm_bytes, uint32_t *ret_step)
 {
+    _cleanup_close_ int point = -1;
+
     *ret_step = STEP_CHILD_ATTACH;
     if (attach_stage(mounts[CHILD_MOUNT_LOWER], STAGE_LOWER) < 0 ||
         attach_stage(mounts[CHILD_MOUNT_UPPER], STAGE_UPPER) < 0 ||
         attach_stage(mounts[CHILD_MOUNT_ROOT], STAGE_ROOT) < 0 || chdir(STAGE_ROOT) < 0)
         return -1;
     *ret_step = STEP_CHILD_MOUNTPOINT;
-    if (check_mountpoint("dev") < 0 || check_mountpoint("proc") < 0 || check_mountpoint("sys") < 0)
+    point = open_mountpoint("dev");
+    if (point < 0 || check_mountpoint("proc") < 0 || check_mountpoint("sys") < 0)
         return -1;
     *ret_step = STEP_CHILD_DEV;
-    if (attach_dev(mounts[CHILD_MOUNT_DEV], shm_bytes) < 0)
+    if (attach_dev(mounts[CHILD_MOUNT_DEV], point, shm_bytes) < 0)
         return -1;
     *ret_step = STEP_CHILD_PROC;
     if (mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
