@@ -17,11 +17,29 @@ CREATE FUNCTION atoll_operator() RETURNS boolean
 
 ALTER TABLE tenants
     ADD COLUMN state text NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'suspended')),
+    ADD COLUMN version integer NOT NULL DEFAULT 1, -- of what a caller may change, for ETag
     ADD COLUMN updated_at timestamptz NOT NULL DEFAULT now();
 
 ALTER TABLE projects
     ADD COLUMN labels jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(labels) = 'object'),
+    ADD COLUMN version integer NOT NULL DEFAULT 1,
     ADD COLUMN updated_at timestamptz NOT NULL DEFAULT now();
+
+-- A time-ordered id (RFC 9562, version 7), so that the default projects list in order too.
+CREATE FUNCTION atoll_new_id() RETURNS uuid
+    LANGUAGE sql VOLATILE PARALLEL SAFE
+    RETURN encode(set_byte(overlay(uuid_send(gen_random_uuid()) PLACING
+        substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3)
+        FROM 1 FOR 6), 6, 112 + floor(random() * 16)::integer), 'hex')::uuid;
+
+CREATE OR REPLACE FUNCTION tenants_add_default_project() RETURNS trigger
+    LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO projects (id, tenant_id, name, is_default)
+    VALUES (atoll_new_id(), NEW.id, 'default', true);
+    RETURN NULL;
+END
+$$;
 
 -- What a tenant, or one of its projects, may have at once. NULL: no limit. A tenant without a row
 -- has none. The row is what concurrent creates of the tenant wait for.
@@ -39,6 +57,7 @@ CREATE TABLE quotas (
     creates_per_minute bigint CHECK (creates_per_minute >= 0),
     window_started_at  timestamptz NOT NULL DEFAULT now(), -- of creates_per_minute
     window_creates     bigint NOT NULL DEFAULT 0,
+    version            integer NOT NULL DEFAULT 1, -- of the limits, for ETag
     updated_at         timestamptz NOT NULL DEFAULT now(),
     FOREIGN KEY (tenant_id, project_id) REFERENCES projects (tenant_id, id) ON DELETE CASCADE,
     UNIQUE NULLS NOT DISTINCT (tenant_id, project_id)
@@ -93,15 +112,21 @@ ALTER TABLE sandboxes
     ADD COLUMN started_at timestamptz,
     ADD COLUMN exit_code integer, -- of the command, when its end was seen
     ADD COLUMN exit_signal integer,
+    -- A container that has a native sandbox on its node, or is about to. Generated, so that an index
+    -- on it does not name `state`, which every execution of a definition changes.
+    ADD COLUMN is_up boolean NOT NULL GENERATED ALWAYS AS
+        (kind = 'container' AND state IN ('creating', 'running', 'paused')) STORED,
     ALTER COLUMN runtime DROP NOT NULL,
     ALTER COLUMN timeout_ms DROP NOT NULL,
     DROP CONSTRAINT sandboxes_complete,
     ADD CONSTRAINT sandboxes_complete CHECK ((state = 'deleted') = (deleted_at IS NOT NULL)
         AND (kind = 'container' OR (runtime IS NOT NULL AND timeout_ms IS NOT NULL
                                     AND (state = 'deleted' OR code IS NOT NULL))));
--- What quotas count. It names no column that changes while the sandbox lives.
+-- What quotas count: containers that are there, and those that are up. Neither index names a column
+-- that an execution of a definition changes.
 CREATE INDEX sandboxes_containers ON sandboxes (tenant_id, project_id)
     WHERE kind = 'container' AND deleted_at IS NULL;
+CREATE INDEX sandboxes_counted ON sandboxes (tenant_id, project_id) WHERE is_up;
 
 CREATE TABLE sandbox_ports (
     tenant_id  uuid NOT NULL,
@@ -134,6 +159,125 @@ BEGIN
     RETURN NEW;
 END
 $$;
+
+-- === Admission ===================================================================================
+
+-- What an execution of a definition holds while it runs. NULL: a process inside a container, which
+-- is counted as a whole.
+ALTER TABLE processes
+    ADD COLUMN project_id uuid,
+    ADD COLUMN cpu_milli bigint,
+    ADD COLUMN memory_mb bigint,
+    ADD COLUMN pids_max bigint;
+CREATE INDEX processes_counted ON processes (tenant_id, project_id)
+    WHERE ended_at IS NULL AND project_id IS NOT NULL;
+
+-- What lives of a tenant, or of one of its projects. It counts as the owner: a caller that is bound
+-- to a project must be held to the tenant's limits too. Index scans by their order drop what
+-- has ended from the index as they pass it; bitmap scans would meet it again each time.
+CREATE FUNCTION atoll_quota_use(p_tenant uuid, p_project uuid, OUT sandboxes bigint,
+                                OUT cpu_milli bigint, OUT memory_mb bigint, OUT disk_mb bigint,
+                                OUT processes bigint)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, public, pg_temp SET enable_bitmapscan = off AS $$
+BEGIN
+    IF p_tenant <> coalesce(atoll_tenant(), p_tenant) AND NOT atoll_operator() THEN
+        RAISE insufficient_privilege USING MESSAGE = 'this is another tenant';
+    END IF;
+    SELECT count(*), coalesce(sum(held.cpu_milli), 0), coalesce(sum(held.memory_mb), 0),
+           coalesce(sum(held.pids_max), 0)
+    INTO sandboxes, cpu_milli, memory_mb, processes
+    FROM (SELECT s.cpu_milli::bigint, s.memory_limit_mb::bigint AS memory_mb, s.pids_max::bigint
+          FROM sandboxes s
+          WHERE s.tenant_id = p_tenant AND s.is_up
+          AND (p_project IS NULL OR s.project_id = p_project)
+          UNION ALL
+          SELECT p.cpu_milli, p.memory_mb, p.pids_max
+          FROM processes p
+          WHERE p.tenant_id = p_tenant AND p.ended_at IS NULL AND p.project_id IS NOT NULL
+          AND (p_project IS NULL OR p.project_id = p_project)) held;
+    SELECT coalesce(sum(s.disk_mb), 0) INTO disk_mb FROM sandboxes s
+    WHERE s.tenant_id = p_tenant AND s.kind = 'container' AND s.deleted_at IS NULL
+    AND (p_project IS NULL OR s.project_id = p_project);
+END
+$$;
+
+-- Refuses (SQLSTATE AT001) what would pass a limit; `detail` is "limit used seconds-to-wait". The
+-- lock on a quota's row, held until the end of the transaction that adds what is admitted here,
+-- makes the count exact: the next one counts after that. The tenant's row is always locked first.
+CREATE FUNCTION atoll_admit(p_tenant uuid, p_project uuid, p_sandboxes bigint, p_cpu_milli bigint,
+                            p_memory_mb bigint, p_disk_mb bigint, p_processes bigint,
+                            p_creates bigint) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    quota  quotas;
+    used   record;
+    wait_s integer;
+    over   record;
+BEGIN
+    FOR quota IN SELECT * FROM quotas q WHERE q.tenant_id = p_tenant AND (q.project_id IS NULL
+        OR q.project_id = coalesce(p_project, atoll_project(), (SELECT id FROM projects
+            WHERE tenant_id = p_tenant AND is_default)))
+        ORDER BY q.project_id NULLS FIRST FOR UPDATE
+    LOOP
+        used := atoll_quota_use(quota.tenant_id, quota.project_id);
+        wait_s := ceil(extract(epoch FROM
+            quota.window_started_at + interval '1 minute' - clock_timestamp()));
+        IF wait_s <= 0 THEN
+            quota.window_creates := 0;
+            quota.window_started_at := clock_timestamp();
+        END IF;
+        SELECT * INTO over FROM (VALUES
+            ('sandboxes', quota.sandboxes, used.sandboxes, p_sandboxes, 1),
+            ('cpu_milli', quota.cpu_milli, used.cpu_milli, p_cpu_milli, 1),
+            ('memory_mb', quota.memory_mb, used.memory_mb, p_memory_mb, 1),
+            ('disk_mb', quota.disk_mb, used.disk_mb, p_disk_mb, 1),
+            ('processes', quota.processes, used.processes, p_processes, 1),
+            ('creates_per_minute', quota.creates_per_minute, quota.window_creates, p_creates,
+             greatest(wait_s, 1))
+            ) rule (name, most, used, asked, wait_s)
+        WHERE rule.asked > 0 AND rule.used + rule.asked > rule.most LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION 'quota ''%'' of the %: % of % in use, and this needs %', over.name,
+                CASE WHEN quota.project_id IS NULL THEN 'tenant' ELSE 'project' END,
+                over.used, over.most, over.asked
+                USING ERRCODE = 'AT001',
+                      DETAIL = format('%s %s %s', over.most, over.used, over.wait_s);
+        END IF;
+        IF p_creates > 0 AND quota.creates_per_minute IS NOT NULL THEN
+            UPDATE quotas q SET window_creates = quota.window_creates + p_creates,
+                window_started_at = quota.window_started_at WHERE q.id = quota.id;
+        END IF;
+    END LOOP;
+END
+$$;
+
+-- The same for the start of a sandbox that is stored: a run of a definition, whose row does not say
+-- how much processor and how many processes it gets, or a container that is stopped.
+CREATE FUNCTION atoll_admit_start(p_tenant uuid, p_sandbox uuid, p_cpu_milli bigint,
+                                  p_processes bigint, p_creates bigint) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    sandbox record;
+BEGIN
+    IF NOT EXISTS (SELECT FROM quotas WHERE tenant_id = p_tenant) THEN
+        RETURN;
+    END IF;
+    SELECT s.project_id, s.is_up, coalesce(s.cpu_milli, p_cpu_milli) AS cpu_milli,
+           s.memory_limit_mb AS memory_mb, coalesce(s.pids_max, p_processes) AS processes
+    INTO sandbox FROM sandboxes s WHERE s.tenant_id = p_tenant AND s.id = p_sandbox;
+    IF FOUND AND NOT sandbox.is_up THEN
+        PERFORM atoll_admit(p_tenant, sandbox.project_id, 1, sandbox.cpu_milli, sandbox.memory_mb,
+                            0, sandbox.processes, p_creates);
+    END IF;
+END
+$$;
+
+REVOKE ALL ON FUNCTION atoll_quota_use, atoll_admit, atoll_admit_start FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION atoll_quota_use, atoll_admit, atoll_admit_start
+    TO atoll_app, atoll_system;
+CREATE POLICY owner_counts ON sandboxes FOR SELECT TO CURRENT_USER USING (true);
+CREATE POLICY owner_counts ON processes FOR SELECT TO CURRENT_USER USING (true);
 
 -- === Idempotency =================================================================================
 

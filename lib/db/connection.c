@@ -218,6 +218,20 @@ static const struct {
     {"", ERR_INTERNAL, NULL},
 };
 
+/* Admission's refusal; its detail is "limit used seconds" (migrations/0002_tenancy.sql). */
+#define SQLSTATE_QUOTA "AT001"
+
+static int quota_error(const PGresult *result, const char *message, struct error *err)
+{
+    const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+    long long limit = 0, used = 0;
+    unsigned retry_after_s = 0;
+
+    if (!detail || sscanf(detail, "%lld %lld %u", &limit, &used, &retry_after_s) != 3)
+        return error_set(err, ERR_INTERNAL, "the database's refusal has no limit");
+    return error_set_limit(err, ERR_QUOTA, limit, used, retry_after_s, "%s", message);
+}
+
 int db_error_from_result(const PGresult *result, struct error *err)
 {
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
@@ -231,6 +245,8 @@ int db_error_from_result(const PGresult *result, struct error *err)
     if (constraint && strcmp(constraint, "sandbox_files_limit") == 0)
         return error_set_field(err, ERR_TOO_LARGE, "files",
                                "the sandbox's files are over their limit");
+    if (message && strcmp(sqlstate, SQLSTATE_QUOTA) == 0)
+        return quota_error(result, message, err);
     while (strncmp(sqlstate, sqlstates[i].prefix, strlen(sqlstates[i].prefix)) != 0)
         i++;
     if (sqlstates[i].text)

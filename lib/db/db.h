@@ -12,6 +12,7 @@
  *                    a call that writes, whether that was committed is unknown
  *   ERR_CONFLICT     a constraint or a trigger refused the change
  *   ERR_TOO_LARGE    the files of a sandbox would be over their limit
+ *   ERR_QUOTA        a quota would be passed; with limit, use and when to try again
  *   ERR_INTERNAL     anything else, with the SQLSTATE and PostgreSQL's primary message (which holds
  *                    no parameter values)
  */

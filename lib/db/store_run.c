@@ -1,5 +1,6 @@
 #include "lib/db/store_run.h"
 
+#include "lib/db/admission.h"
 #include "lib/db/transaction.h"
 
 #include <errno.h>
@@ -11,12 +12,13 @@ static const struct db_statement begin_statement = {
     "WITH moved AS (UPDATE sandboxes SET state = 'running', generation = generation + 1,"
     " active_runs = active_runs + 1, last_active_at = now(), node_id = $4::text"
     " WHERE tenant_id = $1::uuid AND id = $2::uuid AND state IN ('stopped', 'running')"
-    " RETURNING id, generation, active_runs, runtime, code, entry_point, env, timeout_ms,"
-    " memory_limit_mb),"
+    " RETURNING id, project_id, generation, active_runs, runtime, code, entry_point, env,"
+    " timeout_ms, memory_limit_mb),"
     " begun AS (INSERT INTO processes (id, tenant_id, sandbox_id, generation, node_id, boot_id,"
-    " state, deadline_at, request_id)"
+    " state, deadline_at, request_id, project_id, cpu_milli, memory_mb, pids_max)"
     " SELECT $3::uuid, $1::uuid, id, generation, $4::text, $5::uuid, 'running',"
-    " now() + $6::bigint * interval '1 millisecond', $8::text FROM moved),"
+    " now() + $6::bigint * interval '1 millisecond', $8::text, project_id, $9::bigint,"
+    " memory_limit_mb, $10::bigint FROM moved),"
     " noted AS (INSERT INTO events"
     " (tenant_id, sandbox_id, kind, from_state, to_state, actor, request_id)"
     " SELECT $1::uuid, id, 'sandbox.running', 'stopped', 'running', $7::text, $8::text"
@@ -132,28 +134,35 @@ int store_run_begin(struct db_pool *pool, const struct id *tenant, const struct 
                     const struct store_origin *origin, uint32_t *ret_generation,
                     struct sandbox_definition *ret_definition, struct error *err)
 {
-    const struct db_param params[] = {db_uuid(tenant),        db_uuid(&run->sandbox),
-                                      db_uuid(&run->id),      db_text(run->node_id),
-                                      db_uuid(&run->boot_id), db_int8((int64_t)run->deadline_ms),
-                                      db_text(origin->actor), db_text(origin->request_id)};
-    const struct db_call calls[] = {DB_CALL(begin_statement, params),
+    const struct admission_need need = {
+        .cpu_milli = run->cpu_milli, .processes = run->pids_max, .creates = 1};
+    const struct db_param params[] = {db_uuid(tenant),         db_uuid(&run->sandbox),
+                                      db_uuid(&run->id),       db_text(run->node_id),
+                                      db_uuid(&run->boot_id),  db_int8((int64_t)run->deadline_ms),
+                                      db_text(origin->actor),  db_text(origin->request_id),
+                                      db_int8(run->cpu_milli), db_int8(run->pids_max)};
+    struct admission_params admission;
+    const struct db_call calls[] = {admission_start(&admission, tenant, &run->sandbox, &need),
+                                    DB_CALL(begin_statement, params),
                                     {&files_statement, params, 2}};
     _cleanup_(sandbox_definition_free) struct sandbox_definition definition = {.runtime = NULL};
-    PGresult *results[2] = {NULL};
+    PGresult *results[3] = {NULL};
     int status = 0;
 
-    if (db_run(pool, tenant, DB_RELAXED, calls, 2, results, err) < 0)
+    if (db_run(pool, tenant, DB_RELAXED, calls, 3, results, err) < 0) {
+        admission_note(pool, tenant, NULL, &run->sandbox, origin, err);
         return -1;
-    if (PQntuples(results[0]) == 0)
+    }
+    if (PQntuples(results[1]) == 0)
         status = error_set(err, ERR_NOT_FOUND, "there is no such sandbox");
     else
-        status = read_definition(results, &definition, err);
+        status = read_definition(results + 1, &definition, err);
     if (status == 0) {
-        *ret_generation = (uint32_t)db_get_int(results[0], 0, BEGIN_GENERATION);
+        *ret_generation = (uint32_t)db_get_int(results[1], 0, BEGIN_GENERATION);
         *ret_definition = definition;
         memset(&definition, 0, sizeof(definition));
     }
-    db_results_clear(results, 2);
+    db_results_clear(results, 3);
     return status;
 }
 

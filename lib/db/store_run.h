@@ -21,13 +21,16 @@ struct store_run {
     const char *node_id; /* the server's, as registered */
     struct id boot_id;
     uint64_t deadline_ms; /* from now until it must have ended; a minute later it counts as lost */
+    uint32_t cpu_milli;   /* what it gets beside the definition's memory, for quotas */
+    uint32_t pids_max;
 };
 
 /*
  * Begins an execution: state running, one more active run, the next generation, and the definition
  * with its files comes back (the caller frees it). ERR_NOT_FOUND when the sandbox is missing, being
- * deleted, paused or failed. Committed asynchronously: nothing has been acknowledged yet, and a
- * crash of PostgreSQL that forgets it is made good by store_run_end.
+ * deleted, paused or failed. ERR_QUOTA, with an event, when a quota of its tenant or project is
+ * used up. Committed asynchronously: nothing has been acknowledged yet, and a crash of PostgreSQL
+ * that forgets it is made good by store_run_end.
  */
 int store_run_begin(struct db_pool *pool, const struct id *tenant, const struct store_run *run,
                     const struct store_origin *origin, uint32_t *ret_generation,

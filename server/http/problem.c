@@ -54,8 +54,9 @@ char *problem_format(const struct error *error, const char *request_id)
         !cJSON_AddStringToObject(body, "code", error_code_name(error->code)) ||
         !cJSON_AddStringToObject(body, "detail", error->message) ||
         (error->field[0] != '\0' && !cJSON_AddStringToObject(body, "field", error->field)) ||
-        (error->limit > 0 && (!cJSON_AddNumberToObject(body, "limit", (double)error->limit) ||
-                              !cJSON_AddNumberToObject(body, "used", (double)error->used))) ||
+        ((error->limit > 0 || error->code == ERR_QUOTA) &&
+         (!cJSON_AddNumberToObject(body, "limit", (double)error->limit) ||
+          !cJSON_AddNumberToObject(body, "used", (double)error->used))) ||
         !cJSON_AddStringToObject(body, "request_id", request_id) ||
         /* Clients of the older dialects read `error`. */
         !cJSON_AddStringToObject(body, "error", error->message))

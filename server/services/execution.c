@@ -55,6 +55,8 @@ static int begin(struct run *run, struct error *err)
         .node_id = services->node_id,
         .boot_id = services->boot_id,
         .deadline_ms = (uint64_t)services->config->sandbox_max_timeout_ms + RUN_EXTRA_MS,
+        .cpu_milli = (uint32_t)services->config->sandbox_cpu_milli,
+        .pids_max = (uint32_t)services->config->sandbox_pids,
     };
 
     if (id_new(&row.id, err) < 0)
