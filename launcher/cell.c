@@ -3,6 +3,7 @@
 #include "launcher/child.h"
 #include "launcher/mounts.h"
 #include "launcher/network.h"
+#include "launcher/state_file.h"
 #include "launcher/steps.h"
 #include "launcher/sys.h"
 
@@ -19,13 +20,12 @@
 
 void cell_init(struct cell *cell)
 {
-    *cell = (struct cell){
-        .slot = SANDBOX_NO_SLOT, .pidfd = -1, .status = -1, .control = -1, .proc = -1};
+    *cell = (struct cell){.slot = SANDBOX_NO_SLOT, .pidfd = -1, .status = -1, .control = -1};
 }
 
 void cell_release(struct launcher *launcher, struct cell *cell)
 {
-    const int fds[] = {cell->pidfd, cell->status, cell->control, cell->proc};
+    const int fds[] = {cell->pidfd, cell->status, cell->control};
 
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
         cleanup_close(&fds[i]);
@@ -116,24 +116,36 @@ int cell_start(struct launcher *launcher, struct cell *cell, const struct sandbo
     return clone_child(launcher, cell, shape, into_fd);
 }
 
-/* Returns the child's user namespace, or -1. */
+static int read_start(int proc, uint64_t *ret_ticks)
+{
+    char stat[1024];
+
+    if (sys_read_file(proc, "stat", stat, sizeof(stat)) < 0)
+        return -1;
+    if (state_file_start_ticks(stat, ret_ticks))
+        return 0;
+    errno = EBADMSG;
+    return -1;
+}
+
+/* Notes when the child started, too. Returns its user namespace, or -1. */
 static int map_ids(const struct launcher *launcher, struct cell *cell)
 {
+    _cleanup_close_ int proc = -1;
     char path[32];
     char map[48];
 
     (void)snprintf(path, sizeof(path), "/proc/%d", cell->pid);
-    cell->proc = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (cell->proc < 0)
+    proc = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (proc < 0 || read_start(proc, &cell->start_ticks) < 0)
         return -1;
     (void)snprintf(map, sizeof(map), "0 %u %d", cell->uid, SANDBOX_UIDS);
-    if (sys_write_file(cell->proc, "uid_map", map) < 0 ||
-        sys_write_file(cell->proc, "gid_map", map) < 0)
+    if (sys_write_file(proc, "uid_map", map) < 0 || sys_write_file(proc, "gid_map", map) < 0)
         return -1;
     /* A launcher that systemd protects from the OOM killer must not protect its sandboxes too. */
-    if (launcher->oom_protected && sys_write_file(cell->proc, "oom_score_adj", "0") < 0)
+    if (launcher->oom_protected && sys_write_file(proc, "oom_score_adj", "0") < 0)
         return -1;
-    return openat(cell->proc, "ns/user", O_RDONLY | O_CLOEXEC);
+    return openat(proc, "ns/user", O_RDONLY | O_CLOEXEC);
 }
 
 /* Makes the overlay and its layers, each a detached mount; those made are in `mounts` also on

@@ -17,7 +17,7 @@ struct cell {
     int pidfd;     /* -1: not open, or handed on; so for the others */
     int status;    /* the child's report */
     int control;
-    int proc; /* /proc/<pid> */
+    uint64_t start_ticks; /* of the child: state_file.h */
 };
 
 /* No slot, no child. */

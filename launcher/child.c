@@ -168,8 +168,8 @@ static int become_root(void)
     return setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0 ? -1 : 0;
 }
 
-/* 0 to 2: the sandbox's own /dev/null; then what the agent is handed; nothing else survives. */
-static int arrange_descriptors(const struct child_parts *parts)
+/* 0 to 2: the sandbox's own /dev/null. */
+static int arrange_standard_streams(void)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -178,6 +178,12 @@ static int arrange_descriptors(const struct child_parts *parts)
     for (int fd = 0; fd <= 2; fd++)
         if (dup2(null, fd) < 0)
             return -1;
+    return close(null);
+}
+
+/* Then what the agent is handed; nothing else survives. */
+static int arrange_descriptors(const struct child_parts *parts)
+{
     if (dup2(parts->listen, AGENT_FD_LISTEN) < 0)
         return -1;
     if (parts->logs < 0)
@@ -187,13 +193,21 @@ static int arrange_descriptors(const struct child_parts *parts)
     return close_range(AGENT_FD_LOGS + 1, ~0u, CLOSE_RANGE_CLOEXEC);
 }
 
-static void lock_down(const struct child_plan *plan)
+/* What can be done before the sandbox is known, so that nobody waits for it. */
+static void lock_down_early(const struct child_plan *plan)
 {
+    if (arrange_standard_streams() < 0)
+        fail(plan, STEP_CHILD_DESCRIPTORS);
     if (privileges_drop_bounding(plan->profile) < 0)
         fail(plan, STEP_CHILD_BOUNDING);
     /* `dev` is allowed setuid programs, so it loads its filter by capability. */
     if (plan->profile != LAUNCHER_PROFILE_DEV && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         fail(plan, STEP_CHILD_SECCOMP);
+}
+
+/* The filter refuses what entering the cgroups takes. */
+static void lock_down(const struct child_plan *plan)
+{
     if (seccomp_load_program(plan->filter) < 0)
         fail(plan, STEP_CHILD_SECCOMP);
     if (privileges_keep_agent(plan->profile) < 0)
@@ -227,6 +241,7 @@ _Noreturn void child_run(const struct child_plan *plan)
         fail(plan, STEP_CHILD_ROOT_USER);
     if (child_root_enter(mounts, plan->shm_bytes, &step) < 0)
         fail(plan, step);
+    lock_down_early(plan);
     if (receive_parts(plan->control, &parts) < 0)
         fail(plan, STEP_CHILD_PARTS);
     /* The cgroup namespace is made when its root is the sandbox's group, so that nothing of the

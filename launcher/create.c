@@ -4,7 +4,6 @@
 #include "launcher/mounts.h"
 #include "launcher/parked.h"
 #include "launcher/state_file.h"
-#include "launcher/sys.h"
 
 #include "lib/base/util.h"
 
@@ -139,17 +138,11 @@ static int write_state(struct creation *creation)
     const struct cell *cell = creation->cell;
     struct sandbox_state_file state = {
         .pid = cell->pid,
+        .start_ticks = cell->start_ticks,
         .slot = cell->slot,
         .created_usec = sandbox->created_usec,
     };
-    char stat[1024];
 
-    if (sys_read_file(cell->proc, "stat", stat, sizeof(stat)) < 0)
-        return -1;
-    if (!state_file_start_ticks(stat, &state.start_ticks)) {
-        errno = EBADMSG;
-        return -1;
-    }
     memcpy(state.image, sandbox->image, sizeof(state.image));
     return state_file_write(creation->folder, &state);
 }
