@@ -19,6 +19,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -184,6 +185,8 @@ static int prepare(const struct spawn_request *request)
 
     if (setsid() < 0)
         return errno;
+    /* The agent's priority over its commands is its own. To give it up is never refused. */
+    (void)setpriority(PRIO_PROCESS, 0, 0);
     errnum = place_descriptors(request->fds);
     if (errnum == 0)
         errnum = tree_join(request->mark);

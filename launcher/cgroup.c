@@ -273,6 +273,12 @@ int cgroup_kill(const struct cgroup_host *host, const char *name)
     return cgroup_freeze(host, name, false);
 }
 
+int cgroup_unlimit_cpu(const struct cgroup_host *host, const char *name)
+{
+    return write_group_file(host, CGROUP_CPU, name, host->v2 ? "cpu.max" : "cpu.cfs_quota_us",
+                            host->v2 ? "max" : "-1");
+}
+
 static uint64_t read_number(const struct cgroup_host *host, unsigned part, const char *name,
                             const char *file, const char *key)
 {

@@ -65,6 +65,10 @@ int cgroup_remove(const struct cgroup_host *host, const char *name);
 /* Kills everything in the groups that can be killed at once, frozen or not. */
 int cgroup_kill(const struct cgroup_host *host, const char *name);
 
+/* Takes the limit of processor time away. For what is being killed: until a process has had its
+ * turn it cannot die, and a spent quota leaves many of them without one for seconds. */
+int cgroup_unlimit_cpu(const struct cgroup_host *host, const char *name);
+
 /* Starts a freeze or a thaw; cgroup_frozen says when a freeze is whole. */
 int cgroup_freeze(const struct cgroup_host *host, const char *name, bool freeze);
 int cgroup_frozen(const struct cgroup_host *host, const char *name, bool *ret_frozen);

@@ -10,7 +10,12 @@
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 
-enum { CLEAN_RETRY_USEC = 1000, CLEAN_RETRY_SLOW_USEC = 100000, CLEAN_RETRIES_FAST = 200 };
+enum {
+    DEATH_USEC = 20 * 1000, /* a kill that takes longer gets help; most take less than 2 ms */
+    CLEAN_RETRY_USEC = 1000,
+    CLEAN_RETRY_SLOW_USEC = 100000,
+    CLEAN_RETRIES_FAST = 200,
+};
 
 void destroy_kill(struct launcher *launcher, struct sandbox *sandbox)
 {
@@ -21,7 +26,14 @@ void destroy_kill(struct launcher *launcher, struct sandbox *sandbox)
         (void)cgroup_freeze(&launcher->cgroup, sandbox->name, false);
     sandbox->phase = SANDBOX_DYING;
     sandbox->freezing = false;
+    sandbox->deadline_usec = monotonic_usec() + DEATH_USEC;
+}
+
+void destroy_hasten(struct launcher *launcher, struct sandbox *sandbox)
+{
     sandbox->deadline_usec = 0;
+    (void)cgroup_kill(&launcher->cgroup, sandbox->name);
+    (void)cgroup_unlimit_cpu(&launcher->cgroup, sandbox->name);
 }
 
 void destroy_read_usage(const struct launcher *launcher, struct sandbox *sandbox)

@@ -193,6 +193,8 @@ static void on_deadline(struct launcher *launcher, struct sandbox *sandbox)
         clean(launcher, sandbox);
     else if (sandbox->phase == SANDBOX_STARTING)
         fail_create(launcher, sandbox, STEP_DEADLINE, ETIMEDOUT);
+    else if (sandbox->phase == SANDBOX_DYING)
+        destroy_hasten(launcher, sandbox);
     else if (sandbox->freezing)
         look_at_freeze(launcher, sandbox);
     else

@@ -13,12 +13,12 @@
 #define BIT(capability) (1ull << (capability))
 
 /* Mounts and namespaces (SYS_CHROOT: the host's, for mkfs.ext4), ids, device nodes, files of
- * others, signals, loopback, the OOM score. */
+ * others, signals, loopback, the OOM score, the agents' priority. */
 static const uint64_t launcher_set =
     BIT(CAP_SYS_ADMIN) | BIT(CAP_SETUID) | BIT(CAP_SETGID) | BIT(CAP_SETPCAP) | BIT(CAP_MKNOD) |
     BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_FOWNER) |
     BIT(CAP_FSETID) | BIT(CAP_KILL) | BIT(CAP_NET_ADMIN) | BIT(CAP_SYS_RESOURCE) |
-    BIT(CAP_SYS_CHROOT);
+    BIT(CAP_SYS_CHROOT) | BIT(CAP_SYS_NICE);
 
 /* What the agent itself works with; it empties them before user code in `strict`. */
 static const uint64_t agent_set = BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FOWNER) |

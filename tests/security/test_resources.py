@@ -1,9 +1,11 @@
 """Bombs: each is contained by the limits, others work meanwhile, nothing is left after it."""
 
 import concurrent.futures
+from pathlib import Path
 
 import pytest
 
+from support import inventory
 from support.wait import eventually
 
 MEMORY_MB = 128
@@ -122,13 +124,28 @@ for number in range(1, 32):
 for _ in range(20):
     if os.fork() == 0:
         os.setsid()
-        if os.fork() == 0:
-            os.setsid()
-            sys.stdout.close()
-            while True:
-                signal.sigtimedwait([], 1)
+        if os.fork() != 0:
+            os._exit(0)
+        os.setsid()
+        sys.stdout.close()
+        break
 while True:
     signal.sigtimedwait([], 1)
+"""),
+    # Not one of them dies by itself, each wants memory of its own, and no death is told to a parent.
+    "a crowd that ignores signals": ("python", """
+import os, signal
+for number in range(1, 32):
+    try:
+        signal.signal(number, signal.SIG_IGN)
+    except OSError:
+        pass
+while True:
+    try:
+        if os.fork() == 0:
+            os.setsid()
+    except OSError:
+        pass
 """),
     "stopped processes": ("python", """
 import os, signal
@@ -163,6 +180,41 @@ def test_bomb(client, other, stack, name):
     assert result["timed_out"] or result["oom_killed"] or result["signal"] == "SIGKILL", result
     assert client.delete(sandbox_id).status == 200
     stack.assert_clean()
+
+
+@pytest.fixture
+def pool():
+    with concurrent.futures.ThreadPoolExecutor() as executor:
+        yield executor
+
+
+def spend_quota(sandbox_id):
+    """Leaves a sandbox a thousandth of its processor time: enough to live, too little to die."""
+    written = 0
+    for group in map(Path, inventory.cgroups({sandbox_id})):
+        if (group / "cpu.max").exists():
+            written += (group / "cpu.max").write_text("1000 1000000")
+        elif (group / "cpu.cfs_quota_us").exists():
+            (group / "cpu.cfs_period_us").write_text("1000000")
+            written += (group / "cpu.cfs_quota_us").write_text("1000")
+    assert written
+
+
+def test_a_spent_quota_does_not_keep_a_sandbox_alive(client, stack, pool):
+    code = """
+import os, signal
+for _ in range(200):
+    if os.fork() == 0:
+        break
+signal.pause()
+"""
+    sandbox_id = client.create("python", code, timeout_ms=60000, memory_limit_mb=1024)
+    run = pool.submit(client.try_execute, sandbox_id)
+    eventually(lambda: len(stack.sandbox_processes()) >= 200)
+    spend_quota(sandbox_id)
+    assert client.delete(sandbox_id).status == 200
+    assert not stack.leftovers()
+    assert run.result(timeout=60).status == 409
 
 
 def test_processes_are_limited(client):

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -94,6 +95,21 @@ static void test_root_has_no_capabilities(void **state)
     run_shell(&run, "id -u; grep ^CapEff /proc/self/status; exec cat /proc/self/oom_score_adj");
     assert_string_equal(run.result.out, "0\nCapEff:\t0000000000000000\n500\n");
     run_end(&run);
+}
+
+static void test_priority_of_the_agent_stays_with_it(void **state)
+{
+    id_t agent = (id_t)agent_group(state)->agent;
+    struct run run;
+
+    if (setpriority(PRIO_PROCESS, agent, -20) < 0)
+        skip(); /* some hosts' root may not */
+    run = run_begin(state);
+    run_shell(&run, "nice; renice -n -1 $$");
+    assert_string_equal(run.result.out, "0\n");
+    assert_int_not_equal(run.result.exit_code, 0);
+    run_end(&run);
+    assert_int_equal(setpriority(PRIO_PROCESS, agent, 0), 0);
 }
 
 static void test_agent_is_closed_to_commands(void **state)
@@ -270,6 +286,7 @@ int main(void)
         cmocka_unit_test(test_environment),
         cmocka_unit_test(test_identity),
         cmocka_unit_test(test_root_has_no_capabilities),
+        cmocka_unit_test(test_priority_of_the_agent_stays_with_it),
         cmocka_unit_test(test_agent_is_closed_to_commands),
         cmocka_unit_test(test_failures_name_their_stage),
         cmocka_unit_test(test_ids_out_of_range),
