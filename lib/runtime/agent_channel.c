@@ -215,9 +215,10 @@ static int wait_ready(struct agent_channel *channel, const struct agent_outgoing
 
     if (ready < 0 && errno != EINTR)
         return error_set_errno(err, errno, "cannot wait for the sandbox's agent");
-    if (ready == 0)
-        return error_set(err, ERR_UNAVAILABLE, "the sandbox's agent was not done in time");
-    return 0;
+    if (ready != 0)
+        return 0;
+    channel->late = true;
+    return error_set(err, ERR_UNAVAILABLE, "the sandbox's agent was not done in time");
 }
 
 /* Hands over the frames that have arrived. */
@@ -267,6 +268,7 @@ int agent_channel_exchange(struct agent_channel *channel, struct agent_outgoing 
 {
     int result;
 
+    channel->late = false;
     if (outgoing->failed)
         return error_set_errno(err, ENOMEM, "cannot make the request to the sandbox's agent");
     if (channel->broken)

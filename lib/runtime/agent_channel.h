@@ -16,6 +16,7 @@
 struct agent_channel {
     int fd;
     bool lost;   /* the agent closed its end */
+    bool late;   /* the deadline of the last exchange passed before the agent had answered */
     bool broken; /* the two sides may disagree on where they are: no further call */
     struct agent_buffer buffer;
 };

@@ -75,6 +75,7 @@ int agent_client_adopt(int fd, struct agent_client **ret_client, struct error *e
     /* Not zeroed as a whole: the buffer is large and mostly unused. */
     client->channel.fd = fd;
     client->channel.lost = false;
+    client->channel.late = false;
     client->channel.broken = false;
     client->channel.buffer.start = 0;
     client->channel.buffer.end = 0;
@@ -112,12 +113,25 @@ bool agent_client_lost(const struct agent_client *client)
     return client->channel.lost;
 }
 
-static int fill_result(struct agent_conversation *conversation,
+/* Hands the collected output over with what else is known of the command. */
+static int fill_result(struct agent_conversation *conversation, struct agent_exec_result result,
                        struct agent_exec_result *ret_result, struct error *err)
 {
-    const struct agent_exit_message *message = &conversation->exit;
+    if (agent_collected_take(&conversation->out, &result.out, &result.out_size, err) < 0)
+        return -1;
+    if (agent_collected_take(&conversation->err, &result.err, &result.err_size, err) < 0) {
+        agent_exec_result_free(&result);
+        return -1;
+    }
+    *ret_result = result;
+    return 0;
+}
+
+static struct agent_exec_result ended_result(const struct agent_exit_message *message)
+{
     int status = (int)message->status;
-    struct agent_exec_result result = {
+
+    return (struct agent_exec_result){
         .exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1,
         .signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0,
         .timed_out = (message->flags & AGENT_EXIT_TIMED_OUT) != 0,
@@ -128,15 +142,24 @@ static int fill_result(struct agent_conversation *conversation,
         .system_usec = message->system_usec,
         .max_rss_bytes = message->max_rss_bytes,
     };
+}
 
-    if (agent_collected_take(&conversation->out, &result.out, &result.out_size, err) < 0)
-        return -1;
-    if (agent_collected_take(&conversation->err, &result.err, &result.err_size, err) < 0) {
-        agent_exec_result_free(&result);
-        return -1;
-    }
-    *ret_result = result;
-    return 0;
+static struct agent_exec_result overdue_result(void)
+{
+    return (struct agent_exec_result){
+        .overdue = true,
+        .exit_code = -1,
+        .out_truncated = true,
+        .err_truncated = true,
+    };
+}
+
+/* True when only the command's end was not told by the deadline. */
+static bool is_overdue(const struct agent_client *client,
+                       const struct agent_conversation *conversation)
+{
+    return client->channel.late && !conversation->failed &&
+           conversation->files_answered == conversation->file_count;
 }
 
 int agent_client_run(struct agent_client *client, const struct sandbox_files *files,
@@ -158,12 +181,14 @@ int agent_client_run(struct agent_client *client, const struct sandbox_files *fi
         return -1;
     if (agent_channel_exchange(&client->channel, &outgoing, agent_conversation_reply, &conversation,
                                deadline_usec, err) < 0)
-        return -1;
+        return is_overdue(client, &conversation)
+                   ? fill_result(&conversation, overdue_result(), ret_result, err)
+                   : -1;
     if (conversation.failed) {
         *err = conversation.failure;
         return -1;
     }
-    return fill_result(&conversation, ret_result, err);
+    return fill_result(&conversation, ended_result(&conversation.exit), ret_result, err);
 }
 
 int agent_client_exec(struct agent_client *client, const struct agent_exec_request *request,

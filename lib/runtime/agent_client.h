@@ -7,8 +7,8 @@
  * sends is bounded by what was asked for, and whatever breaks the protocol is an error.
  *
  * Errors: ERR_UNAVAILABLE when the agent cannot be reached, ended early or was not done by the
- * deadline; ERR_INTERNAL when it broke the protocol; others are the agent's answer (a missing
- * program, a full disk), after which the connection can be used further.
+ * deadline (but see `overdue` below); ERR_INTERNAL when it broke the protocol; others are the
+ * agent's answer (a missing program, a full disk), after which the connection can be used further.
  */
 #ifndef LIB_RUNTIME_AGENT_CLIENT_H
 #define LIB_RUNTIME_AGENT_CLIENT_H
@@ -46,6 +46,9 @@ struct agent_exec_result {
     size_t out_size;
     char *err;
     size_t err_size;
+    /* The call's deadline passed before the command's end was told: the output is what had come by
+     * then, there is no exit code, signal or usage, and the connection is of no further use. */
+    bool overdue;
     int exit_code; /* 0..255, or -1 when a signal ended the command */
     int signal;    /* or 0 */
     bool timed_out;
@@ -78,7 +81,8 @@ int agent_client_write_files(struct agent_client *client, const struct sandbox_f
                              const struct agent_owner *owner, int64_t deadline_usec,
                              struct error *err);
 
-/* Runs a command; free the result with agent_exec_result_free. */
+/* Runs a command; free the result with agent_exec_result_free. Where it is overdue, freeing the
+ * client tells the agent to kill the command. */
 int agent_client_exec(struct agent_client *client, const struct agent_exec_request *request,
                       int64_t deadline_usec, struct agent_exec_result *ret_result,
                       struct error *err);

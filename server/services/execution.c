@@ -14,9 +14,9 @@
 #include <string.h>
 
 enum {
-    KILL_GRACE_MS = 500,        /* from TERM to KILL at the time limit */
-    AGENT_EXTRA_MS = 10 * 1000, /* the agent answers so long after its own deadlines, or is lost */
-    RUN_EXTRA_MS = 30 * 1000,   /* a run is over so long after its time limit, whatever happens */
+    KILL_GRACE_MS = 500,       /* from TERM to KILL at the time limit */
+    AGENT_EXTRA_MS = 5 * 1000, /* so long after its own deadlines the agent must have answered */
+    RUN_EXTRA_MS = 30 * 1000,  /* a run is over so long after its time limit, whatever happens */
 };
 
 #define SANDBOX_USER "user"
@@ -32,7 +32,8 @@ struct run {
     struct sandbox_definition definition;
     struct store_run_end end; /* with the identity of the run */
     struct execution_result result;
-    bool ending; /* the sandbox is killed, and not all of it known to be gone */
+    bool overdue; /* the agent did not tell the command's end: it is killed from outside */
+    bool ending;  /* the sandbox is killed, and not all of it known to be gone */
 };
 
 /* Microseconds since *mark, which moves to now. */
@@ -117,10 +118,22 @@ static int gather_files(const struct run *run, const struct launch_plan *plan,
     return 0;
 }
 
+/*
+ * A sandbox so busy that its agent gets no turn within AGENT_EXTRA_MS has outlived its time limit
+ * all the same: destroy() kills it as a whole, and so the command.
+ */
+static void judge_overdue(struct agent_exec_result *exec, int64_t waited_usec)
+{
+    exec->signal = SIGKILL;
+    exec->timed_out = true;
+    exec->wall_usec = (uint64_t)waited_usec;
+}
+
 static void take_exec_result(struct run *run, struct agent_exec_result *exec)
 {
     struct execution_result *result = &run->result;
 
+    run->overdue = exec->overdue;
     result->out = TAKE_PTR(exec->out);
     result->out_size = exec->out_size;
     result->err = TAKE_PTR(exec->err);
@@ -151,9 +164,9 @@ static int run_command(struct run *run, const struct launch_plan *plan, bool *re
         .max_output = (uint64_t)config->sandbox_max_output,
         .kill_leftovers = true,
     };
+    int64_t start = monotonic_usec();
     int64_t deadline =
-        monotonic_usec() +
-        ((int64_t)run->definition.timeout_ms + KILL_GRACE_MS + AGENT_EXTRA_MS) * 1000;
+        start + ((int64_t)run->definition.timeout_ms + KILL_GRACE_MS + AGENT_EXTRA_MS) * 1000;
     struct agent_exec_result exec = {0};
     struct sandbox_files files;
     char path[LAUNCHER_CLIENT_PATH_SIZE];
@@ -171,6 +184,8 @@ static int run_command(struct run *run, const struct launch_plan *plan, bool *re
         *ret_lost = agent_client_lost(client);
         return -1;
     }
+    if (exec.overdue)
+        judge_overdue(&exec, monotonic_usec() - start);
     take_exec_result(run, &exec);
     agent_exec_result_free(&exec);
     return 0;
@@ -188,17 +203,22 @@ static void take_usage(struct run *run, const struct launcher_usage *usage)
 
 /*
  * The agent has killed all but itself when it answers, so the counters of this moment are the
- * final ones; the kernel takes the sandbox apart while the end is recorded.
+ * final ones; the kernel takes the sandbox apart while the end is recorded. Without its answer
+ * they are final, and the command surely dead, when nothing is left.
  */
 static int destroy(struct run *run, struct error *err)
 {
+    struct launcher_client *launcher = run->services->launcher;
+    const struct id *sandbox = &run->end.sandbox;
+    uint32_t generation = run->end.generation;
     struct launcher_usage usage;
 
-    if (launcher_client_destroy_early(run->services->launcher, &run->end.sandbox,
-                                      run->end.generation, &usage, err) < 0)
+    if (run->overdue
+            ? launcher_client_destroy(launcher, sandbox, generation, &usage, err) < 0
+            : launcher_client_destroy_early(launcher, sandbox, generation, &usage, err) < 0)
         return -1;
     take_usage(run, &usage);
-    run->ending = true;
+    run->ending = !run->overdue;
     return 0;
 }
 
@@ -262,6 +282,8 @@ static int run_in_sandbox(struct run *run, const struct launch_plan *plan, struc
     stages->destroy_usec = lap(&mark);
     if (destroyed < 0)
         log_destroy_error(run, &destroy_error);
+    if (destroyed < 0 && run->overdue)
+        result = error_set(err, ERR_UNAVAILABLE, "the sandbox was not done in time, nor killed");
     return result < 0 ? explain_failure(run, lost, err) : 0;
 }
 

@@ -238,9 +238,33 @@ static void test_silence_ends_at_the_deadline(void **state)
     (void)state;
     say_frame(&scene, AGENT_FRAME_STDOUT, "x", 1);
     say(&scene, "\1\0\0", 3);
-    assert_int_equal(run_until(&scene, NULL, NEAR_USEC), -1);
-    assert_int_equal(scene.err.code, ERR_UNAVAILABLE);
+    assert_int_equal(run_until(&scene, NULL, NEAR_USEC), 0);
+    assert_true(scene.result.overdue);
+    assert_int_equal(scene.result.exit_code, -1);
+    assert_int_equal(scene.result.signal, 0);
+    assert_string_equal(scene.result.out, "x");
+    assert_true(scene.result.out_truncated);
+    assert_true(scene.result.err_truncated);
     assert_false(agent_client_lost(scene.client));
+    agent_exec_result_free(&scene.result);
+    /* What comes late is not the answer to another call. */
+    say_exit(&scene, 0);
+    assert_int_equal(run(&scene), -1);
+    assert_int_equal(scene.err.code, ERR_UNAVAILABLE);
+    end(&scene);
+}
+
+static void test_silence_before_the_command_is_no_result(void **state)
+{
+    struct sandbox_file items[] = {{.path = "/a", .content = "a", .size = 1},
+                                   {.path = "/b", .content = "b", .size = 1}};
+    const struct sandbox_files files = {.items = items, .count = 2};
+    struct scene scene = begin();
+
+    (void)state;
+    say_done(&scene, 1);
+    assert_int_equal(run_until(&scene, &files, NEAR_USEC), -1);
+    assert_int_equal(scene.err.code, ERR_UNAVAILABLE);
     end(&scene);
 }
 
@@ -384,6 +408,7 @@ int main(void)
         cmocka_unit_test(test_exit_twice),
         cmocka_unit_test(test_early_close_is_no_exit_code),
         cmocka_unit_test(test_silence_ends_at_the_deadline),
+        cmocka_unit_test(test_silence_before_the_command_is_no_result),
         cmocka_unit_test(test_errors_keep_their_cause),
         cmocka_unit_test(test_files_are_answered_one_by_one),
         cmocka_unit_test(test_read_is_bounded),
