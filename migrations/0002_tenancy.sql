@@ -91,7 +91,9 @@ CREATE DOMAIN sandbox_kind AS text CHECK (VALUE IN ('definition', 'container'));
 CREATE DOMAIN json_array AS jsonb CHECK (jsonb_typeof(VALUE) = 'array');
 ALTER TABLE sandboxes
     ADD COLUMN kind sandbox_kind NOT NULL DEFAULT 'definition',
+    ADD COLUMN name text, -- for people; the length is the service's to bound
     ADD COLUMN image text,
+    ADD COLUMN ports json_array NOT NULL DEFAULT '[]',
     ADD COLUMN command json_array,
     ADD COLUMN entrypoint json_array,
     ADD COLUMN labels json_object NOT NULL DEFAULT '{}',
@@ -104,8 +106,8 @@ ALTER TABLE sandboxes
     ADD COLUMN max_lifetime_s positive_number,
     ADD COLUMN network text NOT NULL DEFAULT 'none',
     ADD COLUMN read_only_root boolean NOT NULL DEFAULT false,
-    ADD COLUMN cap_add text[] NOT NULL DEFAULT '{}',
-    ADD COLUMN cap_drop text[] NOT NULL DEFAULT '{}',
+    ADD COLUMN cap_add json_array NOT NULL DEFAULT '[]',
+    ADD COLUMN cap_drop json_array NOT NULL DEFAULT '[]',
     ADD COLUMN version integer NOT NULL DEFAULT 1, -- of what a caller may change, for ETag
     ADD COLUMN state_reason text, -- a word of docs/api.md: what put it in its state
     ADD COLUMN state_changed_at timestamptz NOT NULL DEFAULT now(),
@@ -127,14 +129,9 @@ ALTER TABLE sandboxes
 CREATE INDEX sandboxes_containers ON sandboxes (tenant_id, project_id)
     WHERE kind = 'container' AND deleted_at IS NULL;
 CREATE INDEX sandboxes_counted ON sandboxes (tenant_id, project_id) WHERE is_up;
-
-CREATE TABLE sandbox_ports (
-    tenant_id  uuid NOT NULL,
-    sandbox_id uuid NOT NULL REFERENCES sandboxes ON DELETE CASCADE,
-    port       integer NOT NULL CHECK (port BETWEEN 1 AND 65535),
-    protocol   text NOT NULL CHECK (protocol IN ('http', 'tcp')),
-    PRIMARY KEY (sandbox_id, port)
-);
+CREATE INDEX sandboxes_container_list ON sandboxes (tenant_id, id)
+    WHERE kind = 'container' AND deleted_at IS NULL;
+CREATE INDEX sandboxes_up ON sandboxes (node_id, id) WHERE is_up;
 
 CREATE OR REPLACE FUNCTION sandboxes_check_step() RETURNS trigger
     LANGUAGE plpgsql AS $$
@@ -379,13 +376,13 @@ DO $policies$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['quotas', 'api_keys', 'sandbox_ports', 'idempotency_keys',
-                                'webhooks', 'webhook_deliveries'] LOOP
+    FOREACH name IN ARRAY ARRAY['quotas', 'api_keys', 'idempotency_keys', 'webhooks',
+                                'webhook_deliveries'] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
         EXECUTE format('CREATE POLICY system_all ON %I TO atoll_system USING (true)', name);
     END LOOP;
-    FOREACH name IN ARRAY ARRAY['sandbox_ports', 'idempotency_keys', 'webhook_deliveries'] LOOP
+    FOREACH name IN ARRAY ARRAY['idempotency_keys', 'webhook_deliveries'] LOOP
         EXECUTE format('CREATE POLICY app_own_tenant ON %I TO atoll_app'
                        ' USING (tenant_id = atoll_tenant())', name);
     END LOOP;
@@ -405,7 +402,6 @@ CREATE POLICY owner_all ON webhooks TO CURRENT_USER USING (true);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON tenants, projects, quotas TO atoll_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON api_keys, webhooks TO atoll_app;
-GRANT SELECT, INSERT, DELETE ON sandbox_ports TO atoll_app, atoll_system;
 GRANT SELECT, INSERT ON idempotency_keys, webhook_deliveries TO atoll_app;
 GRANT UPDATE (status, media_type, answer) ON idempotency_keys TO atoll_app;
 GRANT UPDATE (state, next_attempt_at, attempts) ON webhook_deliveries TO atoll_app;
@@ -414,8 +410,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON webhook_deliveries, webhook_cursor TO at
 GRANT SELECT, UPDATE ON webhooks, api_keys TO atoll_system;
 GRANT SELECT ON tenants, projects, quotas TO atoll_system;
 GRANT SELECT ON events TO atoll_app, atoll_system;
-GRANT UPDATE (labels, command, entrypoint, cpu_milli, memory_limit_mb, disk_mb, pids_max,
-              idle_timeout_s, expires_at, run_timeout_s, max_retries, command_timeout_ms,
+GRANT UPDATE (name, ports, labels, command, entrypoint, cpu_milli, memory_limit_mb, disk_mb,
+              pids_max, idle_timeout_s, expires_at, run_timeout_s, max_retries, command_timeout_ms,
               max_lifetime_s, network, read_only_root, cap_add, cap_drop, version, state_reason,
               state_changed_at, started_at, exit_code, exit_signal, timeout_ms)
     ON sandboxes TO atoll_app, atoll_system;

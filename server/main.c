@@ -56,6 +56,7 @@ static void server_close(struct server *server)
     late_records_stop(server->services.late_records);
     auth_destroy(server->router.auth);
     launcher_client_free(server->services.launcher);
+    transitions_done(&server->services.transitions);
     db_pool_free(server->services.db);
     while (server->loaded) {
         struct loaded_config *loaded = server->loaded;
@@ -106,6 +107,7 @@ static int open_services(struct server *server, struct error *err)
     const struct config *config = server->config;
     struct services *services = &server->services;
 
+    transitions_init(&services->transitions);
     atomic_store(&services->config, config);
     services->admission.limit = (unsigned)config->sandbox_max_concurrent;
     if (name_node(config, services->node_id, err) < 0)

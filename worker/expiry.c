@@ -11,6 +11,15 @@ static const char *const rule_words[] = {
 #undef RULE_WORD
 };
 
+/* Every generation of it. */
+static int destroy_container(struct worker *worker, const struct id *id, struct error *err)
+{
+    if (launcher_client_destroy(worker->launcher, id, 0, NULL, err) < 0 &&
+        err->code != ERR_NOT_FOUND)
+        return error_wrap(err, "cannot end an expired container");
+    return 0;
+}
+
 static int destroy_runs(struct worker *worker, const struct store_claim *claim, struct error *err)
 {
     for (size_t i = 0; i < claim->count; i++)
@@ -28,7 +37,8 @@ static int remove_claimed(struct worker *worker, const struct store_claim *claim
     char sandbox[ID_TEXT_SIZE];
     bool finished;
 
-    if (destroy_runs(worker, claim, err) < 0 ||
+    if ((claim->container && destroy_container(worker, &claim->id, err) < 0) ||
+        destroy_runs(worker, claim, err) < 0 ||
         store_claim_finish(worker->pool, &claim->id, &finished, err) < 0)
         return -1;
     if (!finished)

@@ -19,7 +19,7 @@ enum {
     DB_CONNECT_TIMEOUT_S = 3,       /* for each host of the connection string */
     DB_STATEMENT_TIMEOUT_MS = 5000, /* PostgreSQL cancels a statement that takes longer */
     DB_CALL_TIMEOUT_MS = 15000,     /* we give up on a server that does not even do that */
-    DB_PREPARED_MAX = 64,
+    DB_PREPARED_MAX = 256,
 };
 
 /* A statement; prepared on a connection at its first use there. `name` is unique in lib/db. */

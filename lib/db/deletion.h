@@ -8,12 +8,14 @@
  */
 #define DELETION_TOMBSTONE(from, condition)                                                        \
     "WITH gone AS (UPDATE sandboxes SET state = 'deleted', deleted_at = now(), code = NULL,"       \
-    " entry_point = NULL, env = '{}', file_count = 0, file_bytes = 0"                              \
-    " WHERE id = $2::uuid AND state = '" from "' AND " condition " RETURNING id, tenant_id),"      \
+    " entry_point = NULL, env = '{}', file_count = 0, file_bytes = 0, command = NULL,"             \
+    " entrypoint = NULL, labels = '{}', name = NULL"                                               \
+    " WHERE id = $2::uuid AND state = '" from "' AND " condition                                   \
+    " RETURNING id, tenant_id, project_id),"                                                       \
     " noted AS (INSERT INTO events"                                                                \
-    " (tenant_id, sandbox_id, kind, from_state, to_state, actor, request_id)"                      \
-    " SELECT tenant_id, id, 'sandbox.deleted', '" from "', 'deleted', $3::text, $4::text"          \
-    " FROM gone)"
+    " (tenant_id, project_id, sandbox_id, kind, from_state, to_state, actor, request_id)"          \
+    " SELECT tenant_id, project_id, id, 'sandbox.deleted', '" from "', 'deleted', $3::text,"       \
+    " $4::text FROM gone)"
 
 /* State deleting to deleted, with the files. */
 #define DELETION_FINISH(condition)                                                                 \

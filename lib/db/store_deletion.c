@@ -16,14 +16,13 @@ enum { DELETE_PARAMS = 4 };
  */
 static const struct db_statement delete_idle_statement = {
     "sandbox_delete_idle",
-    DELETION_TOMBSTONE(
-        "stopped",
-        "tenant_id = $1::uuid AND active_runs = 0 AND file_count = 0") " SELECT id FROM gone"};
+    DELETION_TOMBSTONE("stopped", "tenant_id = $1::uuid AND kind = 'definition' AND active_runs = 0"
+                                  " AND file_count = 0") " SELECT id FROM gone"};
 
 static const struct db_statement delete_begin_statement = {
     "sandbox_delete_begin",
     "WITH old AS (SELECT id, state FROM sandboxes WHERE tenant_id = $1::uuid AND id = $2::uuid"
-    " AND state <> 'deleted' FOR UPDATE),"
+    " AND kind = 'definition' AND state <> 'deleted' FOR UPDATE),"
     " moved AS (UPDATE sandboxes s SET state = 'deleting', last_active_at = now()"
     " FROM old WHERE s.id = $2::uuid RETURNING s.id, old.state AS from_state),"
     " noted AS (INSERT INTO events"

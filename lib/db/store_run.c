@@ -11,7 +11,8 @@ static const struct db_statement begin_statement = {
     "run_begin",
     "WITH moved AS (UPDATE sandboxes SET state = 'running', generation = generation + 1,"
     " active_runs = active_runs + 1, last_active_at = now(), node_id = $4::text"
-    " WHERE tenant_id = $1::uuid AND id = $2::uuid AND state IN ('stopped', 'running')"
+    " WHERE tenant_id = $1::uuid AND id = $2::uuid AND kind = 'definition'"
+    " AND state IN ('stopped', 'running')"
     " RETURNING id, project_id, generation, active_runs, runtime, code, entry_point, env,"
     " timeout_ms, memory_limit_mb),"
     " begun AS (INSERT INTO processes (id, tenant_id, sandbox_id, generation, node_id, boot_id,"

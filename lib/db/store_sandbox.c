@@ -30,11 +30,12 @@ static const struct db_statement insert_files_statement = {
 
 static const struct db_statement get_statement = {
     "sandbox_get", "SELECT " RECORD_COLUMNS " FROM sandboxes"
-                   " WHERE tenant_id = $1::uuid AND id = $2::uuid AND deleted_at IS NULL"};
+                   " WHERE tenant_id = $1::uuid AND id = $2::uuid AND kind = 'definition'"
+                   " AND deleted_at IS NULL"};
 
 static const struct db_statement list_statement = {
     "sandbox_list", "SELECT " RECORD_COLUMNS " FROM sandboxes"
-                    " WHERE tenant_id = $1::uuid AND deleted_at IS NULL"
+                    " WHERE tenant_id = $1::uuid AND kind = 'definition' AND deleted_at IS NULL"
                     " AND id < coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')"
                     " ORDER BY id DESC LIMIT $3::bigint"};
 
@@ -45,14 +46,16 @@ static const struct db_statement tenant_statement = {"tenant_find",
 /* Takes the row's lock first: what follows sees every file that another call has committed. */
 static const struct db_statement touch_statement = {
     "sandbox_touch", "UPDATE sandboxes SET last_active_at = now() WHERE tenant_id = $1::uuid"
-                     " AND id = $2::uuid AND state NOT IN ('deleting', 'deleted')"};
+                     " AND id = $2::uuid AND kind = 'definition'"
+                     " AND state NOT IN ('deleting', 'deleted')"};
 
 static const struct db_statement put_files_statement = {
     "sandbox_put_files",
     "INSERT INTO sandbox_files (tenant_id, sandbox_id, path, content, executable)"
     " SELECT s.tenant_id, s.id, f.* FROM sandboxes s,"
     " unnest($3::bytea[], $4::bytea[], $5::boolean[]) f"
-    " WHERE s.tenant_id = $1::uuid AND s.id = $2::uuid AND s.state NOT IN ('deleting', 'deleted')"
+    " WHERE s.tenant_id = $1::uuid AND s.id = $2::uuid AND s.kind = 'definition'"
+    " AND s.state NOT IN ('deleting', 'deleted')"
     " ON CONFLICT (sandbox_id, sha256(path))"
     " DO UPDATE SET content = excluded.content, executable = excluded.executable"};
 
@@ -61,7 +64,7 @@ static const struct db_statement count_files_statement = {
     "WITH counted AS (UPDATE sandboxes s SET file_count = f.files, file_bytes = f.bytes"
     " FROM (SELECT count(*) AS files, coalesce(sum(length(content)), 0) AS bytes"
     " FROM sandbox_files WHERE tenant_id = $1::uuid AND sandbox_id = $2::uuid) f"
-    " WHERE s.tenant_id = $1::uuid AND s.id = $2::uuid"
+    " WHERE s.tenant_id = $1::uuid AND s.id = $2::uuid AND s.kind = 'definition'"
     " AND s.state NOT IN ('deleting', 'deleted') RETURNING s.id),"
     " noted AS (INSERT INTO events (tenant_id, sandbox_id, kind, actor, request_id, detail)"
     " SELECT $1::uuid, id, 'sandbox.files', $3::text, $4::text,"

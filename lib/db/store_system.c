@@ -18,21 +18,23 @@ static const char *const claim_rules[] = {
 
 /* A deletion's last_active_at is the time of its last claim. */
 static const struct db_statement claim_statement = {
-    "system_claim", "WITH due AS (SELECT id, state, CASE WHEN state = 'deleting' THEN 'unfinished'"
-                    " WHEN expires_at <= now() THEN 'max_lifetime' ELSE 'idle_timeout' END AS rule"
-                    " FROM sandboxes WHERE deleted_at IS NULL AND CASE WHEN state = 'deleting'"
-                    " THEN last_active_at < now() - interval '30 seconds'"
-                    " ELSE expires_at <= now() OR (active_runs = 0"
-                    " AND last_active_at + idle_timeout_s * interval '1 second' <= now()) END"
-                    " ORDER BY expires_at LIMIT $1::bigint FOR UPDATE SKIP LOCKED),"
-                    " moved AS (UPDATE sandboxes s SET state = 'deleting', last_active_at = now()"
-                    " FROM due WHERE s.id = due.id"
-                    " RETURNING s.id, s.tenant_id, due.state AS from_state, due.rule),"
-                    " noted AS (INSERT INTO events"
-                    " (tenant_id, sandbox_id, kind, from_state, to_state, actor, detail)"
-                    " SELECT tenant_id, id, 'sandbox.deleting', from_state, 'deleting', 'worker',"
-                    " jsonb_build_object('rule', rule) FROM moved WHERE from_state <> 'deleting')"
-                    " SELECT id, tenant_id, rule FROM moved"};
+    "system_claim",
+    "WITH due AS (SELECT id, state, CASE WHEN state = 'deleting' THEN 'unfinished'"
+    " WHEN expires_at <= now() THEN 'max_lifetime' ELSE 'idle_timeout' END AS rule"
+    " FROM sandboxes WHERE deleted_at IS NULL AND CASE WHEN state = 'deleting'"
+    " THEN last_active_at < now() - interval '30 seconds'"
+    " ELSE expires_at <= now() OR (kind = 'definition' AND active_runs = 0"
+    " AND last_active_at + idle_timeout_s * interval '1 second' <= now()) END"
+    " ORDER BY expires_at LIMIT $1::bigint FOR UPDATE SKIP LOCKED),"
+    " moved AS (UPDATE sandboxes s SET state = 'deleting', last_active_at = now()"
+    " FROM due WHERE s.id = due.id"
+    " RETURNING s.id, s.tenant_id, s.project_id, s.kind, due.state AS from_state,"
+    " due.rule),"
+    " noted AS (INSERT INTO events"
+    " (tenant_id, project_id, sandbox_id, kind, from_state, to_state, actor, detail)"
+    " SELECT tenant_id, project_id, id, 'sandbox.deleting', from_state, 'deleting', 'worker',"
+    " jsonb_build_object('rule', rule) FROM moved WHERE from_state <> 'deleting')"
+    " SELECT id, tenant_id, rule, kind = 'container' FROM moved"};
 
 /* Its own statement, as in store_deletion.c. */
 static const struct db_statement deleting_runs_statement = {
@@ -74,7 +76,9 @@ static const struct db_statement orphans_statement = {
     "system_orphans", "SELECT l.place FROM unnest($1::uuid[], $2::bigint[], $3::bigint[])"
                       " WITH ORDINALITY l (id, generation, age_usec, place)"
                       " LEFT JOIN sandboxes s ON s.id = l.id"
-                      " WHERE CASE WHEN EXISTS (SELECT FROM processes p WHERE p.sandbox_id = l.id"
+                      " WHERE CASE WHEN s.kind = 'container'"
+                      " THEN NOT (s.is_up AND s.generation = l.generation)"
+                      " WHEN EXISTS (SELECT FROM processes p WHERE p.sandbox_id = l.id"
                       " AND p.generation = l.generation AND p.ended_at IS NULL)"
                       " THEN coalesce(s.state IN ('deleting', 'deleted'), true)"
                       " WHEN s.generation < l.generation AND s.deleted_at IS NULL"
@@ -157,6 +161,7 @@ static int read_claims(PGresult *const *results, struct store_claims *claims, st
         claim->id = db_get_uuid(results[0], i, 0);
         claim->tenant = db_get_uuid(results[0], i, 1);
         claim->rule = claim_rule(db_get_text(results[0], i, 2));
+        claim->container = db_get_bool(results[0], i, 3);
         if (read_generations(results[1], claim, err) < 0)
             return -1;
     }

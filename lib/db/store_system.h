@@ -30,6 +30,7 @@ struct store_claim {
     struct id tenant;
     struct id id;
     enum store_claim_rule rule;
+    bool container;        /* it has a disk, and lives whatever its runs do */
     uint32_t *generations; /* of its live runs, to destroy */
     size_t count;
 };
@@ -42,9 +43,9 @@ struct store_claims {
 void store_claims_free(struct store_claims *claims);
 
 /*
- * Claims at most `limit` sandboxes whose idle timeout or lifetime is over, or whose deletion has
- * made no progress for half a minute. A claim lasts that long too: what this worker does not finish
- * is claimed again. The caller frees them.
+ * Claims at most `limit` sandboxes whose lifetime, or as definitions idle timeout, is over, or
+ * whose deletion has made no progress for half a minute. A claim lasts that long too: what this
+ * worker does not finish is claimed again. The caller frees them.
  */
 int store_claim_expired(struct db_pool *pool, uint32_t limit, struct store_claims *ret_claims,
                         struct error *err);
@@ -69,8 +70,9 @@ struct store_live {
 };
 
 /*
- * Marks those that no live run of a sandbox owns. A generation newer than the sandbox's row is
- * spared until its time limit is over: PostgreSQL crashed and forgot an asynchronous commit.
+ * Marks those that neither a live run of a sandbox nor a container owns. A generation newer than
+ * the sandbox's row is spared until its time limit is over: PostgreSQL crashed and forgot an
+ * asynchronous commit.
  */
 int store_find_orphans(struct db_pool *pool, struct store_live *live, size_t count,
                        struct error *err);

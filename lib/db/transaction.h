@@ -21,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { DB_CALLS_MAX = 8, DB_PARAMS_MAX = 24 };
+enum { DB_CALLS_MAX = 8, DB_PARAMS_MAX = 32 };
 
 /* A parameter. `data` is borrowed and may be NULL for SQL NULL, unless the value is inside. */
 struct db_param {

@@ -2,6 +2,7 @@
 
 #include "lib/base/base64.h"
 #include "lib/base/util.h"
+#include "server/services/environment.h"
 #include "server/services/runtimes.h"
 
 #include <string.h>
@@ -11,8 +12,6 @@ enum {
     FILES_MAX = 1000,
     FILE_MAX = 16 << 20,
     ENV_MAX = 256,
-    ENV_NAME_MAX = 255,
-    ENV_VALUE_MAX = 32 << 10,
 };
 
 struct create_body {
@@ -122,43 +121,6 @@ int sandbox_request_files(const cJSON *array, struct sandbox_files *ret_files, s
     return 0;
 }
 
-static bool env_name_valid(const char *name)
-{
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
-    size_t length = strnlen(name, ENV_NAME_MAX + 1);
-
-    if (length == 0 || length > ENV_NAME_MAX || !strchr(letters, name[0]))
-        return false;
-    for (size_t i = 1; i < length; i++) {
-        if (!strchr(letters, name[i]) && (name[i] < '0' || name[i] > '9'))
-            return false;
-    }
-    return true;
-}
-
-static int check_env(const cJSON *env, struct error *err)
-{
-    const cJSON *entry;
-
-    cJSON_ArrayForEach(entry, env)
-    {
-        const char *value = cJSON_GetStringValue(entry);
-        char field[ERROR_FIELD_MAX];
-
-        (void)snprintf(field, sizeof(field), "env_vars.%s", entry->string);
-        if (!env_name_valid(entry->string))
-            return error_set_field(err, ERR_INVALID_FIELD, field,
-                                   "'%s': a name must match [A-Za-z_][A-Za-z0-9_]* and have at "
-                                   "most %d bytes",
-                                   field, ENV_NAME_MAX);
-        if (!value || strlen(value) > ENV_VALUE_MAX)
-            return error_set_field(err, ERR_INVALID_FIELD, field,
-                                   "'%s' must be a string of at most %d bytes", field,
-                                   ENV_VALUE_MAX);
-    }
-    return 0;
-}
-
 static int copy_text(const char *text, char **ret_copy, struct error *err)
 {
     char *copy = text ? strdup(text) : NULL;
@@ -180,7 +142,7 @@ static int check_create(const struct create_body *body, struct error *err)
     if (body->entry_point && !strpbrk(body->entry_point, " \t\n") &&
         sandbox_path_resolve(body->entry_point, "entry_point", &path, err) < 0)
         return -1;
-    return body->env_vars ? check_env(body->env_vars, err) : 0;
+    return body->env_vars ? environment_check(body->env_vars, "env_vars", false, err) : 0;
 }
 
 static int fill_definition(const struct create_body *body, struct sandbox_definition *definition,

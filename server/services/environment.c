@@ -1,8 +1,6 @@
 #include "server/services/environment.h"
 
 #include "lib/base/util.h"
-#include "lib/json/json.h"
-
 #include <string.h>
 
 static const struct {
@@ -19,6 +17,45 @@ static const struct {
 };
 
 DEFINE_CLEANUP(char **, environment, environment_free)
+
+static bool name_is_usable(const char *name)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
+    size_t length = strnlen(name, ENVIRONMENT_NAME_MAX + 1);
+
+    if (length == 0 || length > ENVIRONMENT_NAME_MAX || !strchr(letters, name[0]))
+        return false;
+    for (size_t i = 1; i < length; i++) {
+        if (!strchr(letters, name[i]) && (name[i] < '0' || name[i] > '9'))
+            return false;
+    }
+    return true;
+}
+
+int environment_check(const cJSON *object, const char *field, bool nullable, struct error *err)
+{
+    const cJSON *entry;
+
+    cJSON_ArrayForEach(entry, object)
+    {
+        const char *value = cJSON_GetStringValue(entry);
+        char name[ERROR_FIELD_MAX];
+
+        (void)snprintf(name, sizeof(name), "%s.%s", field, entry->string);
+        if (!name_is_usable(entry->string))
+            return error_set_field(err, ERR_INVALID_FIELD, name,
+                                   "'%s': a name must match [A-Za-z_][A-Za-z0-9_]* and have at "
+                                   "most %d bytes",
+                                   name, ENVIRONMENT_NAME_MAX);
+        if (nullable && cJSON_IsNull(entry))
+            continue;
+        if (!value || strlen(value) > ENVIRONMENT_VALUE_MAX)
+            return error_set_field(err, ERR_INVALID_FIELD, name,
+                                   "'%s' must be a string of at most %d bytes", name,
+                                   ENVIRONMENT_VALUE_MAX);
+    }
+    return 0;
+}
 
 static int append(char **environment, size_t index, const char *name, const char *value,
                   struct error *err)

@@ -4,7 +4,17 @@
 #ifndef SERVER_SERVICES_ENVIRONMENT_H
 #define SERVER_SERVICES_ENVIRONMENT_H
 
+#include "lib/json/json.h"
+
 #include <atoll/error.h>
+
+enum { ENVIRONMENT_VALUE_MAX = 32 << 10, ENVIRONMENT_NAME_MAX = 255 };
+
+/*
+ * Refuses names that no shell could use and values over ENVIRONMENT_VALUE_MAX bytes, naming the
+ * variable below `field`. A value may be null when `nullable`, else every one is a string.
+ */
+int environment_check(const cJSON *object, const char *field, bool nullable, struct error *err);
 
 /*
  * The defaults (PATH, HOME, USER, LANG, …) with those of `env_json`, an object of strings, over

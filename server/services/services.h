@@ -8,6 +8,7 @@
 #include "lib/db/store_run.h"
 #include "lib/db/store_sandbox.h"
 #include "server/services/admission.h"
+#include "server/services/transitions.h"
 
 #include <atoll/config.h>
 #include <atoll/id.h>
@@ -25,6 +26,7 @@ struct services {
     struct launcher_client *launcher;
     struct late_records *late_records;
     struct admission admission;
+    struct transitions transitions; /* of containers */
     char node_id[STORE_NODE_MAX + 1];
     struct id boot_id; /* of this server process: runs of an earlier one are lost */
 };

@@ -1,0 +1,95 @@
+/* The environment and the main command of a sandbox: both count from the next start on. */
+#include "lib/base/util.h"
+#include "server/handlers/precondition.h"
+#include "server/handlers/v1_sandboxes.h"
+#include "server/services/containers.h"
+
+struct environment_body {
+    const cJSON *environment;
+};
+
+static const struct json_field environment_fields[] = {
+    {.name = "environment",
+     .type = JSON_TYPE_OBJECT,
+     .required = true,
+     .max = STORE_ENVIRONMENT_MAX,
+     .offset = offsetof(struct environment_body, environment),
+     .about = "Texts by name. PATCH: null removes a variable."},
+};
+const struct json_table v1_environment_update_table =
+    JSON_TABLE("EnvironmentUpdate", environment_fields);
+
+/* Answers with `view` of the record and its ETag, or 304. */
+static int respond(struct call *call, const struct container_record *record,
+                   cJSON *(*view)(const struct container_record *record), struct error *err)
+{
+    precondition_etag(call, record->version);
+    if (http_request_method(call->request) == HTTP_GET &&
+        precondition_unmodified(call, record->version)) {
+        http_respond_empty(call->request, 304);
+        return 0;
+    }
+    return call_respond_json(call, 200, view(record), err);
+}
+
+int handle_v1_environment_get(struct call *call, struct error *err)
+{
+    _cleanup_(container_record_free) struct container_record record = {.owner = NULL};
+
+    if (containers_get_environment(call->services, &call->caller, &call->id, &record, err) < 0)
+        return -1;
+    return respond(call, &record, v1_environment_view, err);
+}
+
+static int update_environment(struct call *call, bool merge, struct error *err)
+{
+    _cleanup_(container_record_free) struct container_record record = {.owner = NULL};
+    struct environment_body body = {.environment = NULL};
+    _cleanup_cjson_ cJSON *json = NULL;
+    _cleanup_free_ char *environment = NULL;
+    int64_t version;
+
+    if (call_body(call, &v1_environment_update_table, &json, &body, err) < 0 ||
+        v1_sandbox_request_environment(body.environment, merge, &environment, err) < 0 ||
+        precondition_if_match(call, &version, err) < 0 ||
+        containers_set_environment(call->services, &call->caller, &call->id, environment, merge,
+                                   version, &record, err) < 0)
+        return -1;
+    return respond(call, &record, v1_environment_view, err);
+}
+
+int handle_v1_environment_put(struct call *call, struct error *err)
+{
+    return update_environment(call, false, err);
+}
+
+int handle_v1_environment_patch(struct call *call, struct error *err)
+{
+    return update_environment(call, true, err);
+}
+
+int handle_v1_entrypoint_get(struct call *call, struct error *err)
+{
+    _cleanup_(container_record_free) struct container_record record = {.owner = NULL};
+
+    if (containers_get(call->services, &call->caller, &call->id, &record, err) < 0)
+        return -1;
+    return respond(call, &record, v1_entrypoint_view, err);
+}
+
+int handle_v1_entrypoint_put(struct call *call, struct error *err)
+{
+    _cleanup_(container_record_free) struct container_record record = {.owner = NULL};
+    _cleanup_cjson_ cJSON *body = NULL;
+    _cleanup_free_ char *entrypoint = NULL;
+    _cleanup_free_ char *command = NULL;
+    int64_t version;
+
+    if (call_json_body(call, false, &body, err) < 0 ||
+        v1_sandbox_request_entrypoint(body, &entrypoint, &command, err) < 0 ||
+        precondition_if_match(call, &version, err) < 0 ||
+        containers_set_entrypoint(call->services, &call->caller, &call->id, entrypoint, command,
+                                  version, &record, err) < 0)
+        return -1;
+    return respond(call, &record, v1_entrypoint_view, err);
+}

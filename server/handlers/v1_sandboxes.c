@@ -1,0 +1,138 @@
+#include "server/handlers/v1_sandboxes.h"
+
+#include "lib/base/util.h"
+#include "server/handlers/precondition.h"
+#include "server/services/containers.h"
+
+enum { LIST_LIMIT_DEFAULT = 50, LIST_LIMIT_MAX = 200 };
+
+struct list_query {
+    int64_t limit;
+    struct id cursor;
+    struct id project_id;
+    const char *state;
+    const char *image;
+    const char *label;
+};
+
+static const struct json_field list_query_fields[] = {
+    {.name = "limit",
+     .type = JSON_TYPE_INTEGER,
+     .min = 1,
+     .max = LIST_LIMIT_MAX,
+     .offset = offsetof(struct list_query, limit),
+     .about = "Items of a page."},
+    {.name = "cursor",
+     .type = JSON_TYPE_ID,
+     .offset = offsetof(struct list_query, cursor),
+     .about = "A next_cursor of an earlier page."},
+    {.name = "project_id",
+     .type = JSON_TYPE_ID,
+     .offset = offsetof(struct list_query, project_id),
+     .about = "Only those of this project."},
+    {.name = "state",
+     .type = JSON_TYPE_STRING,
+     .choices = "creating|running|paused|stopped|failed|deleting",
+     .offset = offsetof(struct list_query, state),
+     .about = "Only those in this state."},
+    {.name = "image",
+     .type = JSON_TYPE_STRING,
+     .min = 1,
+     .max = 255,
+     .offset = offsetof(struct list_query, image),
+     .about = "Only those of this image."},
+    {.name = "label",
+     .type = JSON_TYPE_STRING,
+     .min = 2,
+     .max = 320,
+     .offset = offsetof(struct list_query, label),
+     .about = "Only those with this label: name:value."},
+};
+const struct json_table v1_sandbox_list_query = JSON_TABLE("SandboxListQuery", list_query_fields);
+
+static int respond_sandbox(struct call *call, int status, const struct container_record *record,
+                           struct error *err)
+{
+    precondition_etag(call, record->version);
+    return call_respond_json(call, status, v1_sandbox_view(record), err);
+}
+
+int handle_v1_sandbox_create(struct call *call, struct error *err)
+{
+    _cleanup_(container_record_free) struct container_record record = {.owner = NULL};
+    _cleanup_(container_spec_free) struct container_spec spec = {.name = NULL};
+    _cleanup_cjson_ cJSON *body = NULL;
+
+    if (call_json_body(call, false, &body, err) < 0 ||
+        v1_sandbox_request_create(body, call->services->config, &spec, err) < 0 ||
+        containers_create(call->services, &call->caller, &spec, &record, err) < 0)
+        return -1;
+    return respond_sandbox(call, 201, &record, err);
+}
+
+/* Zero, which no sandbox or project has, is none. */
+static const struct id *id_or_null(const struct id *id)
+{
+    static const struct id none;
+
+    return id_equal(id, &none) ? NULL : id;
+}
+
+int handle_v1_sandbox_list(struct call *call, struct error *err)
+{
+    _cleanup_(container_list_free) struct container_list list = {.items = NULL};
+    struct list_query query = {.limit = LIST_LIMIT_DEFAULT};
+    struct call_query_storage storage;
+    struct store_container_filter filter;
+    _cleanup_free_ char *labels = NULL;
+    bool more;
+
+    if (call_query(call, &v1_sandbox_list_query, &storage, &query, err) < 0 ||
+        (query.label && v1_sandbox_request_label(query.label, &labels, err) < 0))
+        return -1;
+    filter = (struct store_container_filter){
+        .project = id_or_null(&query.project_id),
+        .state = query.state,
+        .image = query.image,
+        .labels_json = labels,
+        .before = id_or_null(&query.cursor),
+        .limit = (uint32_t)query.limit,
+    };
+    if (containers_list(call->services, &call->caller, &filter, &list, &more, err) < 0)
+        return -1;
+    return call_respond_json(call, 200, v1_sandbox_list_view(&list, more), err);
+}
+
+int handle_v1_sandbox_get(struct call *call, struct error *err)
+{
+    _cleanup_(container_record_free) struct container_record record = {.owner = NULL};
+
+    if (containers_get(call->services, &call->caller, &call->id, &record, err) < 0)
+        return -1;
+    return respond_sandbox(call, 200, &record, err);
+}
+
+int handle_v1_sandbox_patch(struct call *call, struct error *err)
+{
+    _cleanup_(container_record_free) struct container_record record = {.owner = NULL};
+    struct store_container_patch patch;
+    _cleanup_cjson_ cJSON *body = NULL;
+    _cleanup_free_ char *labels = NULL;
+    int64_t version;
+
+    if (call_json_body(call, false, &body, err) < 0 ||
+        v1_sandbox_request_patch(body, &patch, &labels, err) < 0 ||
+        precondition_if_match(call, &version, err) < 0 ||
+        containers_patch(call->services, &call->caller, &call->id, &patch, version, &record, err) <
+            0)
+        return -1;
+    return respond_sandbox(call, 200, &record, err);
+}
+
+int handle_v1_sandbox_delete(struct call *call, struct error *err)
+{
+    if (containers_delete(call->services, &call->caller, &call->id, err) < 0)
+        return -1;
+    http_respond_empty(call->request, 204);
+    return 0;
+}

@@ -1,0 +1,214 @@
+/* Changes of a container's state: see containers.h. */
+#include "lib/runtime/launcher_client.h"
+#include "server/services/container_launch.h"
+#include "server/services/containers.h"
+
+#include <atoll/log.h>
+
+/* One change under way. */
+struct change {
+    struct services *services;
+    const struct caller *caller;
+    struct db_scope scope;
+    struct container_record record; /* as it is now */
+};
+
+static void change_done(struct change *change)
+{
+    container_record_free(&change->record);
+}
+
+static int refuse_state(const struct container_record *record, const char *verb, struct error *err)
+{
+    return error_set(err, ERR_CONFLICT, "the sandbox is %s: it cannot be %s",
+                     sandbox_state_name(record->state), verb);
+}
+
+/* Takes the step in the database; the record is what it became. */
+static int take_step(struct change *change, enum sandbox_state to, enum container_reason reason,
+                     struct error *err)
+{
+    struct store_origin origin = caller_origin(change->caller);
+    struct store_container_step step = {
+        .id = change->record.id,
+        .generation = change->record.generation,
+        .from = change->record.state,
+        .to = to,
+        .reason = reason,
+    };
+    struct container_record next;
+
+    if (store_container_step(change->services->db, &change->scope, &step, &origin, &next, err) < 0)
+        return -1;
+    container_record_free(&change->record);
+    change->record = next;
+    return 0;
+}
+
+/* The start has failed for the reason in `err`, which stays; the disk is there. */
+static void back_to_stopped(struct change *change)
+{
+    struct error failure;
+
+    if (container_end(change->services, &change->record, &failure) < 0 ||
+        take_step(change, SANDBOX_STOPPED, CONTAINER_START_FAILED, &failure) < 0)
+        log_error("a sandbox that could not start stays as it is: %s", failure.message);
+}
+
+static int start(struct change *change, struct error *err)
+{
+    if (change->record.state == SANDBOX_RUNNING)
+        return 0;
+    if (change->record.state != SANDBOX_STOPPED && change->record.state != SANDBOX_FAILED)
+        return refuse_state(&change->record, "started", err);
+    if (take_step(change, SANDBOX_CREATING, CONTAINER_REQUESTED, err) < 0)
+        return -1;
+    if (container_launch(change->services, &change->record, err) == 0 &&
+        take_step(change, SANDBOX_RUNNING, CONTAINER_REQUESTED, err) == 0)
+        return 0;
+    back_to_stopped(change);
+    return -1;
+}
+
+static int note_stopping(struct change *change, struct error *err)
+{
+    const struct store_container_step step = {
+        .id = change->record.id,
+        .generation = change->record.generation,
+        .from = change->record.state,
+    };
+
+    return store_container_stopping(change->services->db, &change->scope, &step, err);
+}
+
+static int stop(struct change *change, uint32_t timeout_s, struct error *err)
+{
+    (void)timeout_s;
+    if (change->record.state == SANDBOX_STOPPED)
+        return 0;
+    if (change->record.state != SANDBOX_RUNNING && change->record.state != SANDBOX_PAUSED)
+        return refuse_state(&change->record, "stopped", err);
+    if (note_stopping(change, err) < 0 || container_end(change->services, &change->record, err) < 0)
+        return -1;
+    return take_step(change, SANDBOX_STOPPED, CONTAINER_REQUESTED, err);
+}
+
+static int restart(struct change *change, uint32_t timeout_s, struct error *err)
+{
+    bool up = change->record.state == SANDBOX_RUNNING || change->record.state == SANDBOX_PAUSED;
+
+    if (up && stop(change, timeout_s, err) < 0)
+        return -1;
+    return start(change, err);
+}
+
+/* The launcher no longer has it; the worker will say so in the database. */
+static int explain_missing(struct error *err)
+{
+    if (err->code == ERR_NOT_FOUND)
+        return error_set(err, ERR_CONFLICT, "the sandbox's processes have ended");
+    return -1;
+}
+
+static int pause_running(struct change *change, uint32_t unused, struct error *err)
+{
+    struct launcher_client *launcher = change->services->launcher;
+    const struct container_record *record = &change->record;
+
+    (void)unused;
+    if (record->state == SANDBOX_PAUSED)
+        return 0;
+    if (record->state != SANDBOX_RUNNING)
+        return refuse_state(record, "paused", err);
+    if (launcher_client_freeze(launcher, &record->id, record->generation, err) < 0)
+        return explain_missing(err);
+    if (take_step(change, SANDBOX_PAUSED, CONTAINER_REQUESTED, err) == 0)
+        return 0;
+    (void)launcher_client_thaw(launcher, &record->id, record->generation, NULL);
+    return -1;
+}
+
+static int resume_paused(struct change *change, uint32_t unused, struct error *err)
+{
+    const struct container_record *record = &change->record;
+
+    (void)unused;
+    if (record->state == SANDBOX_RUNNING)
+        return 0;
+    if (record->state != SANDBOX_PAUSED)
+        return refuse_state(record, "resumed", err);
+    if (launcher_client_thaw(change->services->launcher, &record->id, record->generation, err) < 0)
+        return explain_missing(err);
+    return take_step(change, SANDBOX_RUNNING, CONTAINER_REQUESTED, err);
+}
+
+static int start_stopped(struct change *change, uint32_t unused, struct error *err)
+{
+    (void)unused;
+    return start(change, err);
+}
+
+typedef int (*change_function)(struct change *change, uint32_t timeout_s, struct error *err);
+
+static int run_change(struct change *change, const struct id *id, change_function function,
+                      uint32_t timeout_s, struct error *err)
+{
+    if (store_container_get(change->services->db, &change->scope, id, &change->record, err) < 0)
+        return -1;
+    if (change->record.state == SANDBOX_DELETING)
+        return refuse_state(&change->record, "changed", err);
+    return function(change, timeout_s, err);
+}
+
+/* Runs `function` on the container while no other change of it is under way in this server. */
+static int make_change(struct services *services, const struct caller *caller, const struct id *id,
+                       change_function function, uint32_t timeout_s,
+                       struct container_record *ret_record, struct error *err)
+{
+    _cleanup_(change_done) struct change change = {
+        .services = services,
+        .caller = caller,
+        .scope = caller_scope(caller),
+    };
+    int status;
+
+    if (transitions_enter(&services->transitions, id, err) < 0)
+        return -1;
+    status = run_change(&change, id, function, timeout_s, err);
+    transitions_leave(&services->transitions, id);
+    if (status < 0)
+        return -1;
+    *ret_record = change.record;
+    change.record = (struct container_record){.owner = NULL};
+    return 0;
+}
+
+int containers_start(struct services *services, const struct caller *caller, const struct id *id,
+                     struct container_record *ret_record, struct error *err)
+{
+    return make_change(services, caller, id, start_stopped, 0, ret_record, err);
+}
+
+int containers_stop(struct services *services, const struct caller *caller, const struct id *id,
+                    uint32_t timeout_s, struct container_record *ret_record, struct error *err)
+{
+    return make_change(services, caller, id, stop, timeout_s, ret_record, err);
+}
+
+int containers_restart(struct services *services, const struct caller *caller, const struct id *id,
+                       uint32_t timeout_s, struct container_record *ret_record, struct error *err)
+{
+    return make_change(services, caller, id, restart, timeout_s, ret_record, err);
+}
+
+int containers_pause(struct services *services, const struct caller *caller, const struct id *id,
+                     struct container_record *ret_record, struct error *err)
+{
+    return make_change(services, caller, id, pause_running, 0, ret_record, err);
+}
+
+int containers_resume(struct services *services, const struct caller *caller, const struct id *id,
+                      struct container_record *ret_record, struct error *err)
+{
+    return make_change(services, caller, id, resume_paused, 0, ret_record, err);
+}

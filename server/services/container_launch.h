@@ -1,0 +1,27 @@
+/*
+ * A container's native sandbox: made from its row, ended, removed with its disk. The steps of its
+ * state are the caller's (containers.h). Blocking; called on a request's thread.
+ */
+#ifndef SERVER_SERVICES_CONTAINER_LAUNCH_H
+#define SERVER_SERVICES_CONTAINER_LAUNCH_H
+
+#include "server/services/services.h"
+
+#include <atoll/container.h>
+
+/*
+ * Makes the sandbox of the record's generation; what is left of an earlier one is ended first.
+ * ERR_NOT_SUPPORTED (field image) when the image is not installed. On failure nothing runs, unless
+ * the error is ERR_UNAVAILABLE: then the worker finds out.
+ */
+int container_launch(struct services *services, const struct container_record *record,
+                     struct error *err);
+
+/* Ends the record's generation; the disk stays. Success when it had ended before. */
+int container_end(struct services *services, const struct container_record *record,
+                  struct error *err);
+
+/* Ends every generation of a container and removes its disk. Success when nothing was left. */
+int container_remove(struct services *services, const struct id *id, struct error *err);
+
+#endif
