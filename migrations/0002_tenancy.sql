@@ -128,6 +128,11 @@ ALTER TABLE sandboxes
 -- that an execution of a definition changes.
 CREATE INDEX sandboxes_containers ON sandboxes (tenant_id, project_id)
     WHERE kind = 'container' AND deleted_at IS NULL;
+-- A project goes with its tombstones; what lives keeps it (store_project.c).
+ALTER TABLE sandboxes
+    DROP CONSTRAINT sandboxes_tenant_id_project_id_fkey,
+    ADD FOREIGN KEY (tenant_id, project_id) REFERENCES projects (tenant_id, id) ON DELETE CASCADE;
+CREATE INDEX sandboxes_project ON sandboxes (tenant_id, project_id);
 CREATE INDEX sandboxes_counted ON sandboxes (tenant_id, project_id) WHERE is_up;
 CREATE INDEX sandboxes_container_list ON sandboxes (tenant_id, id)
     WHERE kind = 'container' AND deleted_at IS NULL;
@@ -350,7 +355,8 @@ INSERT INTO webhook_cursor DEFAULT VALUES;
 ALTER TABLE nodes
     ADD COLUMN version text NOT NULL DEFAULT '',
     ADD COLUMN cpu_milli bigint NOT NULL DEFAULT 0,
-    ADD COLUMN memory_mb bigint NOT NULL DEFAULT 0;
+    ADD COLUMN memory_mb bigint NOT NULL DEFAULT 0,
+    ADD COLUMN sandboxes bigint NOT NULL DEFAULT 0; -- alive when it was seen
 
 -- === Who may see what ============================================================================
 

@@ -1,0 +1,24 @@
+/*
+ * Conditional requests (RFC 9110, section 13) for resources that carry a version: their entity tag
+ * is the version in quotes.
+ */
+#ifndef SERVER_HANDLERS_ETAG_H
+#define SERVER_HANDLERS_ETAG_H
+
+#include "server/handlers/call.h"
+
+#define ETAG_ANY INT64_C(-1)
+
+/*
+ * The version that If-Match demands; ETAG_ANY when it did not come or is "*". A tag that none of
+ * our resources can have is ERR_PRECONDITION, a list of several ERR_BAD_REQUEST.
+ */
+int etag_expected(struct call *call, int64_t *ret_version, struct error *err);
+
+/*
+ * Answers with `body`, frees it, and adds its ETag; a GET whose If-None-Match has that tag gets 304
+ * without a body.
+ */
+int etag_respond(struct call *call, int status, int64_t version, cJSON *body, struct error *err);
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * Lists of /v1: `?limit=&cursor=` in, `{"items":[…],"next_cursor":…}` out. The cursor is the id of
+ * the last item of the page before.
+ */
+#ifndef SERVER_HANDLERS_PAGE_H
+#define SERVER_HANDLERS_PAGE_H
+
+#include "server/handlers/call.h"
+
+enum { PAGE_LIMIT_DEFAULT = 50, PAGE_LIMIT_MAX = 200 };
+
+struct page_query {
+    int64_t limit;
+    bool has_cursor;
+    struct id cursor;
+};
+
+/* The parameters; for routes. */
+extern const struct json_table page_query_table;
+
+int page_query(struct call *call, struct page_query *ret_query, struct error *err);
+
+/* What a list answers: by a table whose fields are PAGE_FIELDS(item's table). */
+struct page_view {
+    cJSON *items;            /* moved into the answer */
+    const char *next_cursor; /* NULL: this is the last page */
+};
+
+#define PAGE_FIELDS(item_table)                                                                    \
+    {.name = "items",                                                                              \
+     .type = JSON_TYPE_ARRAY,                                                                      \
+     .required = true,                                                                             \
+     .max = PAGE_LIMIT_MAX,                                                                        \
+     .offset = offsetof(struct page_view, items),                                                  \
+     .of = &(item_table)},                                                                         \
+    {                                                                                              \
+        .name = "next_cursor", .type = JSON_TYPE_STRING, .max = 63,                                \
+        .offset = offsetof(struct page_view, next_cursor),                                         \
+        .about = "`cursor` of the next page; null: there is none"                                  \
+    }
+
+/* Answers with a page by its table; `last` is the id of its last item, NULL when no page follows.
+ * Takes `items`, which may be NULL for want of memory. */
+int page_respond(struct call *call, const struct json_table *table, cJSON *items,
+                 const struct id *last, struct error *err);
+
+#endif

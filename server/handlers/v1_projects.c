@@ -1,0 +1,209 @@
+#include "server/handlers/v1_projects.h"
+
+#include "server/handlers/etag.h"
+#include "server/handlers/page.h"
+#include "server/services/projects.h"
+
+#include <string.h>
+
+enum { NAME_MAX_BYTES = 255, LABELS_MAX = 64, LABEL_NAME_MAX = 63, LABEL_VALUE_MAX = 255 };
+
+struct project_request {
+    const char *name;
+    const cJSON *labels;
+};
+
+#define LABELS_FIELD                                                                               \
+    {                                                                                              \
+        .name = "labels", .type = JSON_TYPE_MAP, .max = LABELS_MAX,                                \
+        .offset = offsetof(struct project_request, labels),                                        \
+        .about = "Free words about it: names of 1 to 63 bytes, values of up to 255"                \
+    }
+
+static const struct json_field create_fields[] = {
+    {.name = "name",
+     .type = JSON_TYPE_STRING,
+     .required = true,
+     .min = 1,
+     .max = NAME_MAX_BYTES,
+     .offset = offsetof(struct project_request, name),
+     .about = "Unique in the tenant"},
+    LABELS_FIELD,
+};
+const struct json_table v1_project_create_table = JSON_TABLE("ProjectCreate", create_fields);
+
+static const struct json_field patch_fields[] = {
+    {.name = "name",
+     .type = JSON_TYPE_STRING,
+     .min = 1,
+     .max = NAME_MAX_BYTES,
+     .offset = offsetof(struct project_request, name),
+     .about = "Unique in the tenant"},
+    LABELS_FIELD,
+};
+const struct json_table v1_project_patch_table = JSON_TABLE("ProjectPatch", patch_fields);
+
+struct project_view {
+    struct id id;
+    struct id tenant;
+    const char *name;
+    cJSON *labels;
+    bool is_default;
+    int64_t created_usec;
+    int64_t updated_usec;
+};
+
+static const struct json_field project_fields[] = {
+    {.name = "id",
+     .type = JSON_TYPE_ID,
+     .required = true,
+     .offset = offsetof(struct project_view, id)},
+    {.name = "tenant_id",
+     .type = JSON_TYPE_ID,
+     .required = true,
+     .offset = offsetof(struct project_view, tenant)},
+    {.name = "name",
+     .type = JSON_TYPE_STRING,
+     .required = true,
+     .min = 1,
+     .max = NAME_MAX_BYTES,
+     .offset = offsetof(struct project_view, name)},
+    {.name = "labels",
+     .type = JSON_TYPE_MAP,
+     .required = true,
+     .max = LABELS_MAX,
+     .offset = offsetof(struct project_view, labels)},
+    {.name = "is_default",
+     .type = JSON_TYPE_BOOL,
+     .required = true,
+     .offset = offsetof(struct project_view, is_default),
+     .about = "Where sandboxes go that name no project; it cannot be deleted"},
+    {.name = "created_at",
+     .type = JSON_TYPE_TIME,
+     .required = true,
+     .offset = offsetof(struct project_view, created_usec)},
+    {.name = "updated_at",
+     .type = JSON_TYPE_TIME,
+     .required = true,
+     .offset = offsetof(struct project_view, updated_usec)},
+};
+const struct json_table v1_project_table = JSON_TABLE("Project", project_fields);
+
+static const struct json_field page_fields[] = {PAGE_FIELDS(v1_project_table)};
+const struct json_table v1_project_page_table = JSON_TABLE("ProjectPage", page_fields);
+
+static cJSON *project_view(const struct project_record *record)
+{
+    struct project_view view = {
+        .id = record->id,
+        .tenant = record->tenant,
+        .name = record->name,
+        .labels = cJSON_Parse(record->labels_json),
+        .is_default = record->is_default,
+        .created_usec = record->created_usec,
+        .updated_usec = record->updated_usec,
+    };
+
+    return view.labels ? json_encode(&v1_project_table, &view) : NULL;
+}
+
+static int check_labels(const cJSON *labels, struct error *err)
+{
+    const cJSON *label;
+
+    cJSON_ArrayForEach(label, labels)
+    {
+        size_t name = strlen(label->string);
+
+        if (name == 0 || name > LABEL_NAME_MAX || strlen(label->valuestring) > LABEL_VALUE_MAX)
+            return error_set_field(err, ERR_INVALID_FIELD, "labels",
+                                   "a label's name has 1 to %d bytes, its value up to %d",
+                                   LABEL_NAME_MAX, LABEL_VALUE_MAX);
+    }
+    return 0;
+}
+
+/* Decodes a body by its table; `*ret_body` and `*ret_labels` own what the change points into. */
+static int take_change(struct call *call, const struct json_table *table, cJSON **ret_body,
+                       char **ret_labels, struct store_project_change *ret_change,
+                       struct error *err)
+{
+    struct project_request request = {.name = NULL};
+
+    if (call_body(call, table, ret_body, &request, err) < 0 ||
+        check_labels(request.labels, err) < 0)
+        return -1;
+    if (request.labels) {
+        *ret_labels = cJSON_PrintUnformatted(request.labels);
+        if (!*ret_labels)
+            return error_set(err, ERR_INTERNAL, "out of memory");
+    }
+    *ret_change = (struct store_project_change){request.name, *ret_labels};
+    return 0;
+}
+
+int handle_v1_project_create(struct call *call, struct error *err)
+{
+    _cleanup_(project_record_free) struct project_record record = {.name = NULL};
+    _cleanup_cjson_ cJSON *body = NULL;
+    _cleanup_free_ char *labels = NULL;
+    struct store_project_change change;
+
+    if (take_change(call, &v1_project_create_table, &body, &labels, &change, err) < 0 ||
+        projects_create(call->services, &call->caller, &change, &record, err) < 0)
+        return -1;
+    return etag_respond(call, 201, record.version, project_view(&record), err);
+}
+
+int handle_v1_project_list(struct call *call, struct error *err)
+{
+    _cleanup_(project_list_free) struct project_list list = {.items = NULL};
+    struct page_query query;
+    cJSON *items;
+
+    if (page_query(call, &query, err) < 0 ||
+        projects_list(call->services, &call->caller, (uint32_t)query.limit,
+                      query.has_cursor ? &query.cursor : NULL, &list, err) < 0)
+        return -1;
+    items = cJSON_CreateArray();
+    for (size_t i = 0; i < list.count; i++)
+        cJSON_AddItemToArray(items, project_view(&list.items[i]));
+    return page_respond(call, &v1_project_page_table, items,
+                        list.more ? &list.items[list.count - 1].id : NULL, err);
+}
+
+int handle_v1_project_get(struct call *call, struct error *err)
+{
+    _cleanup_(project_record_free) struct project_record record = {.name = NULL};
+
+    if (projects_get(call->services, &call->caller, &call->id, &record, err) < 0)
+        return -1;
+    return etag_respond(call, 200, record.version, project_view(&record), err);
+}
+
+int handle_v1_project_patch(struct call *call, struct error *err)
+{
+    _cleanup_(project_record_free) struct project_record record = {.name = NULL};
+    _cleanup_cjson_ cJSON *body = NULL;
+    _cleanup_free_ char *labels = NULL;
+    struct store_project_change change;
+    int64_t version;
+
+    if (etag_expected(call, &version, err) < 0 ||
+        take_change(call, &v1_project_patch_table, &body, &labels, &change, err) < 0 ||
+        projects_patch(call->services, &call->caller, &call->id, &change, version, &record, err) <
+            0)
+        return -1;
+    return etag_respond(call, 200, record.version, project_view(&record), err);
+}
+
+int handle_v1_project_delete(struct call *call, struct error *err)
+{
+    int64_t version;
+
+    if (etag_expected(call, &version, err) < 0 ||
+        projects_delete(call->services, &call->caller, &call->id, version, err) < 0)
+        return -1;
+    http_respond_empty(call->request, 204);
+    return 0;
+}
