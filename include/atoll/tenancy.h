@@ -43,7 +43,7 @@ struct tenant_record {
     X(processes, "Their process limits together")                                                  \
     X(volumes, "Volumes")                                                                          \
     X(deployments, "Deployments")                                                                  \
-    X(creates_per_minute, "Containers created and executions begun in one minute")
+    X(creates_per_minute, "Containers created or started, and executions begun, in one minute")
 
 /* One number for each of them. */
 struct quota_numbers {
