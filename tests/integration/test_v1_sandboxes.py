@@ -4,6 +4,7 @@ import concurrent.futures
 
 import pytest
 
+from support import inventory
 from support.client import assert_problem
 from support.wait import eventually
 
@@ -66,15 +67,9 @@ def sandboxes(client):
         made.delete(sandbox_id)
 
 
-def processes_of(stack, sandbox_id):
-    """Whether the sandbox has a run folder, which it has while it lives."""
-    return [name for name in folders(stack) if name.startswith(sandbox_id)]
-
-
-def folders(stack):
-    from support import inventory
-
-    return inventory.sandbox_folders(stack.run_dir)
+def run_folders(stack, sandbox_id):
+    """The sandbox's run folders: it has one while it lives."""
+    return [name for name in inventory.sandbox_folders(stack.run_dir) if name.startswith(sandbox_id)]
 
 
 def test_a_new_sandbox_runs(sandboxes, stack):
@@ -86,7 +81,7 @@ def test_a_new_sandbox_runs(sandboxes, stack):
     assert made["started_at"] >= made["created_at"] and made["exit_code"] is None
     assert "environment" not in made
     assert sandboxes.get(made["id"]) == made
-    assert processes_of(stack, made["id"]) == [f"{made['id']}.1"]
+    assert run_folders(stack, made["id"]) == [f"{made['id']}.1"]
 
 
 def test_what_is_asked_for_is_shown(sandboxes):
@@ -215,7 +210,7 @@ def test_delete_leaves_nothing(sandboxes, stack):
     assert response.status == 204 and response.body == b""
     assert_problem(sandboxes.client.get(f"/v1/sandboxes/{made['id']}"), 404, "not_found")
     assert_problem(sandboxes.delete(made["id"]), 404, "not_found")
-    assert processes_of(stack, made["id"]) == []
+    assert run_folders(stack, made["id"]) == []
     row = stack.postgres.rows(
         f"SELECT env, command, labels FROM sandboxes WHERE id = '{made['id']}'"
     )
@@ -226,16 +221,16 @@ def test_stop_and_start(sandboxes, stack):
     made = sandboxes.create()
     stopped = sandboxes.change(made["id"], "stop")
     assert stopped["state"] == "stopped" and stopped["state_reason"] == "requested"
-    assert processes_of(stack, made["id"]) == []
+    assert run_folders(stack, made["id"]) == []
     assert sandboxes.change(made["id"], "stop")["state"] == "stopped"
     for verb in ("pause", "resume"):
         assert "stopped" in assert_problem(sandboxes.act(made["id"], verb), 409, "conflict")["detail"]
     started = sandboxes.change(made["id"], "start")
     assert started["state"] == "running" and started["started_at"] > made["started_at"]
     assert sandboxes.change(made["id"], "start") == started
-    assert processes_of(stack, made["id"]) == [f"{made['id']}.2"]
+    assert run_folders(stack, made["id"]) == [f"{made['id']}.2"]
     assert sandboxes.change(made["id"], "restart")["state"] == "running"
-    assert processes_of(stack, made["id"]) == [f"{made['id']}.3"]
+    assert run_folders(stack, made["id"]) == [f"{made['id']}.3"]
 
 
 def test_pause_and_resume(sandboxes):
@@ -283,7 +278,7 @@ def test_racing_changes_leave_one_state(sandboxes, stack):
     assert 200 in {answer.status for answer in answers}
     last = sandboxes.get(made["id"])
     assert last["state"] in ("running", "paused", "stopped")
-    assert len(processes_of(stack, made["id"])) == (last["state"] != "stopped")
+    assert len(run_folders(stack, made["id"])) == (last["state"] != "stopped")
 
 
 def test_patch_changes_what_is_given(sandboxes):
@@ -390,5 +385,6 @@ def test_a_sandbox_outlives_every_daemon(sandboxes, stack):
         daemon.restart()
     client = sandboxes.client = stack.client()
     assert client.get(f"/v1/sandboxes/{made['id']}").json["state"] == "running"
-    assert processes_of(stack, made["id"]) == [f"{made['id']}.1"]
-    assert sandboxes.change(made["id"], "pause")["state"] == "paused"
+    assert run_folders(stack, made["id"]) == [f"{made['id']}.1"]
+    eventually(lambda: sandboxes.act(made["id"], "pause").status == 200, 10, "it can be paused")
+    assert sandboxes.get(made["id"])["state"] == "paused"
