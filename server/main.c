@@ -19,7 +19,6 @@
 
 #include <atoll/log.h>
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 
 enum {
@@ -89,19 +88,6 @@ static int load_config(struct server *server, int argc, char **argv, struct erro
     return 0;
 }
 
-/* A node is a host and a run folder: two installations of one host are two nodes. */
-static int name_node(const struct config *config, char name[static STORE_NODE_MAX + 1],
-                     struct error *err)
-{
-    char host[HOST_NAME_MAX + 1] = "";
-    int room = STORE_NODE_MAX - 1 - (int)strlen(config->state_run_dir);
-
-    if (gethostname(host, sizeof(host) - 1) < 0)
-        return error_set_errno(err, errno, "cannot read the host's name");
-    (void)snprintf(name, STORE_NODE_MAX + 1, "%.*s:%s", room, host, config->state_run_dir);
-    return 0;
-}
-
 static int open_services(struct server *server, struct error *err)
 {
     const struct config *config = server->config;
@@ -110,7 +96,7 @@ static int open_services(struct server *server, struct error *err)
     transitions_init(&services->transitions);
     atomic_store(&services->config, config);
     services->admission.limit = (unsigned)config->sandbox_max_concurrent;
-    if (name_node(config, services->node_id, err) < 0)
+    if (daemon_node_name(config, services->node_id, err) < 0)
         return -1;
     if (id_new(&services->boot_id, err) < 0 ||
         db_pool_create(config->database_url, (size_t)config->database_pool_size, "atoll-server",

@@ -27,7 +27,7 @@ struct task {
     bool failing;
 };
 
-enum { TASK_EXPIRE, TASK_RECONCILE, TASK_RETAIN, TASK_COUNT };
+enum { TASK_EXPIRE, TASK_IDLE, TASK_RECONCILE, TASK_CONTAINERS, TASK_RETAIN, TASK_COUNT };
 
 struct schedule {
     struct daemon *daemon;
@@ -42,11 +42,13 @@ static void schedule_done(struct schedule *schedule)
 
 static void reload(struct schedule *schedule)
 {
-    struct task *expire = &schedule->tasks[TASK_EXPIRE];
+    struct task *const looking[] = {&schedule->tasks[TASK_EXPIRE], &schedule->tasks[TASK_IDLE]};
 
     daemon_reload(schedule->daemon);
-    expire->interval_s = schedule->daemon->config.sandbox_cleanup_interval_s;
-    expire->next_usec = 0; /* the new interval begins now */
+    for (size_t i = 0; i < ARRAY_SIZE(looking); i++) {
+        looking[i]->interval_s = schedule->daemon->config.sandbox_cleanup_interval_s;
+        looking[i]->next_usec = 0; /* the new interval begins now */
+    }
 }
 
 static void log_failure(const struct schedule *schedule, const char *task, const struct error *err)
@@ -95,11 +97,16 @@ static int run(struct daemon *daemon, struct error *err)
         .worker = {.config = &daemon->config, .pool = daemon->pool},
         .tasks = {[TASK_EXPIRE] = {"expiry", worker_expire,
                                    daemon->config.sandbox_cleanup_interval_s, 0, false},
+                  [TASK_IDLE] = {"idle timeouts", worker_stop_idle,
+                                 daemon->config.sandbox_cleanup_interval_s, 0, false},
+                  [TASK_CONTAINERS] = {"reconciliation of containers", worker_reconcile_containers,
+                                       RECONCILE_S, 0, false},
                   [TASK_RECONCILE] = {"reconciliation", worker_reconcile, RECONCILE_S, 0, false},
                   [TASK_RETAIN] = {"retention", worker_retain, RETAIN_S, 0, false}},
     };
 
-    if (launcher_client_open(daemon->config.state_run_dir, LAUNCHER_TIMEOUT_MS,
+    if (daemon_node_name(&daemon->config, schedule.worker.node, err) < 0 ||
+        launcher_client_open(daemon->config.state_run_dir, LAUNCHER_TIMEOUT_MS,
                              &schedule.worker.launcher, err) < 0)
         return -1;
     log_info("looking for expired sandboxes every %" PRId64 " s",

@@ -7,6 +7,7 @@
 #define WORKER_WORKER_H
 
 #include "lib/db/db.h"
+#include "lib/db/store_run.h"
 #include "lib/runtime/launcher_client.h"
 
 #include <atoll/config.h>
@@ -17,6 +18,7 @@ struct worker {
     const struct config *config;
     struct db_pool *pool;
     struct launcher_client *launcher;
+    char node[STORE_NODE_MAX + 1]; /* whose containers it looks after */
 };
 
 /* What a round did, for the log. The tasks log what they removed themselves. */
@@ -37,6 +39,18 @@ int worker_expire(struct worker *worker, struct worker_round *ret_round, struct 
  * and are older than the time a server needs from the launcher's reply to its own bookkeeping.
  */
 int worker_reconcile(struct worker *worker, struct worker_round *ret_round, struct error *err);
+
+/* Stops containers that nobody has used for their idle timeout; their disks stay. */
+int worker_stop_idle(struct worker *worker, struct worker_round *ret_round, struct error *err);
+
+/*
+ * Brings rows of the node's containers and what its launcher has together: one that is up and has
+ * no sandbox is stopped (lost), one whose server ended while it was being created runs or has
+ * failed, one is frozen that should not be, or the reverse. Live sandboxes without a row are
+ * worker_reconcile's.
+ */
+int worker_reconcile_containers(struct worker *worker, struct worker_round *ret_round,
+                                struct error *err);
 
 /* Removes rows that are older than `monitor.retention_seconds`; makes partitions to come. */
 int worker_retain(struct worker *worker, struct worker_round *ret_round, struct error *err);

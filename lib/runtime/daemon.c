@@ -5,11 +5,13 @@
 
 #include <atoll/log.h>
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <unistd.h>
 
 enum { SCHEMA_RETRY_USEC = 1000000 };
 
@@ -171,4 +173,16 @@ int daemon_main(const char *program, daemon_body body, int argc, char **argv)
     }
     log_info("stopped");
     return EXIT_SUCCESS;
+}
+
+int daemon_node_name(const struct config *config, char name[static STORE_NODE_MAX + 1],
+                     struct error *err)
+{
+    char host[HOST_NAME_MAX + 1] = "";
+    int room = STORE_NODE_MAX - 1 - (int)strlen(config->state_run_dir);
+
+    if (gethostname(host, sizeof(host) - 1) < 0)
+        return error_set_errno(err, errno, "cannot read the host's name");
+    (void)snprintf(name, STORE_NODE_MAX + 1, "%.*s:%s", room, host, config->state_run_dir);
+    return 0;
 }

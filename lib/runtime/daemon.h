@@ -8,6 +8,7 @@
 
 #include "lib/config/config.h"
 #include "lib/db/db.h"
+#include "lib/db/store_run.h"
 
 #include <atoll/error.h>
 #include <stdint.h>
@@ -60,6 +61,13 @@ int daemon_main(const char *program, daemon_body body, int argc, char **argv);
 
 /* Replaces daemon->config after SIGHUP; one that has become wrong is logged and changes nothing. */
 void daemon_reload(struct daemon *daemon);
+
+/*
+ * The name of the node that a server and a worker of this configuration belong to: a host and a run
+ * folder, so that two installations of one host are two nodes.
+ */
+int daemon_node_name(const struct config *config, char name[static STORE_NODE_MAX + 1],
+                     struct error *err);
 
 /* "<what>: <error>", with the operator's reason when the database is away. */
 void daemon_log_failure(const struct daemon *daemon, const char *what, const struct error *err);

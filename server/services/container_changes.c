@@ -102,11 +102,19 @@ static int restart(struct change *change, uint32_t timeout_s, struct error *err)
     return start(change, err);
 }
 
-/* The launcher no longer has it; the worker will say so in the database. */
-static int explain_missing(struct error *err)
+/*
+ * The freezer did not do what the row says already. Where nobody knows whether it did, the worker
+ * looks at both; one that the launcher no longer has is the worker's to mark.
+ */
+static int take_back(struct change *change, enum sandbox_state before, struct error *err)
 {
+    struct error failure;
+
     if (err->code == ERR_NOT_FOUND)
         return error_set(err, ERR_CONFLICT, "the sandbox's processes have ended");
+    if (err->code != ERR_UNAVAILABLE &&
+        take_step(change, before, CONTAINER_REQUESTED, &failure) < 0)
+        log_error("a sandbox that could not change its state shows it: %s", failure.message);
     return -1;
 }
 
@@ -120,16 +128,16 @@ static int pause_running(struct change *change, uint32_t unused, struct error *e
         return 0;
     if (record->state != SANDBOX_RUNNING)
         return refuse_state(record, "paused", err);
-    if (launcher_client_freeze(launcher, &record->id, record->generation, err) < 0)
-        return explain_missing(err);
-    if (take_step(change, SANDBOX_PAUSED, CONTAINER_REQUESTED, err) == 0)
+    if (take_step(change, SANDBOX_PAUSED, CONTAINER_REQUESTED, err) < 0)
+        return -1;
+    if (launcher_client_freeze(launcher, &record->id, record->generation, err) == 0)
         return 0;
-    (void)launcher_client_thaw(launcher, &record->id, record->generation, NULL);
-    return -1;
+    return take_back(change, SANDBOX_RUNNING, err);
 }
 
 static int resume_paused(struct change *change, uint32_t unused, struct error *err)
 {
+    struct launcher_client *launcher = change->services->launcher;
     const struct container_record *record = &change->record;
 
     (void)unused;
@@ -137,9 +145,11 @@ static int resume_paused(struct change *change, uint32_t unused, struct error *e
         return 0;
     if (record->state != SANDBOX_PAUSED)
         return refuse_state(record, "resumed", err);
-    if (launcher_client_thaw(change->services->launcher, &record->id, record->generation, err) < 0)
-        return explain_missing(err);
-    return take_step(change, SANDBOX_RUNNING, CONTAINER_REQUESTED, err);
+    if (take_step(change, SANDBOX_RUNNING, CONTAINER_REQUESTED, err) < 0)
+        return -1;
+    if (launcher_client_thaw(launcher, &record->id, record->generation, err) == 0)
+        return 0;
+    return take_back(change, SANDBOX_PAUSED, err);
 }
 
 static int start_stopped(struct change *change, uint32_t unused, struct error *err)

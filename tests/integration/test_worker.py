@@ -1,5 +1,7 @@
 """The worker removes what has expired, and what has no owner."""
 
+import os
+import signal
 import threading
 
 import pytest
@@ -107,3 +109,79 @@ def test_retention_forgets_what_is_old_and_keeps_what_is_not(calls, private_stac
     private_stack.worker.restart()
     eventually(lambda: rows(old) == [0, 0, 0], 30, "the old rows are gone")
     assert rows(young) == before
+
+
+def make_container(calls, **fields):
+    response = calls.post("/v1/sandboxes", fields)
+    assert response.status == 201, response
+    calls.created.add(response.json["id"])
+    return response.json["id"]
+
+
+def container(calls, sandbox_id):
+    response = calls.get(f"/v1/sandboxes/{sandbox_id}")
+    return response.json if response.status == 200 else None
+
+
+def stopped_by(calls, sandbox_id, reason):
+    def check():
+        shown = container(calls, sandbox_id)
+        return (shown["state"], shown["state_reason"]) == ("stopped", reason)
+
+    return check
+
+
+def test_an_idle_container_is_stopped_and_can_be_started(calls, private_stack):
+    sandbox_id = make_container(calls, idle_timeout=1, max_lifetime=600)
+    eventually(stopped_by(calls, sandbox_id, "idle_timeout"), 30, "the idle container is stopped")
+    private_stack.assert_clean()
+    assert calls.post(f"/v1/sandboxes/{sandbox_id}/start").json["state"] == "running"
+    eventually(stopped_by(calls, sandbox_id, "idle_timeout"), 30, "it is stopped again")
+    assert calls.request("DELETE", f"/v1/sandboxes/{sandbox_id}").status == 204
+
+
+def test_a_paused_container_is_not_idle(calls):
+    """Two of one age: the one that runs is stopped, the paused one stays."""
+    paused = make_container(calls, idle_timeout=1, max_lifetime=600)
+    assert calls.post(f"/v1/sandboxes/{paused}/pause").status == 200
+    running = make_container(calls, idle_timeout=1, max_lifetime=600)
+    eventually(stopped_by(calls, running, "idle_timeout"), 30, "the running one is stopped")
+    assert container(calls, paused)["state"] == "paused"
+    for sandbox_id in (paused, running):
+        assert calls.request("DELETE", f"/v1/sandboxes/{sandbox_id}").status == 204
+
+
+def test_the_lifetime_deletes_a_container(calls, private_stack):
+    sandbox_id = make_container(calls, max_lifetime=2)
+    eventually(lambda: container(calls, sandbox_id) is None, 30, "the container is deleted")
+    private_stack.assert_clean()
+    assert private_stack.postgres.value(
+        "SELECT detail->>'rule' FROM events WHERE kind = 'sandbox.deleting' "
+        f"AND sandbox_id = '{sandbox_id}'"
+    ) == "max_lifetime"
+
+
+def test_a_container_whose_host_lost_it_is_stopped(calls, private_stack):
+    """As after a restart of the host: nothing of it lives, its row says running."""
+    sandbox_id = make_container(calls, max_lifetime=600, idle_timeout=600)
+    for pid in private_stack.sandbox_processes():
+        os.kill(pid, signal.SIGKILL)
+    eventually(stopped_by(calls, sandbox_id, "lost"), 40, "the lost container is stopped")
+    assert calls.post(f"/v1/sandboxes/{sandbox_id}/start").json["state"] == "running"
+    assert calls.request("DELETE", f"/v1/sandboxes/{sandbox_id}").status == 204
+
+
+def test_a_restart_of_the_daemons_loses_no_container(calls, private_stack):
+    """A later one that is truly lost shows that the worker has looked."""
+    kept = make_container(calls, max_lifetime=600, idle_timeout=600)
+    for daemon in (private_stack.server, private_stack.launcher, private_stack.worker):
+        daemon.restart()
+    client = private_stack.client()
+    before = set(private_stack.sandbox_processes())
+    lost = make_container(client, max_lifetime=600, idle_timeout=600)
+    for pid in set(private_stack.sandbox_processes()) - before:
+        os.kill(pid, signal.SIGKILL)
+    eventually(stopped_by(client, lost, "lost"), 40, "the worker has looked")
+    assert container(client, kept)["state"] == "running"
+    for sandbox_id in (kept, lost):
+        assert client.request("DELETE", f"/v1/sandboxes/{sandbox_id}").status == 204

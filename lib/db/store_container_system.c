@@ -1,0 +1,112 @@
+#include "lib/db/store_container_system.h"
+
+#include "lib/db/transaction.h"
+
+#include <errno.h>
+
+#define PLACE_COLUMNS                                                                              \
+    "id, tenant_id, generation, state, entrypoint IS NOT NULL OR command IS NOT NULL,"             \
+    " extract(epoch FROM now() - state_changed_at)::bigint"
+
+enum place_column {
+    COLUMN_ID,
+    COLUMN_TENANT,
+    COLUMN_GENERATION,
+    COLUMN_STATE,
+    COLUMN_HAS_COMMAND,
+    COLUMN_IN_STATE,
+};
+
+static const struct db_statement up_statement = {
+    "containers_up", "SELECT " PLACE_COLUMNS " FROM sandboxes WHERE is_up AND node_id = $1::text"};
+
+/* A stop that is under way is somebody's, also when he takes long. */
+static const struct db_statement stop_idle_statement = {
+    "containers_stop_idle",
+    "WITH due AS (SELECT id FROM sandboxes WHERE is_up AND node_id = $1::text"
+    " AND state = 'running' AND active_runs = 0 AND state_reason IS DISTINCT FROM 'stop_requested'"
+    " AND last_active_at + idle_timeout_s * interval '1 second' <= now()"
+    " ORDER BY id LIMIT $2::bigint FOR UPDATE SKIP LOCKED),"
+    " moved AS (UPDATE sandboxes s SET state = 'stopped', state_reason = 'idle_timeout',"
+    " state_changed_at = now() FROM due WHERE s.id = due.id RETURNING s.*),"
+    " noted AS (INSERT INTO events"
+    " (tenant_id, project_id, sandbox_id, kind, from_state, to_state, actor, detail)"
+    " SELECT tenant_id, project_id, id, 'sandbox.stopped', 'running', 'stopped', 'worker',"
+    " jsonb_build_object('reason', state_reason, 'generation', generation) FROM moved)"
+    " SELECT " PLACE_COLUMNS " FROM moved"};
+
+static const struct db_statement is_in_statement = {
+    "container_is_in", "SELECT FROM sandboxes WHERE id = $1::uuid AND generation = $2::bigint"
+                       " AND state = $3::text"};
+
+static int read_place(const PGresult *result, int row, struct store_container_place *place,
+                      struct error *err)
+{
+    if (!sandbox_state_parse(db_get_text(result, row, COLUMN_STATE), &place->state))
+        return error_set(err, ERR_INTERNAL, "the database has an unknown state");
+    place->id = db_get_uuid(result, row, COLUMN_ID);
+    place->tenant = db_get_uuid(result, row, COLUMN_TENANT);
+    place->generation = (uint32_t)db_get_int(result, row, COLUMN_GENERATION);
+    place->has_command = db_get_bool(result, row, COLUMN_HAS_COMMAND);
+    place->in_state_s = (uint32_t)db_get_int(result, row, COLUMN_IN_STATE);
+    return 0;
+}
+
+static int read_places(const PGresult *result, struct store_container_place **ret_places,
+                       size_t *ret_count, struct error *err)
+{
+    size_t count = (size_t)PQntuples(result);
+    _cleanup_free_ struct store_container_place *places = NULL;
+
+    if (count > 0) {
+        places = calloc(count, sizeof(*places));
+        if (!places)
+            return error_set_errno(err, ENOMEM, "cannot list containers");
+    }
+    for (size_t i = 0; i < count; i++)
+        if (read_place(result, (int)i, &places[i], err) < 0)
+            return -1;
+    *ret_places = TAKE_PTR(places);
+    *ret_count = count;
+    return 0;
+}
+
+int store_containers_up(struct db_pool *pool, const char *node,
+                        struct store_container_place **ret_places, size_t *ret_count,
+                        struct error *err)
+{
+    const struct db_param params[] = {db_text(node)};
+    const struct db_call call = DB_CALL(up_statement, params);
+    _cleanup_pg_result_ PGresult *result = NULL;
+
+    if (db_run(pool, NULL, DB_RELAXED, &call, 1, &result, err) < 0)
+        return -1;
+    return read_places(result, ret_places, ret_count, err);
+}
+
+int store_containers_stop_idle(struct db_pool *pool, const char *node, uint32_t limit,
+                               struct store_container_place **ret_places, size_t *ret_count,
+                               struct error *err)
+{
+    const struct db_param params[] = {db_text(node), db_int8(limit)};
+    const struct db_call call = DB_CALL(stop_idle_statement, params);
+    _cleanup_pg_result_ PGresult *result = NULL;
+
+    if (db_run(pool, NULL, DB_DURABLE, &call, 1, &result, err) < 0)
+        return -1;
+    return read_places(result, ret_places, ret_count, err);
+}
+
+int store_container_is_in(struct db_pool *pool, const struct store_container_place *place,
+                          bool *ret_is_in, struct error *err)
+{
+    const struct db_param params[] = {db_uuid(&place->id), db_int8(place->generation),
+                                      db_text(sandbox_state_name(place->state))};
+    const struct db_call call = DB_CALL(is_in_statement, params);
+    _cleanup_pg_result_ PGresult *result = NULL;
+
+    if (db_run(pool, NULL, DB_RELAXED, &call, 1, &result, err) < 0)
+        return -1;
+    *ret_is_in = PQntuples(result) == 1;
+    return 0;
+}

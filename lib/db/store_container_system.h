@@ -1,0 +1,38 @@
+/*
+ * What the worker does with the containers of its node, across all tenants, as the role
+ * atoll_system. Steps of the state machine are store_container_step's. For errors see db.h.
+ */
+#ifndef LIB_DB_STORE_CONTAINER_SYSTEM_H
+#define LIB_DB_STORE_CONTAINER_SYSTEM_H
+
+#include "lib/db/store_container.h"
+
+/* A container as the worker needs it. */
+struct store_container_place {
+    struct id id;
+    struct id tenant;
+    uint32_t generation;
+    enum sandbox_state state;
+    bool has_command;    /* it has a main command */
+    uint32_t in_state_s; /* seconds since its state last changed */
+};
+
+/* The caller frees *ret_places, which is NULL when there are none. */
+int store_containers_up(struct db_pool *pool, const char *node,
+                        struct store_container_place **ret_places, size_t *ret_count,
+                        struct error *err);
+
+/*
+ * Stops at most `limit` of the node's containers that nobody has used for their idle timeout: state
+ * stopped, so that no use of them can begin. The caller ends their sandboxes. Durable; the caller
+ * frees *ret_places.
+ */
+int store_containers_stop_idle(struct db_pool *pool, const char *node, uint32_t limit,
+                               struct store_container_place **ret_places, size_t *ret_count,
+                               struct error *err);
+
+/* Whether the container still is in this generation and state. */
+int store_container_is_in(struct db_pool *pool, const struct store_container_place *place,
+                          bool *ret_is_in, struct error *err);
+
+#endif
