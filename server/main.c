@@ -20,9 +20,13 @@
 #include <atoll/log.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 
 enum {
-    SPARE_THREADS = 32,          /* for requests beside the executions: a few milliseconds each */
+    WAITING_THREADS = 64,        /* for starts that wait for their turn */
+    WAIT_MS = 2000,              /* so long; then 429 */
+    STARTS_PER_PROCESSOR = 2,    /* one works while one waits for PostgreSQL or the launcher */
+    SPARE_THREADS = 32,          /* for requests beside these: a few milliseconds each */
     QUEUE_TIMEOUT_MS = 5000,     /* then 503 rather than a wait that nobody sees */
     DRAIN_MS = 10000,            /* for requests under way when the server is told to stop */
     LAUNCHER_TIMEOUT_MS = 10000, /* it answers in milliseconds; longer and it is away */
@@ -55,6 +59,7 @@ static void server_close(struct server *server)
     late_records_stop(server->services.late_records);
     auth_destroy(server->router.auth);
     launcher_client_free(server->services.launcher);
+    admission_close(server->services.admission);
     transitions_done(&server->services.transitions);
     db_pool_free(server->services.db);
     while (server->loaded) {
@@ -88,6 +93,27 @@ static int load_config(struct server *server, int argc, char **argv, struct erro
     return 0;
 }
 
+/* The threads that starts may hold, of those that requests have. */
+static unsigned held_threads(const struct config *config)
+{
+    return (unsigned)config->sandbox_max_concurrent + WAITING_THREADS;
+}
+
+static int open_admission(const struct config *config, struct admission **ret_admission,
+                          struct error *err)
+{
+    struct admission_limits limits = {
+        .starting = (unsigned)config->sandbox_max_starts,
+        .running = (unsigned)config->sandbox_max_concurrent,
+        .held = held_threads(config),
+        .wait_ms = WAIT_MS,
+    };
+
+    if (limits.starting == 0)
+        limits.starting = STARTS_PER_PROCESSOR * (unsigned)get_nprocs();
+    return admission_open(&limits, ret_admission, err);
+}
+
 static int open_services(struct server *server, struct error *err)
 {
     const struct config *config = server->config;
@@ -95,10 +121,10 @@ static int open_services(struct server *server, struct error *err)
 
     transitions_init(&services->transitions);
     atomic_store(&services->config, config);
-    services->admission.limit = (unsigned)config->sandbox_max_concurrent;
     if (daemon_node_name(config, services->node_id, err) < 0)
         return -1;
-    if (id_new(&services->boot_id, err) < 0 ||
+    if (open_admission(config, &services->admission, err) < 0 ||
+        id_new(&services->boot_id, err) < 0 ||
         db_pool_create(config->database_url, (size_t)config->database_pool_size, "atoll-server",
                        &services->db, err) < 0 ||
         launcher_client_open(config->state_run_dir, LAUNCHER_TIMEOUT_MS, &services->launcher, err) <
@@ -145,7 +171,7 @@ static int start_listening(struct server *server, struct error *err)
 {
     const struct config *config = server->config;
     char secret[EDGE_SECRET_SIZE];
-    unsigned threads = (unsigned)config->sandbox_max_concurrent + SPARE_THREADS;
+    unsigned threads = held_threads(config) + SPARE_THREADS;
     struct http_options http_options = {
         .threads = threads,
         .request_timeout_ms = (unsigned)config->server_body_timeout_ms,

@@ -1,19 +1,241 @@
 #include "server/services/admission.h"
 
-int admission_enter(struct admission *admission, struct error *err)
-{
-    unsigned used = atomic_load(&admission->used);
+#include "lib/base/util.h"
 
-    do {
-        if (used >= admission->limit)
-            return error_set(err, ERR_TOO_MANY,
-                             "%u of %u executions are running (sandbox.max_concurrent_sandboxes)",
-                             used, admission->limit);
-    } while (!atomic_compare_exchange_weak(&admission->used, &used, used + 1));
+#include <errno.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+#include <time.h>
+
+enum { RETRY_AFTER_S = 1 };
+
+enum outcome { WAITING, ADMITTED, GAVE_WAY };
+
+/* A request's thread that waits; it lies on that thread's stack. */
+struct waiter {
+    struct id tenant;
+    bool run;
+    uint64_t round;
+    enum outcome outcome;
+    pthread_cond_t decided;
+    TAILQ_ENTRY(waiter) link;
+};
+
+TAILQ_HEAD(waiters, waiter);
+
+struct admission {
+    struct admission_limits limits;
+    pthread_mutex_t lock; /* over everything below */
+    unsigned starting;
+    unsigned running;
+    unsigned waiting;
+    uint64_t round;       /* of the one admitted last */
+    struct waiters queue; /* by round, in a round by arrival */
+};
+
+int admission_open(const struct admission_limits *limits, struct admission **ret_admission,
+                   struct error *err)
+{
+    struct admission *admission = calloc(1, sizeof(*admission));
+
+    if (!admission)
+        return error_set_errno(err, ENOMEM, "cannot open the admission");
+    admission->limits = *limits;
+    (void)pthread_mutex_init(&admission->lock, NULL);
+    TAILQ_INIT(&admission->queue);
+    *ret_admission = admission;
     return 0;
 }
 
-void admission_leave(struct admission *admission)
+void admission_close(struct admission *admission)
 {
-    atomic_fetch_sub(&admission->used, 1);
+    if (!admission)
+        return;
+    (void)pthread_mutex_destroy(&admission->lock);
+    free(admission);
+}
+
+static bool fits(const struct admission *admission, bool run)
+{
+    return admission->starting < admission->limits.starting &&
+           (!run || admission->running < admission->limits.running);
+}
+
+static void take(struct admission *admission, bool run)
+{
+    admission->starting++;
+    admission->running += run;
+}
+
+static void decide(struct admission *admission, struct waiter *waiter, enum outcome outcome)
+{
+    TAILQ_REMOVE(&admission->queue, waiter, link);
+    admission->waiting--;
+    waiter->outcome = outcome;
+    (void)pthread_cond_signal(&waiter->decided);
+}
+
+/*
+ * Admits whoever may go now. Nobody who waits could go when this returns, so that one who comes
+ * later and fits overtakes nobody.
+ */
+static void admit_waiting(struct admission *admission)
+{
+    struct waiter *next;
+
+    for (struct waiter *waiter = TAILQ_FIRST(&admission->queue); waiter; waiter = next) {
+        next = TAILQ_NEXT(waiter, link);
+        if (!fits(admission, waiter->run))
+            continue;
+        take(admission, waiter->run);
+        admission->round = waiter->round > admission->round ? waiter->round : admission->round;
+        decide(admission, waiter, ADMITTED);
+    }
+}
+
+/* The round after the last in which the tenant has a turn, or may have had one. */
+static uint64_t next_round(const struct admission *admission, const struct id *tenant)
+{
+    const struct waiter *waiter;
+
+    TAILQ_FOREACH_REVERSE(waiter, &admission->queue, waiters, link)
+    {
+        if (id_equal(&waiter->tenant, tenant))
+            return waiter->round + 1;
+    }
+    return admission->round + 1;
+}
+
+static void enqueue(struct admission *admission, struct waiter *waiter)
+{
+    struct waiter *before;
+
+    TAILQ_FOREACH_REVERSE(before, &admission->queue, waiters, link)
+    {
+        if (before->round <= waiter->round)
+            break;
+    }
+    if (before)
+        TAILQ_INSERT_AFTER(&admission->queue, before, waiter, link);
+    else
+        TAILQ_INSERT_HEAD(&admission->queue, waiter, link);
+    admission->waiting++;
+}
+
+static int refuse(const struct admission *admission, bool run, struct error *err)
+{
+    if (run && admission->running >= admission->limits.running)
+        return error_set_limit(err, ERR_TOO_MANY, admission->limits.running, admission->running,
+                               RETRY_AFTER_S,
+                               "%u of %u executions are running (sandbox.max_concurrent_sandboxes)",
+                               admission->running, admission->limits.running);
+    return error_set_limit(err, ERR_TOO_MANY, admission->limits.held,
+                           (int64_t)admission->running + admission->waiting, RETRY_AFTER_S,
+                           "the node is busy with other starts");
+}
+
+/* Makes room for one more that waits. False when that one's queue is the longest. */
+static bool make_room(struct admission *admission, uint64_t round)
+{
+    struct waiter *last = TAILQ_LAST(&admission->queue, waiters);
+
+    if (admission->running + admission->waiting < admission->limits.held)
+        return true;
+    if (!last || last->round <= round)
+        return false;
+    decide(admission, last, GAVE_WAY);
+    return true;
+}
+
+static void init_condition(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(condition, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+}
+
+static void wait_for_decision(struct admission *admission, struct waiter *waiter)
+{
+    int64_t end = monotonic_usec() + admission->limits.wait_ms * INT64_C(1000);
+    const struct timespec until = {.tv_sec = end / 1000000, .tv_nsec = (end % 1000000) * 1000};
+    int waited = 0;
+
+    while (waiter->outcome == WAITING && waited == 0)
+        waited = pthread_cond_timedwait(&waiter->decided, &admission->lock, &until);
+    if (waiter->outcome == WAITING)
+        decide(admission, waiter, GAVE_WAY);
+}
+
+/* Called with the lock. */
+static int wait_for_turn(struct admission *admission, const struct id *tenant, bool run,
+                         struct error *err)
+{
+    struct waiter waiter = {
+        .tenant = *tenant,
+        .run = run,
+        .round = next_round(admission, tenant),
+        .outcome = WAITING,
+    };
+
+    if (!make_room(admission, waiter.round))
+        return refuse(admission, run, err);
+    init_condition(&waiter.decided);
+    enqueue(admission, &waiter);
+    wait_for_decision(admission, &waiter);
+    (void)pthread_cond_destroy(&waiter.decided);
+    return waiter.outcome == ADMITTED ? 0 : refuse(admission, run, err);
+}
+
+int admission_enter(struct admission *admission, const struct id *tenant, bool run,
+                    struct admission_ticket *ret_ticket, struct error *err)
+{
+    int status = 0;
+
+    (void)pthread_mutex_lock(&admission->lock);
+    if (fits(admission, run))
+        take(admission, run);
+    else
+        status = wait_for_turn(admission, tenant, run, err);
+    (void)pthread_mutex_unlock(&admission->lock);
+    if (status == 0)
+        *ret_ticket = (struct admission_ticket){.starting = true, .running = run};
+    return status;
+}
+
+static void give_back(struct admission *admission, bool starting, bool running)
+{
+    if (!starting && !running)
+        return;
+    (void)pthread_mutex_lock(&admission->lock);
+    admission->starting -= starting;
+    admission->running -= running;
+    admit_waiting(admission);
+    (void)pthread_mutex_unlock(&admission->lock);
+}
+
+void admission_started(struct admission *admission, struct admission_ticket *ticket)
+{
+    give_back(admission, ticket->starting, false);
+    ticket->starting = false;
+}
+
+void admission_leave(struct admission *admission, struct admission_ticket *ticket)
+{
+    give_back(admission, ticket->starting, ticket->running);
+    *ticket = (struct admission_ticket){.starting = false};
+}
+
+unsigned admission_waiting(struct admission *admission)
+{
+    unsigned waiting;
+
+    (void)pthread_mutex_lock(&admission->lock);
+    waiting = admission->waiting;
+    (void)pthread_mutex_unlock(&admission->lock);
+    return waiting;
 }

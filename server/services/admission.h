@@ -1,22 +1,55 @@
 /*
- * Admission: at most N executions on this node at once. Over it the caller is told so at once,
- * never queued: a queue would only move the wait to where nobody sees it. Thread-safe.
+ * Admission to this node's processor: starts of sandboxes wait for their turn here, so that one
+ * tenant's burst delays another's start by one start, not by all of them. At most `starting` begin
+ * at once; executions also hold one of the `running` places until their end.
+ *
+ * Turns go round by tenant: who waits gets a round, one later than its tenant's last, and rounds
+ * are served in order. Waits are bounded in time, and in number: when too many wait, the last of
+ * the longest queue gives way. What is given way or waits too long gets ERR_TOO_MANY. Thread-safe.
  */
 #ifndef SERVER_SERVICES_ADMISSION_H
 #define SERVER_SERVICES_ADMISSION_H
 
+#include <atoll/cleanup.h>
 #include <atoll/error.h>
-#include <stdatomic.h>
+#include <atoll/id.h>
+#include <stdbool.h>
 
-struct admission {
-    unsigned limit;
-    atomic_uint used;
+struct admission;
+
+struct admission_limits {
+    unsigned starting; /* at once */
+    unsigned running;  /* executions at once */
+    unsigned held;     /* executions and waits together: each holds a request's thread */
+    unsigned wait_ms;
 };
 
-/* Takes one place, or fails with ERR_TOO_MANY that names limit and use. */
-int admission_enter(struct admission *admission, struct error *err);
+/* What a request holds; zeroed it holds nothing. */
+struct admission_ticket {
+    bool starting;
+    bool running;
+};
 
-/* Gives the place back. */
-void admission_leave(struct admission *admission);
+int admission_open(const struct admission_limits *limits, struct admission **ret_admission,
+                   struct error *err);
+
+/* When nobody waits any more. NULL is allowed. */
+void admission_close(struct admission *admission);
+
+DEFINE_CLEANUP(struct admission *, admission, admission_close)
+#define _cleanup_admission_ _cleanup_(cleanup_admission)
+
+/* Waits for the turn of a start, and with `run` for a place; ERR_TOO_MANY with limit and use. */
+int admission_enter(struct admission *admission, const struct id *tenant, bool run,
+                    struct admission_ticket *ret_ticket, struct error *err);
+
+/* The sandbox is there: the next may start. The place stays. */
+void admission_started(struct admission *admission, struct admission_ticket *ticket);
+
+/* Gives back all that the ticket holds. */
+void admission_leave(struct admission *admission, struct admission_ticket *ticket);
+
+/* How many wait now. */
+unsigned admission_waiting(struct admission *admission);
 
 #endif

