@@ -84,7 +84,7 @@ $(BUILD)/bin/atoll-server: $(call objects,$(SERVER_SRC)) $(LIB_FILES) $(BUILD)/o
 	@mkdir -p $(@D)
 	$(SAY) LD $@
 	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(call link_libs,$(SERVER_LIBS)) \
-		-lcivetweb -lcjson -ljwt -lpq -lcrypto -o $@
+		-lcivetweb -lcjson -ljwt -lpq -lcurl -lcrypto -o $@
 
 $(BUILD)/bin/atoll-monitor: $(call objects,$(MONITOR_SRC)) $(LIB_FILES) $(BUILD)/obj/gen/migrations.o
 	@mkdir -p $(@D)

@@ -20,7 +20,7 @@ static const struct {
 } commands[] = {
     {"dev", "", "Run the whole service here, with a private PostgreSQL, until Ctrl-C", cli_dev},
     {"migrate", "", "Bring the database's schema up to date", cli_migrate},
-    {"token", "[--sub S] [--tenant UUID] [--scope S] [--ttl SECONDS]",
+    {"token", "[--sub S] [--tenant UUID] [--project UUID] [--scope S] [--ttl SECONDS]",
      "Print a bearer token, signed with the HS256 key", cli_token},
     {"image", "ls | build NAME | import NAME FILE.tar | rm NAME",
      "Manage the images that sandboxes are made from", cli_image},

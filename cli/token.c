@@ -12,6 +12,7 @@ enum { TTL_DEFAULT = 3600, TTL_MAX = 10 * 365 * 24 * 3600 };
 struct token_arguments {
     struct auth_claims claims;
     struct id tenant;
+    struct id project;
 };
 
 static int sign(const struct config *config, const struct auth_claims *claims, char **ret_token,
@@ -55,6 +56,10 @@ static int take_argument(struct token_arguments *arguments, const char *option, 
         if (!id_parse(value, &arguments->tenant))
             return error_set(err, ERR_BAD_REQUEST, "--tenant needs a UUID");
         arguments->claims.tenant = &arguments->tenant;
+    } else if (strcmp(option, "--project") == 0) {
+        if (!id_parse(value, &arguments->project))
+            return error_set(err, ERR_BAD_REQUEST, "--project needs a UUID");
+        arguments->claims.project = &arguments->project;
     } else if (strcmp(option, "--ttl") == 0) {
         if (!parse_u64(value, TTL_MAX, &ttl) || ttl == 0)
             return error_set(err, ERR_BAD_REQUEST, "--ttl needs 1 to %d seconds", TTL_MAX);

@@ -18,7 +18,9 @@ CREATE FUNCTION atoll_operator() RETURNS boolean
 ALTER TABLE tenants
     ADD COLUMN state text NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'suspended')),
     ADD COLUMN version integer NOT NULL DEFAULT 1, -- of what a caller may change, for ETag
-    ADD COLUMN updated_at timestamptz NOT NULL DEFAULT now();
+    ADD COLUMN updated_at timestamptz NOT NULL DEFAULT now(),
+    -- The tenant of events that are nobody's, such as a refused token's.
+    ADD CONSTRAINT tenants_not_nil CHECK (id <> '00000000-0000-0000-0000-000000000000');
 
 ALTER TABLE projects
     ADD COLUMN labels jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(labels) = 'object'),
@@ -82,6 +84,19 @@ CREATE TABLE api_keys (
     FOREIGN KEY (tenant_id, project_id) REFERENCES projects (tenant_id, id) ON DELETE CASCADE
 );
 CREATE INDEX api_keys_list ON api_keys (tenant_id, id);
+
+-- Before a key is checked its tenant is not known, so row-level security would show nothing. The
+-- caller compares the hash.
+CREATE FUNCTION api_key_find(wanted text)
+    RETURNS TABLE (id uuid, tenant_id uuid, project_id uuid, role text, secret_hash bytea,
+                   expires_at timestamptz, is_expired boolean, is_revoked boolean)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+    SELECT k.id, k.tenant_id, k.project_id, k.role, k.secret_hash, k.expires_at,
+           coalesce(k.expires_at <= now(), false), k.revoked_at IS NOT NULL
+    FROM api_keys k WHERE k.prefix = wanted
+$$;
+REVOKE ALL ON FUNCTION api_key_find FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION api_key_find TO atoll_app;
 
 -- === Sandboxes: containers beside definitions ====================================================
 

@@ -14,7 +14,9 @@
 #include "server/edge/edge.h"
 #include "server/http.h"
 #include "server/http/link.h"
+#include "server/identity.h"
 #include "server/routes/router.h"
+#include "server/services/audit.h"
 #include "server/services/late_records.h"
 
 #include <atoll/log.h>
@@ -45,6 +47,7 @@ struct server {
     struct config_options options;
     const struct config *config; /* the current one; server_reload replaces it */
     struct services services;
+    struct token_maker token_maker;
     struct router router;
     struct http *http;
     struct edge *edge;
@@ -58,6 +61,7 @@ static void server_close(struct server *server)
     http_stop(server->http);
     late_records_stop(server->services.late_records);
     auth_destroy(server->router.auth);
+    audit_stop(server->services.audit);
     launcher_client_free(server->services.launcher);
     admission_close(server->services.admission);
     transitions_done(&server->services.transitions);
@@ -114,6 +118,18 @@ static int open_admission(const struct config *config, struct admission **ret_ad
     return admission_open(&limits, ret_admission, err);
 }
 
+/* Services and authentication, joined by what each asks of the other. */
+static int open_auth(struct server *server, struct error *err)
+{
+    const struct auth_directory directory = identity_directory(&server->services);
+
+    if (auth_create(server->config, &directory, &server->router.auth, err) < 0)
+        return -1;
+    server->token_maker = identity_token_maker(server->router.auth);
+    server->services.token_maker = &server->token_maker;
+    return 0;
+}
+
 static int open_services(struct server *server, struct error *err)
 {
     const struct config *config = server->config;
@@ -129,10 +145,11 @@ static int open_services(struct server *server, struct error *err)
                        &services->db, err) < 0 ||
         launcher_client_open(config->state_run_dir, LAUNCHER_TIMEOUT_MS, &services->launcher, err) <
             0 ||
-        late_records_start(services->db, &services->late_records, err) < 0)
+        late_records_start(services->db, &services->late_records, err) < 0 ||
+        audit_start(services->db, &services->audit, err) < 0)
         return -1;
     server->router.services = services;
-    return auth_create(config, &server->router.auth, err);
+    return open_auth(server, err);
 }
 
 /*
@@ -218,6 +235,7 @@ static void server_reload(struct server *server)
     limits = limits_of(server->config);
     atomic_store(&server->services.config, server->config);
     edge_set_limits(server->edge, &limits);
+    auth_reload(server->router.auth, server->config);
     log_info("the configuration is reloaded");
 }
 

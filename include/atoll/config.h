@@ -94,6 +94,10 @@ enum config_type { CONFIG_STRING, CONFIG_INTEGER, CONFIG_BOOL };
       NULL, 0, "The `aud` that tokens must carry")                                                 \
     X(auth_leeway_s, "auth", "leeway_seconds", "ATOLL_AUTH_LEEWAY", CONFIG_INTEGER, "30", 0, 300,  \
       NULL, 0, "Clock difference allowed for exp, nbf and iat")                                    \
+    X(auth_issuers_file, "auth", "issuers_file", "ATOLL_AUTH_ISSUERS_FILE", CONFIG_STRING, "", 0,  \
+      1024, NULL, 0, "JSON file with further issuers of tokens (docs/authentication.md)")          \
+    X(auth_cache_s, "auth", "cache_seconds", "ATOLL_AUTH_CACHE", CONFIG_INTEGER, "10", 0, 20,      \
+      NULL, 1, "For so long a revoked key or suspended tenant may go unnoticed")                   \
     X(state_dir, "state", "dir", "ATOLL_STATE_DIR", CONFIG_STRING, "/var/lib/atoll", 1, 255, NULL, \
       0, "Images, logs and the private database live here")                                        \
     X(state_run_dir, "state", "run_dir", "ATOLL_RUN_DIR", CONFIG_STRING, "/run/atoll", 1, 40,      \

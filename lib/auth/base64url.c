@@ -2,6 +2,23 @@
 
 #include <stdint.h>
 
+void base64url_encode(const void *data, size_t size, char *text)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    const unsigned char *bytes = data;
+    uint32_t bits = 0;
+    unsigned held = 0;
+
+    for (size_t i = 0; i < size; i++) {
+        bits = bits << 8 | bytes[i];
+        for (held += 8; held >= 6; held -= 6)
+            *text++ = digits[bits >> (held - 6) & 63];
+    }
+    if (held > 0)
+        *text++ = digits[bits << (6 - held) & 63];
+    *text = '\0';
+}
+
 static int digit(char c)
 {
     if (c >= 'A' && c <= 'Z')

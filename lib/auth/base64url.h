@@ -5,6 +5,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Characters that `size` bytes encode to, without a NUL. */
+#define BASE64URL_ENCODED_SIZE(size) (((size)*4 + 2) / 3)
+
+/* Writes BASE64URL_ENCODED_SIZE(size) characters and a NUL. */
+void base64url_encode(const void *data, size_t size, char *text);
+
 /* Bytes that `size` characters decode to, rounded up. */
 #define BASE64URL_DECODED_MAX(size) ((size) / 4 * 3 + 3)
 

@@ -21,11 +21,20 @@ static int check_claims(const struct auth_claims *claims, struct error *err)
     return 0;
 }
 
+static bool add_id(jwt_t *jwt, const char *name, const struct id *id)
+{
+    char text[ID_TEXT_SIZE];
+
+    if (!id)
+        return true;
+    id_format(id, text);
+    return jwt_add_grant(jwt, name, text) == 0;
+}
+
 /* libjwt returns 0 or an errno. */
 static bool add_claims(jwt_t *jwt, const struct auth_policy *policy,
                        const struct auth_claims *claims, int64_t now)
 {
-    char tenant[ID_TEXT_SIZE];
     int64_t expires;
 
     if (__builtin_add_overflow(now, claims->lifetime_seconds, &expires) ||
@@ -36,23 +45,21 @@ static bool add_claims(jwt_t *jwt, const struct auth_policy *policy,
         return false;
     if (claims->scope && jwt_add_grant(jwt, "scope", claims->scope) != 0)
         return false;
-    if (!claims->tenant)
-        return true;
-    id_format(claims->tenant, tenant);
-    return jwt_add_grant(jwt, "tenant", tenant) == 0;
+    return add_id(jwt, "tenant", claims->tenant) && add_id(jwt, "project", claims->project) &&
+           add_id(jwt, "key", claims->key);
 }
 
 int auth_token_sign(const struct auth_keys *keys, const struct auth_policy *policy,
                     const struct auth_claims *claims, int64_t now, char **ret_token,
                     struct error *err)
 {
-    const struct auth_key *key = &keys->of[AUTH_HS256];
+    const struct auth_key *key = auth_keys_find(keys, AUTH_HS256, NULL);
     _cleanup_(cleanup_jwt) jwt_t *jwt = NULL;
     _cleanup_free_ char *token = NULL;
     struct auth_identity identity;
 
-    if (!key->bytes)
-        return error_set(err, ERR_INTERNAL,
+    if (!key)
+        return error_set(err, ERR_NOT_SUPPORTED,
                          "tokens are made with an HS256 key; none is configured");
     if (check_claims(claims, err) < 0)
         return -1;

@@ -13,7 +13,7 @@ enum {
 struct entry {
     unsigned char digest[TOKEN_DIGEST_SIZE];
     uint64_t used; /* the shard's clock at the last use; 0: empty */
-    struct auth_identity identity;
+    struct token_record record;
 };
 
 struct shard {
@@ -67,27 +67,27 @@ static struct entry *find(struct entry *set, const unsigned char *digest)
 }
 
 bool token_cache_find(struct token_cache *cache, const unsigned char digest[TOKEN_DIGEST_SIZE],
-                      int64_t now, struct auth_identity *ret_identity)
+                      int64_t now, struct token_record *ret_record)
 {
     struct shard *shard = shard_of(cache, digest);
     struct entry *entry;
 
     pthread_mutex_lock(&shard->lock);
     entry = find(set_of(shard, digest), digest);
-    if (entry && entry->identity.expires_at <= now) {
+    if (entry && entry->record.identity.expires_at <= now) {
         entry->used = 0;
         entry = NULL;
     }
     if (entry) {
         entry->used = ++shard->clock;
-        *ret_identity = entry->identity;
+        *ret_record = entry->record;
     }
     pthread_mutex_unlock(&shard->lock);
     return entry != NULL;
 }
 
 void token_cache_store(struct token_cache *cache, const unsigned char digest[TOKEN_DIGEST_SIZE],
-                       const struct auth_identity *identity)
+                       const struct token_record *record)
 {
     struct shard *shard = shard_of(cache, digest);
     struct entry *set = set_of(shard, digest);
@@ -102,7 +102,7 @@ void token_cache_store(struct token_cache *cache, const unsigned char digest[TOK
                 entry = &set[i];
     }
     memcpy(entry->digest, digest, TOKEN_DIGEST_SIZE);
-    entry->identity = *identity;
+    entry->record = *record;
     entry->used = ++shard->clock;
     pthread_mutex_unlock(&shard->lock);
 }

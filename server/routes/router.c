@@ -138,13 +138,19 @@ static int dispatch(struct http_request *request, const struct router *router, s
         return respond_unrouted(request, &match, err);
     call.caller = (struct caller){
         .tenant = identity.tenant,
-        .role = role_of_scope(identity.scope),
+        .has_project = identity.has_project,
+        .project = identity.project,
+        .has_key = identity.has_key,
+        .is_key = identity.is_key,
+        .key = identity.key,
+        .role = identity.role,
         .subject = identity.subject,
         .request_id = http_request_id(request),
         .client = http_request_client(request),
     };
-    if (call.caller.role < match.route->role)
-        return error_set(err, ERR_FORBIDDEN, "the token does not allow this");
+    if (call.caller.role < match.route->role ||
+        (call.caller.has_project && match.route->flags & ROUTE_WHOLE_TENANT))
+        return auth_refuse_role(router->auth, request, &identity, err);
     call.id = match.taken.ids[0];
     memcpy(call.ids, match.taken.ids, sizeof(call.ids));
     call.name = match.taken.name;

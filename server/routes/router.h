@@ -16,6 +16,7 @@ struct auth;
 /* Flags of a route. */
 enum {
     ROUTE_STREAMS = 1, /* the answer may have no end: Accept: text/event-stream, or an upgrade */
+    ROUTE_WHOLE_TENANT = 2, /* knows no projects: not for a caller who is bound to one */
 };
 
 struct route {

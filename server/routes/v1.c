@@ -1,10 +1,12 @@
 #include "lib/base/util.h"
 #include "server/handlers/health.h"
 #include "server/handlers/page.h"
+#include "server/handlers/v1_api_keys.h"
 #include "server/handlers/v1_projects.h"
 #include "server/handlers/v1_quotas.h"
 #include "server/handlers/v1_sandboxes.h"
 #include "server/handlers/v1_tenants.h"
+#include "server/handlers/v1_token.h"
 #include "server/routes/router.h"
 
 /* The canonical API. */
@@ -251,6 +253,45 @@ static const struct route routes[] = {
      .name = "putTenantProjectQuota",
      .request = &v1_quota_put_table,
      .response = &v1_quota_table},
+    {.method = HTTP_POST,
+     .pattern = "/v1/auth/token",
+     .role = ROLE_VIEWER,
+     .handler = handle_token_exchange,
+     .summary = "Exchange an API key for a short-lived token",
+     .name = "createToken",
+     .request = &token_request_table,
+     .response = &token_table},
+    {.method = HTTP_POST,
+     .pattern = "/v1/api-keys",
+     .role = ROLE_ADMIN,
+     .handler = handle_api_key_create,
+     .summary = "Make an API key; the answer alone shows it",
+     .name = "createApiKey",
+     .request = &api_key_create_table,
+     .response = &api_key_created_table,
+     .status = 201},
+    {.method = HTTP_GET,
+     .pattern = "/v1/api-keys",
+     .role = ROLE_ADMIN,
+     .handler = handle_api_key_list,
+     .summary = "List the API keys that are not revoked",
+     .name = "listApiKeys",
+     .query = &page_query_table,
+     .response = &api_key_page_table},
+    {.method = HTTP_GET,
+     .pattern = "/v1/api-keys/{id}",
+     .role = ROLE_ADMIN,
+     .handler = handle_api_key_get,
+     .summary = "Get an API key",
+     .name = "getApiKey",
+     .response = &api_key_table},
+    {.method = HTTP_DELETE,
+     .pattern = "/v1/api-keys/{id}",
+     .role = ROLE_ADMIN,
+     .handler = handle_api_key_revoke,
+     .summary = "Revoke an API key: calls with it, and with its tokens, end",
+     .name = "revokeApiKey",
+     .status = 204},
 };
 
 const struct route_table v1_routes = {routes, ARRAY_SIZE(routes)};

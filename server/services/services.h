@@ -16,15 +16,19 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+struct audit;
 struct db_pool;
 struct late_records;
 struct launcher_client;
+struct token_maker;
 
 struct services {
     _Atomic(const struct config *) config; /* a reload replaces it; what it was stays readable */
     struct db_pool *db;
     struct launcher_client *launcher;
     struct late_records *late_records;
+    struct audit *audit;
+    const struct token_maker *token_maker;
     struct admission *admission;
     struct transitions transitions; /* of containers */
     char node_id[STORE_NODE_MAX + 1];
@@ -36,6 +40,9 @@ struct caller {
     struct id tenant;
     bool has_project; /* bound to one project: nothing else of the tenant exists for it */
     struct id project;
+    bool has_key; /* came with an API key, or a token made with one */
+    bool is_key;  /* with the API key itself */
+    struct id key;
     enum role role;
     const char *subject;
     const char *request_id;

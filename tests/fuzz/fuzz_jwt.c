@@ -15,11 +15,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 enum { NOW = 1800000000, PART_MAX = 4096 };
 
 static char secret[] = "0123456789abcdef0123456789abcdef";
-static const struct auth_policy policy = {"us", "api", 30};
+static const struct auth_policy policy = {.issuer = "us", .audience = "api", .leeway_seconds = 30};
 
 static struct auth_keys *make_keys(void)
 {
-    static struct auth_keys keys = {.of[AUTH_HS256] = {secret, 32, 32}};
+    static struct auth_keys keys = {
+        .items = {{.algorithm = AUTH_HS256, .bytes = secret, .size = 32, .signature_size = 32}},
+        .count = 1,
+    };
 
     return &keys;
 }

@@ -8,6 +8,7 @@ from support import tokens
 from support.client import Client
 from support.tokens import claims, hs256
 from support.stack import DEFAULT_TENANT
+from support.wait import eventually
 
 NOW = int(time.time())
 LEEWAY_S = 30
@@ -257,3 +258,59 @@ def test_auth_off_on_loopback_says_so_loudly(stack):
 def test_token_command_makes_a_working_token(stack, client):
     token = stack.atoll("token").stdout.strip()
     assert status_with(client, token) == 200
+
+
+# --- events
+
+# reason: the token that is refused for it
+REFUSED = {
+    "no_credential": lambda stack: None,
+    "malformed": lambda stack: "a.b.c",
+    "wrong_issuer": lambda stack: hs256(stack.key, good(iss="evil")),
+    "wrong_audience": lambda stack: hs256(stack.key, good(aud="evil")),
+    "wrong_algorithm": lambda stack: tokens.unsigned(good()),
+    "wrong_type": lambda stack: hs256(stack.key, good(), typ="at+jwt"),
+    "wrong_signature": lambda stack: hs256(b"k" * 32, good()),
+    "expired": lambda stack: hs256(stack.key, good(exp=NOW - 3600)),
+    "not_yet_valid": lambda stack: hs256(stack.key, good(nbf=NOW + 3600)),
+    "wrong_claim": lambda stack: hs256(stack.key, good(sub=5)),
+    "unknown_key": lambda stack: f"atoll_{'0' * 12}_{'A' * 43}",
+}
+
+
+@pytest.fixture(scope="module")
+def recorder(stack):
+    """A server that nobody else calls: what it notes is what this module did."""
+    return stack.another_server()
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_a_refusal_is_an_event(stack, recorder, reason):
+    response = Client(recorder, REFUSED[reason](stack)).get("/sandboxes")
+    assert response.status == 401
+    request_id = response.headers["X-Request-Id"]
+    (event,) = eventually(lambda: stack.postgres.rows(
+        f"SELECT tenant_id, kind, detail FROM events WHERE request_id = '{request_id}'"))
+    assert event["kind"] == "auth.failed"
+    assert event["detail"] == {"reason": reason, "client": "127.0.0.1", "count": 1}
+    assert set(event["tenant_id"]) == {"0", "-"}, "nobody's, so that operators alone see it"
+
+
+def test_a_flood_of_refusals_is_few_events(stack):
+    address = stack.another_server()
+    ids = []
+    for number in range(300):
+        response = Client(address, f"x.{number}.y").get("/sandboxes")
+        assert response.status == 401
+        ids.append(f"'{response.headers['X-Request-Id']}'")
+    stack.extra_servers[-1].stop()
+    rows = stack.postgres.rows(
+        f"SELECT detail FROM events WHERE request_id IN ({', '.join(ids)})")
+    assert sum(row["detail"]["count"] for row in rows) == 300
+    assert len(rows) <= 3
+
+
+def test_token_command_binds_to_a_project(stack):
+    token = stack.atoll("token", "--project", "f" * 32, "--scope", "viewer").stdout.strip()
+    response = stack.client(token).get("/sandboxes")
+    assert (response.status, response.json["code"]) == (403, "forbidden")

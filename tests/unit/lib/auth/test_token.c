@@ -20,7 +20,7 @@ enum { NOW = 1800000000 };
 
 static struct maker maker;
 static struct auth_keys *keys;
-static const struct auth_policy policy = {"us", "api", 30};
+static const struct auth_policy policy = {.issuer = "us", .audience = "api", .leeway_seconds = 30};
 
 static int setup(void **state)
 {
@@ -28,7 +28,8 @@ static int setup(void **state)
 
     (void)state;
     maker_create(&maker);
-    files = (struct auth_key_files){maker.hs256_path, maker.rs256_path, maker.es256_path};
+    files = (struct auth_key_files){
+        .hs256 = maker.hs256_path, .rs256 = maker.rs256_path, .es256 = maker.es256_path};
     return auth_keys_load(&files, &keys, NULL);
 }
 
@@ -315,6 +316,107 @@ static void test_leeway(void **state)
                      0);
 }
 
+/* The policy of an issuer, and why its tokens are refused. */
+static enum auth_reason reason_for(const struct auth_keys *set, const struct auth_policy *rules,
+                                   char *text)
+{
+    _cleanup_(auth_token_close) struct auth_token token;
+    struct auth_identity identity;
+    struct error err = {0};
+    int result = auth_token_open(&token, text, strlen(text), &err);
+
+    if (result == 0)
+        result = auth_token_check(&token, set, rules, NOW, &identity, &err);
+    free(text);
+    assert_int_equal(result, -1);
+    assert_int_equal(err.code, ERR_UNAUTHENTICATED);
+    return token.reason;
+}
+
+static char *with_claims(const char *more)
+{
+    char claims[512];
+
+    (void)snprintf(claims, sizeof(claims),
+                   "{\"iss\":\"us\",\"aud\":\"api\",\"sub\":\"e\",\"exp\":1800000060,%s}", more);
+    return maker_sign(&maker, AUTH_HS256, HS256, claims);
+}
+
+static void test_reasons(void **state)
+{
+    static const struct {
+        const char *header;
+        const char *claims;
+        enum auth_reason reason;
+    } refused[] = {
+        {"{\"alg\":\"none\"}", GOOD, AUTH_WRONG_ALGORITHM},
+        {"{\"alg\":\"HS256\",\"typ\":\"at+jwt\"}", GOOD, AUTH_WRONG_TYPE},
+        {"{\"alg\":\"HS256\",\"jku\":\"https://a/\"}", GOOD, AUTH_MALFORMED},
+        {"{\"alg\":\"HS256\",\"kid\":5}", GOOD, AUTH_MALFORMED},
+        {"{\"alg\":\"RS256\"}", GOOD, AUTH_WRONG_SIGNATURE},
+        {HS256, "{}", AUTH_WRONG_CLAIM},
+        {HS256, "{\"exp\":1800000060}", AUTH_WRONG_ISSUER},
+        {HS256, "{\"exp\":1}", AUTH_EXPIRED},
+        {HS256, "{\"exp\":1800000060,\"nbf\":1800000060}", AUTH_NOT_YET_VALID},
+        {HS256, "{\"iss\":\"us\",\"exp\":1800000060}", AUTH_WRONG_AUDIENCE},
+        {HS256, "{\"iss\":\"us\",\"aud\":\"api\",\"exp\":1800000060}", AUTH_WRONG_CLAIM},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
+        assert_int_equal(
+            reason_for(keys, &policy,
+                       maker_sign(&maker, AUTH_HS256, refused[i].header, refused[i].claims)),
+            refused[i].reason);
+    assert_int_equal(reason_for(NULL,
+                                &(struct auth_policy){.issuer = "us",
+                                                      .audience = "api",
+                                                      .algorithms = 1U << AUTH_HS256},
+                                maker_sign(&maker, AUTH_HS256, HS256, GOOD)),
+                     AUTH_UNKNOWN_KEY);
+}
+
+static void test_issuer_of_one_tenant(void **state)
+{
+    struct auth_policy bound = {
+        .issuer = "us", .audience = "api", .has_tenant = true, .max_role = ROLE_MEMBER};
+    struct auth_identity identity;
+    char *token = with_claims("\"scope\":\"x operator\"");
+
+    (void)state;
+    assert_true(id_parse("0190a0b00000700080000000000000ff", &bound.tenant));
+    assert_int_equal(auth_token_verify(keys, &bound, token, strlen(token), NOW, &identity, NULL),
+                     0);
+    assert_true(id_equal(&identity.tenant, &bound.tenant));
+    assert_int_equal(identity.role, ROLE_MEMBER);
+    free(token);
+    assert_int_equal(
+        reason_for(keys, &bound, with_claims("\"tenant\":\"0190a0b00000700080000000000000fe\"")),
+        AUTH_WRONG_TENANT);
+}
+
+/* Which API key a token was made with is the installation's own word. */
+static void test_key_claim(void **state)
+{
+    struct auth_policy own = {.issuer = "us", .audience = "api", .is_own = true};
+    static const char claim[] = "\"key\":\"0190a0b00000700080000000000000aa\","
+                                "\"project\":\"0190a0b00000700080000000000000bb\"";
+    struct auth_identity identity;
+    char *token = with_claims(claim);
+
+    (void)state;
+    assert_int_equal(auth_token_verify(keys, &own, token, strlen(token), NOW, &identity, NULL), 0);
+    assert_true(identity.has_key);
+    assert_false(identity.is_key);
+    assert_int_equal(identity.key.bytes[15], 0xaa);
+    assert_true(identity.has_project);
+    assert_int_equal(identity.project.bytes[15], 0xbb);
+    assert_int_equal(verify(token, &identity), 0);
+    assert_false(identity.has_key);
+    assert_int_equal(reason_for(keys, &own, with_claims("\"key\":\"x\"")), AUTH_WRONG_CLAIM);
+    assert_int_equal(reason_for(keys, &own, with_claims("\"project\":null")), AUTH_WRONG_CLAIM);
+}
+
 static void test_sign(void **state)
 {
     struct auth_identity identity;
@@ -357,6 +459,9 @@ int main(void)
         cmocka_unit_test(test_garbage_around),
         cmocka_unit_test(test_too_long),
         cmocka_unit_test(test_leeway),
+        cmocka_unit_test(test_reasons),
+        cmocka_unit_test(test_issuer_of_one_tenant),
+        cmocka_unit_test(test_key_claim),
         cmocka_unit_test(test_sign),
     };
 

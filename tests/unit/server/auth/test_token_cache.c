@@ -18,24 +18,25 @@ static void make_digest(unsigned number, unsigned char digest[TOKEN_DIGEST_SIZE]
 static void store(struct token_cache *cache, unsigned number, int64_t expires_at)
 {
     unsigned char digest[TOKEN_DIGEST_SIZE];
-    struct auth_identity identity = {.expires_at = expires_at};
+    struct token_record record = {.identity = {.expires_at = expires_at}, .epoch = number};
 
     make_digest(number, digest);
-    (void)snprintf(identity.subject, sizeof(identity.subject), "%u", number);
-    token_cache_store(cache, digest, &identity);
+    (void)snprintf(record.identity.subject, sizeof(record.identity.subject), "%u", number);
+    token_cache_store(cache, digest, &record);
 }
 
 static bool knows(struct token_cache *cache, unsigned number, int64_t now)
 {
     unsigned char digest[TOKEN_DIGEST_SIZE];
-    struct auth_identity identity = {0};
+    struct token_record record = {.epoch = 0};
     char subject[16];
 
     make_digest(number, digest);
-    if (!token_cache_find(cache, digest, now, &identity))
+    if (!token_cache_find(cache, digest, now, &record))
         return false;
     (void)snprintf(subject, sizeof(subject), "%u", number);
-    assert_string_equal(identity.subject, subject);
+    assert_string_equal(record.identity.subject, subject);
+    assert_int_equal(record.epoch, number);
     return true;
 }
 
