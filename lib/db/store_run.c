@@ -44,13 +44,17 @@ static const struct db_statement files_statement = {
 /* Parameters $1 to $13, of both statements below; each has its own behind them. */
 enum { OUTCOME_PARAMS = 13 };
 
-/* The usual end: the row of the run is live, and the run one of the sandbox's active ones. */
+/*
+ * The usual end: the row of the run is live, and the run one of the sandbox's active ones, or a
+ * sandbox of its own (store_once.h).
+ */
 static const struct db_statement end_statement = {
     "run_end", "WITH ended AS (UPDATE processes SET state = $4::text, exit_code = $5::bigint,"
                " signal = $6::bigint, timed_out = $7::boolean, oom_killed = $8::boolean,"
                " truncated = $9::boolean, ended_at = now(), cpu_usec = $10::bigint,"
                " memory_peak_bytes = $11::bigint, wall_usec = $12::bigint"
-               " WHERE tenant_id = $1::uuid AND id = $2::uuid AND state = 'running' RETURNING id),"
+               " WHERE tenant_id = $1::uuid AND id = $2::uuid AND state = 'running'"
+               " RETURNING id, project_id),"
                " released AS (UPDATE sandboxes s SET active_runs = greatest(s.active_runs - 1, 0),"
                " state = CASE WHEN s.state = 'running' AND s.active_runs = 1 THEN 'stopped'"
                " ELSE s.state END, last_active_at = now(), last_run_state = $4::text"
@@ -59,7 +63,11 @@ static const struct db_statement end_statement = {
                " noted AS (INSERT INTO events"
                " (tenant_id, sandbox_id, kind, from_state, to_state, actor, request_id)"
                " SELECT $1::uuid, id, 'sandbox.stopped', 'running', 'stopped', $14::text, $13::text"
-               " FROM released WHERE active_runs = 0 AND state = 'stopped')"
+               " FROM released WHERE active_runs = 0 AND state = 'stopped'),"
+               " told AS (INSERT INTO events"
+               " (tenant_id, project_id, sandbox_id, kind, from_state, to_state, actor, request_id)"
+               " SELECT $1::uuid, project_id, id, 'run.ended', 'running', $4::text, $14::text,"
+               " $13::text FROM ended WHERE id = $3::uuid)"
                " SELECT id FROM ended"};
 
 /*

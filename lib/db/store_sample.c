@@ -19,8 +19,11 @@ static const char begin_sql[] =
 
 static const char insert_sql[] =
     "INSERT INTO samples (at, sandbox_id, generation, tenant_id, cpu_usec, memory_bytes, pids)"
-    " SELECT now(), b.sandbox_id, b.generation, s.tenant_id, b.cpu_usec, b.memory_bytes, b.pids"
-    " FROM pg_temp.sample_batch b JOIN sandboxes s ON s.id = b.sandbox_id";
+    " SELECT now(), b.sandbox_id, b.generation, coalesce(s.tenant_id, p.tenant_id), b.cpu_usec,"
+    " b.memory_bytes, b.pids FROM pg_temp.sample_batch b"
+    " LEFT JOIN sandboxes s ON s.id = b.sandbox_id"
+    " LEFT JOIN processes p ON p.id = b.sandbox_id" /* a run is a sandbox of its own */
+    " WHERE coalesce(s.tenant_id, p.tenant_id) IS NOT NULL";
 
 /* A line of COPY's text format: at most an id, five numbers, their tabs and a newline. */
 enum { LINE_SIZE = ID_TEXT_SIZE + 5 * 21 + 2 };

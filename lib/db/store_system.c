@@ -81,7 +81,7 @@ static const struct db_statement orphans_statement = {
                       " THEN NOT (s.is_up AND s.generation = l.generation)"
                       " WHEN EXISTS (SELECT FROM processes p WHERE p.sandbox_id = l.id"
                       " AND p.generation = l.generation AND p.ended_at IS NULL)"
-                      " THEN coalesce(s.state IN ('deleting', 'deleted'), true)"
+                      " THEN coalesce(s.state IN ('deleting', 'deleted'), false)"
                       " WHEN s.generation < l.generation AND s.deleted_at IS NULL"
                       " THEN l.age_usec > (s.timeout_ms + 60000) * 1000::bigint ELSE true END"};
 

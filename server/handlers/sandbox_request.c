@@ -8,20 +8,8 @@
 #include <string.h>
 
 enum {
-    CODE_MAX = 1 << 20,
-    FILES_MAX = 1000,
     FILE_MAX = 16 << 20,
     ENV_MAX = 256,
-};
-
-struct create_body {
-    const char *runtime;
-    const char *code;
-    const char *entry_point;
-    int64_t timeout_ms;
-    int64_t memory_limit_mb;
-    const cJSON *env_vars;
-    const cJSON *files;
 };
 
 struct file_body {
@@ -53,6 +41,8 @@ static const struct json_field file_fields[] = {
      .type = JSON_TYPE_BOOL,
      .offset = offsetof(struct file_body, is_executable)},
 };
+
+const struct json_table sandbox_file_table = JSON_TABLE("File", file_fields);
 
 static int fill_content(const struct file_body *body, const char *where, struct sandbox_file *file,
                         struct error *err)
@@ -101,9 +91,9 @@ int sandbox_request_files(const cJSON *array, struct sandbox_files *ret_files, s
     if (!cJSON_IsArray(array))
         return error_set_field(err, ERR_INVALID_FIELD, "files", "'files' must be an array");
     count = (size_t)cJSON_GetArraySize(array);
-    if (count > FILES_MAX)
+    if (count > SANDBOX_FILES_MAX)
         return error_set_field(err, ERR_INVALID_FIELD, "files",
-                               "'files' must have at most %d entries", FILES_MAX);
+                               "'files' must have at most %d entries", SANDBOX_FILES_MAX);
     if (count == 0)
         return 0;
     files.items = calloc(count, sizeof(*files.items));
@@ -131,7 +121,7 @@ static int copy_text(const char *text, char **ret_copy, struct error *err)
     return 0;
 }
 
-static int check_create(const struct create_body *body, struct error *err)
+static int check_body(const struct sandbox_definition_body *body, struct error *err)
 {
     _cleanup_free_ char *path = NULL;
 
@@ -142,11 +132,11 @@ static int check_create(const struct create_body *body, struct error *err)
     if (body->entry_point && !strpbrk(body->entry_point, " \t\n") &&
         sandbox_path_resolve(body->entry_point, "entry_point", &path, err) < 0)
         return -1;
-    return body->env_vars ? environment_check(body->env_vars, "env_vars", false, err) : 0;
+    return body->env_vars ? environment_check(body->env_vars, body->env_field, false, err) : 0;
 }
 
-static int fill_definition(const struct create_body *body, struct sandbox_definition *definition,
-                           struct error *err)
+static int fill_definition(const struct sandbox_definition_body *body,
+                           struct sandbox_definition *definition, struct error *err)
 {
     definition->timeout_ms = (uint32_t)body->timeout_ms;
     definition->memory_limit_mb = (uint32_t)body->memory_limit_mb;
@@ -161,6 +151,18 @@ static int fill_definition(const struct create_body *body, struct sandbox_defini
     return body->files ? sandbox_request_files(body->files, &definition->files, err) : 0;
 }
 
+int sandbox_request_definition(const struct sandbox_definition_body *body,
+                               struct sandbox_definition *ret_definition, struct error *err)
+{
+    _cleanup_(sandbox_definition_free) struct sandbox_definition definition = {0};
+
+    if (check_body(body, err) < 0 || fill_definition(body, &definition, err) < 0)
+        return -1;
+    *ret_definition = definition;
+    definition = (struct sandbox_definition){0};
+    return 0;
+}
+
 int sandbox_request_create(const cJSON *json, const struct sandbox_limits *limits,
                            struct sandbox_definition *ret_definition, struct error *err)
 {
@@ -170,49 +172,46 @@ int sandbox_request_create(const cJSON *json, const struct sandbox_limits *limit
          .required = true,
          .min = 1,
          .max = 32,
-         .offset = offsetof(struct create_body, runtime)},
+         .offset = offsetof(struct sandbox_definition_body, runtime)},
         {.name = "code",
          .type = JSON_TYPE_STRING,
          .required = true,
          .min = 1,
-         .max = CODE_MAX,
-         .offset = offsetof(struct create_body, code)},
+         .max = SANDBOX_CODE_MAX,
+         .offset = offsetof(struct sandbox_definition_body, code)},
         {.name = "entry_point",
          .type = JSON_TYPE_STRING,
          .min = 1,
          .max = 1024,
-         .offset = offsetof(struct create_body, entry_point)},
+         .offset = offsetof(struct sandbox_definition_body, entry_point)},
         {.name = "timeout_ms",
          .type = JSON_TYPE_INTEGER,
          .min = 1,
          .max = limits->max_timeout_ms,
-         .offset = offsetof(struct create_body, timeout_ms)},
+         .offset = offsetof(struct sandbox_definition_body, timeout_ms)},
         {.name = "memory_limit_mb",
          .type = JSON_TYPE_INTEGER,
          .min = 16,
          .max = limits->max_memory_mb,
-         .offset = offsetof(struct create_body, memory_limit_mb)},
+         .offset = offsetof(struct sandbox_definition_body, memory_limit_mb)},
         {.name = "env_vars",
          .type = JSON_TYPE_OBJECT,
          .min = 0,
          .max = ENV_MAX,
-         .offset = offsetof(struct create_body, env_vars)},
+         .offset = offsetof(struct sandbox_definition_body, env_vars)},
         {.name = "files",
          .type = JSON_TYPE_ARRAY,
          .min = 0,
-         .max = FILES_MAX,
-         .offset = offsetof(struct create_body, files)},
+         .max = SANDBOX_FILES_MAX,
+         .offset = offsetof(struct sandbox_definition_body, files)},
     };
-    struct create_body body = {
+    struct sandbox_definition_body body = {
         .timeout_ms = limits->default_timeout_ms,
         .memory_limit_mb = limits->default_memory_mb,
+        .env_field = "env_vars",
     };
-    _cleanup_(sandbox_definition_free) struct sandbox_definition definition = {0};
 
-    if (json_decode(json, fields, ARRAY_SIZE(fields), "", &body, err) < 0 ||
-        check_create(&body, err) < 0 || fill_definition(&body, &definition, err) < 0)
+    if (json_decode(json, fields, ARRAY_SIZE(fields), "", &body, err) < 0)
         return -1;
-    *ret_definition = definition;
-    definition = (struct sandbox_definition){0};
-    return 0;
+    return sandbox_request_definition(&body, ret_definition, err);
 }

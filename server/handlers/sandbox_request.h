@@ -17,6 +17,27 @@ struct sandbox_limits {
     uint32_t max_memory_mb;
 };
 
+enum { SANDBOX_CODE_MAX = 1 << 20, SANDBOX_FILES_MAX = 1000 };
+
+/* A definition in a request, decoded by its table; points into the request. */
+struct sandbox_definition_body {
+    const char *runtime;
+    const char *code;
+    const char *entry_point; /* NULL: the runtime's default */
+    int64_t timeout_ms;
+    int64_t memory_limit_mb;
+    const cJSON *env_vars; /* NULL: none */
+    const cJSON *files;    /* an array, NULL: none */
+    const char *env_field; /* what env_vars is called in complaints */
+};
+
+/* A file in a request. */
+extern const struct json_table sandbox_file_table;
+
+/* Checks what a table cannot. The result is the caller's (sandbox_definition_free). */
+int sandbox_request_definition(const struct sandbox_definition_body *body,
+                               struct sandbox_definition *ret_definition, struct error *err);
+
 /* Decodes the body of POST /sandbox. The result is the caller's (sandbox_definition_free). */
 int sandbox_request_create(const cJSON *body, const struct sandbox_limits *limits,
                            struct sandbox_definition *ret_definition, struct error *err);

@@ -53,22 +53,46 @@ cJSON *sandbox_view(const struct sandbox_record *record)
     return view;
 }
 
+bool output_view(const char *data, size_t size, char **ret_text, char **ret_base64)
+{
+    bool exact;
+    _cleanup_free_ char *text = text_from_bytes(data ? data : "", size, &exact);
+    char *base64 = NULL;
+
+    if (!text)
+        return false;
+    if (!exact) {
+        base64 = base64_encode(data, size);
+        if (!base64)
+            return false;
+    }
+    *ret_text = TAKE_PTR(text);
+    *ret_base64 = base64;
+    return true;
+}
+
+const char *signal_view(int signal, char buffer[static SIGNAL_VIEW_SIZE])
+{
+    const char *name = sigabbrev_np(signal);
+
+    if (signal == 0)
+        return NULL;
+    (void)snprintf(buffer, SIGNAL_VIEW_SIZE, "SIG%s", name ? name : "RT");
+    return buffer;
+}
+
 /* Adds `name` as text and, where the text is not the exact bytes, `name`_base64 beside it. */
 static int add_output(cJSON *view, const char *name, const char *data, size_t size)
 {
-    bool exact;
-    _cleanup_free_ char *text = text_from_bytes(data, size, &exact);
+    _cleanup_free_ char *text = NULL;
     _cleanup_free_ char *base64 = NULL;
     char exact_name[32];
 
-    if (!text)
+    if (!output_view(data, size, &text, &base64))
         return -1;
     cJSON_AddStringToObject(view, name, text);
-    if (exact)
-        return 0;
-    base64 = base64_encode(data, size);
     if (!base64)
-        return -1;
+        return 0;
     (void)snprintf(exact_name, sizeof(exact_name), "%s_base64", name);
     cJSON_AddStringToObject(view, exact_name, base64);
     return 0;
@@ -76,15 +100,13 @@ static int add_output(cJSON *view, const char *name, const char *data, size_t si
 
 static void add_end(cJSON *view, const struct execution_result *result)
 {
-    char signal_name[16];
+    char signal_name[SIGNAL_VIEW_SIZE];
 
     if (result->exited)
         cJSON_AddNumberToObject(view, "exit_code", result->exit_code);
     else
         cJSON_AddNullToObject(view, "exit_code");
-    (void)snprintf(signal_name, sizeof(signal_name), "SIG%s",
-                   sigabbrev_np(result->signal) ? sigabbrev_np(result->signal) : "RT");
-    add_text_or_null(view, "signal", result->signal ? signal_name : NULL);
+    add_text_or_null(view, "signal", signal_view(result->signal, signal_name));
 }
 
 static void add_stages(cJSON *view, const struct execution_stages *stages)
@@ -108,8 +130,8 @@ cJSON *execution_view(const struct id *sandbox, const struct execution_result *r
     cJSON_AddStringToObject(view, "sandbox_id", id);
     cJSON_AddBoolToObject(view, "success",
                           result->exited && result->exit_code == 0 && !result->timed_out);
-    if (add_output(view, "stdout", result->out ? result->out : "", result->out_size) < 0 ||
-        add_output(view, "stderr", result->err ? result->err : "", result->err_size) < 0)
+    if (add_output(view, "stdout", result->out, result->out_size) < 0 ||
+        add_output(view, "stderr", result->err, result->err_size) < 0)
         return NULL;
     add_end(view, result);
     cJSON_AddNumberToObject(view, "execution_time_ms", (double)wall_ms);

@@ -10,9 +10,20 @@
 
 #include <atoll/sandbox.h>
 
+enum { SIGNAL_VIEW_SIZE = 16 };
+
 /* {id, runtime, status, …}. Status is Created, Running, Completed or Failed (after the last run).
  */
 cJSON *sandbox_view(const struct sandbox_record *record);
+
+/* "SIGKILL", or NULL for signal 0; *buffer holds it. */
+const char *signal_view(int signal, char buffer[static SIGNAL_VIEW_SIZE]);
+
+/*
+ * Output as text; *ret_base64 has the exact bytes where the text is not those, else it is NULL.
+ * Both are the caller's. False when memory is short.
+ */
+bool output_view(const char *data, size_t size, char **ret_text, char **ret_base64);
 
 /* {sandbox_id, success, stdout, stderr, exit_code, …, stages} */
 cJSON *execution_view(const struct id *sandbox, const struct execution_result *result);

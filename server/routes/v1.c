@@ -4,6 +4,7 @@
 #include "server/handlers/v1_api_keys.h"
 #include "server/handlers/v1_projects.h"
 #include "server/handlers/v1_quotas.h"
+#include "server/handlers/v1_runs.h"
 #include "server/handlers/v1_sandboxes.h"
 #include "server/handlers/v1_tenants.h"
 #include "server/handlers/v1_token.h"
@@ -17,6 +18,14 @@ static const struct route routes[] = {
      .handler = handle_health,
      .summary = "Whether the service can take work",
      .name = "getHealth"},
+    {.method = HTTP_POST,
+     .pattern = "/v1/runs",
+     .role = ROLE_MEMBER,
+     .handler = handle_v1_run,
+     .summary = "Run code in a fresh environment and wait for the result",
+     .name = "run",
+     .request = &v1_run_table,
+     .response = &v1_run_result_table},
     {.method = HTTP_POST,
      .pattern = "/v1/sandboxes",
      .role = ROLE_MEMBER,

@@ -1,6 +1,7 @@
 #include "server/services/execution.h"
 
 #include "lib/base/util.h"
+#include "lib/db/store_once.h"
 #include "lib/db/store_run.h"
 #include "lib/runtime/agent_client.h"
 #include "lib/runtime/launcher_client.h"
@@ -29,7 +30,9 @@ DEFINE_CLEANUP(char **, environment, environment_free)
 struct run {
     struct services *services;
     const struct caller *caller;
-    struct sandbox_definition definition;
+    const struct execution_once *once; /* NULL: of a stored definition */
+    struct sandbox_definition stored;  /* what began the run brought, where it is stored */
+    const struct sandbox_definition *definition;
     struct store_run_end end; /* with the identity of the run */
     struct execution_result result;
     struct admission_ticket ticket;
@@ -45,6 +48,17 @@ static int64_t lap(int64_t *mark)
 
     *mark = now;
     return passed;
+}
+
+static int begin_once(struct run *run, const struct store_run *row,
+                      const struct store_origin *origin, struct error *err)
+{
+    struct db_scope scope = caller_scope(run->caller);
+
+    run->definition = run->once->definition;
+    run->end.generation = 1;
+    return store_once_begin(run->services->db, &scope, row, run->definition->memory_limit_mb,
+                            run->once->project, origin, err);
 }
 
 static int begin(struct run *run, struct error *err)
@@ -66,8 +80,13 @@ static int begin(struct run *run, struct error *err)
     run->end.id = row.id;
     run->end.node_id = services->node_id;
     run->end.boot_id = services->boot_id;
+    if (run->once) {
+        row.sandbox = run->end.sandbox = row.id;
+        return begin_once(run, &row, &origin, err);
+    }
+    run->definition = &run->stored;
     return store_run_begin(services->db, &run->caller->tenant, &row, &origin, &run->end.generation,
-                           &run->definition, err);
+                           &run->stored, err);
 }
 
 static int create(struct run *run, const char *image, struct error *err)
@@ -81,7 +100,7 @@ static int create(struct run *run, const char *image, struct error *err)
             strcmp(config->sandbox_disk, "disk") == 0 ? LAUNCHER_UPPER_DISK : LAUNCHER_UPPER_TMPFS,
         .pids_max = (uint32_t)config->sandbox_pids,
         .cpu_milli = (uint32_t)config->sandbox_cpu_milli,
-        .memory_bytes = (uint64_t)run->definition.memory_limit_mb << 20,
+        .memory_bytes = (uint64_t)run->definition->memory_limit_mb << 20,
         .upper_bytes = (uint64_t)config->sandbox_disk_mb << 20,
     };
 
@@ -92,7 +111,7 @@ static int create(struct run *run, const char *image, struct error *err)
         return error_set(err, ERR_RUNTIME_MISSING,
                          "the runtime '%s' needs the image '%s', which is not installed here "
                          "(atoll image build %s)",
-                         run->definition.runtime, image, image);
+                         run->definition->runtime, image, image);
     return -1;
 }
 
@@ -100,7 +119,7 @@ static int create(struct run *run, const char *image, struct error *err)
 static int gather_files(const struct run *run, const struct launch_plan *plan,
                         struct sandbox_files *ret_files, struct error *err)
 {
-    const struct sandbox_definition *definition = &run->definition;
+    const struct sandbox_definition *definition = run->definition;
     size_t count = definition->files.count;
     struct sandbox_file *items = calloc(count + 1, sizeof(*items));
 
@@ -160,21 +179,23 @@ static int run_command(struct run *run, const struct launch_plan *plan, bool *re
         .argv = plan->argv,
         .cwd = SANDBOX_CWD,
         .user = SANDBOX_USER,
-        .timeout_ms = run->definition.timeout_ms,
+        .timeout_ms = run->definition->timeout_ms,
         .grace_ms = KILL_GRACE_MS,
         .max_output = (uint64_t)config->sandbox_max_output,
         .kill_leftovers = true,
+        .stdin_data = run->once ? run->once->stdin_data : NULL,
+        .stdin_size = run->once ? run->once->stdin_size : 0,
     };
     int64_t start = monotonic_usec();
     int64_t deadline =
-        start + ((int64_t)run->definition.timeout_ms + KILL_GRACE_MS + AGENT_EXTRA_MS) * 1000;
+        start + ((int64_t)run->definition->timeout_ms + KILL_GRACE_MS + AGENT_EXTRA_MS) * 1000;
     struct agent_exec_result exec = {0};
     struct sandbox_files files;
     char path[LAUNCHER_CLIENT_PATH_SIZE];
 
     launcher_client_agent_path(run->services->launcher, &run->end.sandbox, run->end.generation,
                                path);
-    if (environment_make(run->definition.env_json, &environment, err) < 0 ||
+    if (environment_make(run->definition->env_json, &environment, err) < 0 ||
         gather_files(run, plan, &files, err) < 0)
         return -1;
     items = files.items;
@@ -261,7 +282,7 @@ static int explain_failure(struct run *run, bool lost, struct error *err)
         run->result.signal = SIGKILL;
         return 0;
     }
-    if (err->code == ERR_UNAVAILABLE && is_deleted(run))
+    if (err->code == ERR_UNAVAILABLE && !run->once && is_deleted(run))
         return error_set(err, ERR_CONFLICT, "the sandbox was deleted while it ran");
     return -1;
 }
@@ -293,7 +314,7 @@ static int perform(struct run *run, struct error *err)
 {
     _cleanup_(launch_plan_free) struct launch_plan plan = {0};
 
-    if (launch_plan_make(&run->definition, &plan, err) < 0)
+    if (launch_plan_make(run->definition, &plan, err) < 0)
         return -1;
     return run_in_sandbox(run, &plan, err);
 }
@@ -351,6 +372,22 @@ static int run_admitted(struct run *run, struct error *err)
     return performed;
 }
 
+/* Within the limit of executions at once. Frees all of the run but its result. */
+static int run_to_end(struct run *run, struct error *err)
+{
+    struct admission *admission = run->services->admission;
+    int result;
+
+    if (admission_enter(admission, &run->caller->tenant, true, &run->ticket, err) < 0)
+        return -1;
+    result = run_admitted(run, err);
+    admission_leave(admission, &run->ticket);
+    sandbox_definition_free(&run->stored);
+    if (result < 0)
+        execution_result_free(&run->result);
+    return result;
+}
+
 int execution_run(struct services *services, const struct caller *caller, const struct id *sandbox,
                   struct execution_result *ret_result, struct error *err)
 {
@@ -359,17 +396,27 @@ int execution_run(struct services *services, const struct caller *caller, const 
         .caller = caller,
         .end = {.sandbox = *sandbox, .cpu_usec = -1, .memory_peak_bytes = -1},
     };
-    int result;
 
-    if (admission_enter(services->admission, &caller->tenant, true, &run.ticket, err) < 0)
+    if (run_to_end(&run, err) < 0)
         return -1;
-    result = run_admitted(&run, err);
-    admission_leave(services->admission, &run.ticket);
-    sandbox_definition_free(&run.definition);
-    if (result < 0) {
-        execution_result_free(&run.result);
+    *ret_result = run.result;
+    return 0;
+}
+
+int execution_run_once(struct services *services, const struct caller *caller,
+                       const struct execution_once *once, struct id *ret_id,
+                       struct execution_result *ret_result, struct error *err)
+{
+    struct run run = {
+        .services = services,
+        .caller = caller,
+        .once = once,
+        .end = {.cpu_usec = -1, .memory_peak_bytes = -1},
+    };
+
+    if (run_to_end(&run, err) < 0)
         return -1;
-    }
+    *ret_id = run.end.id;
     *ret_result = run.result;
     return 0;
 }

@@ -8,6 +8,7 @@
 #include "server/services/services.h"
 
 #include <atoll/id.h>
+#include <atoll/sandbox.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -46,6 +47,23 @@ struct execution_result {
  */
 int execution_run(struct services *services, const struct caller *caller, const struct id *sandbox,
                   struct execution_result *ret_result, struct error *err);
+
+/* What is run once. Borrowed for the call. */
+struct execution_once {
+    const struct sandbox_definition *definition;
+    const char *stdin_data; /* NULL: the code reads /dev/null */
+    size_t stdin_size;
+    const struct id *project; /* NULL: the caller's, or the tenant's default one */
+};
+
+/*
+ * Runs a definition that is not stored, in a fresh environment of which nothing is left. The
+ * execution is recorded under *ret_id. Fails as execution_run does, and with ERR_NOT_FOUND (field
+ * project_id).
+ */
+int execution_run_once(struct services *services, const struct caller *caller,
+                       const struct execution_once *once, struct id *ret_id,
+                       struct execution_result *ret_result, struct error *err);
 
 void execution_result_free(struct execution_result *result);
 

@@ -1,0 +1,54 @@
+#include "lib/db/store_once.h"
+
+#include "lib/db/admission.h"
+#include "lib/db/transaction.h"
+
+static const struct db_statement begin_statement = {
+    "once_begin",
+    "WITH begun AS (INSERT INTO processes (id, tenant_id, sandbox_id, generation, node_id, boot_id,"
+    " state, deadline_at, request_id, project_id, cpu_milli, memory_mb, pids_max)"
+    " SELECT $2::uuid, tenant_id, $2::uuid, 1, $4::text, $5::uuid, 'running',"
+    " now() + $6::bigint * interval '1 millisecond', $8::text, id, $9::bigint, $10::bigint,"
+    " $11::bigint FROM projects WHERE tenant_id = $1::uuid"
+    " AND CASE WHEN $3::uuid IS NULL THEN is_default ELSE id = $3::uuid END"
+    " RETURNING tenant_id, project_id, id),"
+    " noted AS (INSERT INTO events"
+    " (tenant_id, project_id, sandbox_id, kind, to_state, actor, request_id)"
+    " SELECT tenant_id, project_id, id, 'run.started', 'running', $7::text, $8::text FROM begun)"
+    " SELECT id FROM begun"};
+
+int store_once_begin(struct db_pool *pool, const struct db_scope *scope,
+                     const struct store_run *run, uint32_t memory_mb, const struct id *project,
+                     const struct store_origin *origin, struct error *err)
+{
+    const struct id *in = project || !scope->has_project ? project : &scope->project;
+    const struct db_param params[] = {
+        db_uuid(&scope->tenant), db_uuid(&run->id),           db_uuid(in),
+        db_text(run->node_id),   db_uuid(&run->boot_id),      db_int8((int64_t)run->deadline_ms),
+        db_text(origin->actor),  db_text(origin->request_id), db_int8(run->cpu_milli),
+        db_int8(memory_mb),      db_int8(run->pids_max)};
+    const struct admission_need need = {
+        .sandboxes = 1,
+        .cpu_milli = run->cpu_milli,
+        .memory_mb = memory_mb,
+        .processes = run->pids_max,
+        .creates = 1,
+    };
+    struct admission_params admission;
+    const struct db_call calls[] = {admission_create(&admission, &scope->tenant, in, &need),
+                                    DB_CALL(begin_statement, params)};
+    PGresult *results[2] = {NULL};
+    bool begun;
+
+    if (db_run_scoped(pool, scope, DB_RELAXED, calls, 2, results, err) < 0) {
+        admission_note(pool, &scope->tenant, in, NULL, origin, err);
+        return -1;
+    }
+    begun = PQntuples(results[1]) == 1;
+    db_results_clear(results, 2);
+    if (begun)
+        return 0;
+    if (project)
+        return error_set_field(err, ERR_NOT_FOUND, "project_id", "there is no such project");
+    return error_set(err, ERR_FORBIDDEN, "the token's tenant does not exist");
+}
