@@ -9,6 +9,7 @@
  * around it. docs/agent-protocol.md says what it does for whom.
  */
 #include "agent/peer.h"
+#include "agent/process.h"
 #include "agent/spawn.h"
 #include "agent/tree.h"
 
@@ -114,6 +115,8 @@ static int init(bool strict, int *ret_signal_fd)
     if (errnum == 0)
         errnum = peers_init();
     if (errnum == 0)
+        errnum = processes_init();
+    if (errnum == 0)
         errnum = poller_init();
     if (errnum == 0)
         errnum = poller_add(*ret_signal_fd, POLLER_CHILD, 0, EPOLLIN);
@@ -131,9 +134,19 @@ static void reap(int signal_fd)
     pid_t pid;
 
     (void)!read(signal_fd, &info, sizeof(info));
-    while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0)
+    while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
         peers_child_exited(pid, status, &usage);
+        processes_child_exited(pid, status, &usage);
+    }
     tree_reaped(pid < 0 && errno == ECHILD);
+}
+
+/* Of two timeouts of poller_wait. */
+static int sooner(int a, int b)
+{
+    if (a < 0 || b < 0)
+        return a < 0 ? b : a;
+    return a < b ? a : b;
 }
 
 static _Noreturn void run(int signal_fd)
@@ -150,10 +163,14 @@ static _Noreturn void run(int signal_fd)
                 reap(signal_fd);
             else if (events[i].source == POLLER_LISTENER)
                 peers_accept(AGENT_FD_LISTEN);
-            else
+            else if (events[i].index < POLLER_PROCESSES)
                 peers_event(&events[i]);
+            else
+                processes_event(&events[i]);
         }
-        timeout = peers_run();
+        /* In this order: what peers began has its deadline noted, and what processes wrote is
+         * passed on in a turn that follows at once. */
+        timeout = sooner(peers_run(), processes_run());
         if (listening == peers_full()) {
             listening = !listening;
             poller_set_listener(AGENT_FD_LISTEN, listening ? EPOLLIN : 0);

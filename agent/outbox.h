@@ -12,8 +12,8 @@
 
 enum {
     OUTBOX_SIZE = AGENT_HEADER_SIZE + AGENT_FRAME_MAX,
-    OUTBOX_CONTROL_MAX = 64, /* payload of the largest control frame */
-    OUTBOX_DATA_MIN = 4096,  /* smaller data frames are not worth their header */
+    OUTBOX_CONTROL_MAX = 256, /* payload of the largest control frame */
+    OUTBOX_DATA_MIN = 4096,   /* smaller data frames are not worth their header */
 };
 
 /* Zeroed, it is empty. */

@@ -1,9 +1,10 @@
 #include "agent/peer.h"
 
+#include "agent/clock.h"
 #include "agent/exec_op.h"
 #include "agent/file_op.h"
 #include "agent/outbox.h"
-#include "agent/tree.h"
+#include "agent/process_op.h"
 #include "lib/agentproto/inbox.h"
 
 #include <errno.h>
@@ -28,6 +29,7 @@ struct peer {
     size_t body_left;
     uint32_t successes; /* operations in a row that did not fail */
     struct exec_op exec;
+    struct process_op process;
     struct file_write write;
     struct file_read read;
     struct outbox outbox;
@@ -110,17 +112,8 @@ void peers_event(const struct poller_event *event)
         peer->writable |= (event->events & EPOLLOUT) != 0;
         peer->hung_up |= (event->events & (EPOLLHUP | EPOLLERR)) != 0;
         break;
-    case POLLER_STDIN:
-        peer->exec.stdin_ready = true;
-        break;
-    case POLLER_STDOUT:
-        peer->exec.streams[0].ready = true;
-        break;
-    case POLLER_STDERR:
-        peer->exec.streams[1].ready = true;
-        break;
-    case POLLER_LISTENER:
-    case POLLER_CHILD:
+    default:
+        command_event(&peer->exec.command, event->source);
         break;
     }
 }
@@ -128,14 +121,14 @@ void peers_event(const struct poller_event *event)
 void peers_child_exited(pid_t pid, int status, const struct rusage *usage)
 {
     for (uint32_t i = 0; i < AGENT_PEERS_MAX; i++) {
-        struct exec_op *exec = peers[i] ? &peers[i]->exec : NULL;
+        struct command *command = peers[i] ? &peers[i]->exec.command : NULL;
 
-        if (!exec || !exec->active)
+        if (!command || !command->active)
             continue;
-        if (exec->pid == pid)
-            exec_exited(exec, status, usage);
+        if (command->pid == pid)
+            command_exited(command, status, usage);
         else
-            exec_child_died(exec);
+            command_child_died(command);
     }
 }
 
@@ -149,10 +142,11 @@ static void peer_lose(struct peer *peer)
     /* First: who sees the connection's end finds no half of a file. */
     file_write_abort(&peer->write);
     file_read_abort(&peer->read);
+    process_op_abandon(&peer->process);
     close(peer->fd);
     peer->fd = -1;
     peer->body_left = 0;
-    exec_abandon(&peer->exec);
+    command_abandon(&peer->exec.command);
 }
 
 /* Stays at its largest value rather than start again. */
@@ -178,6 +172,16 @@ static void reply_error(struct peer *peer, const struct agent_error_message *err
 
     peer->successes = 0;
     outbox_commit(&peer->outbox, AGENT_FRAME_ERROR, agent_error_encode(error, space, size));
+}
+
+/* Answers an operation that is over. */
+static void reply(struct peer *peer, bool succeeded, uint64_t value,
+                  const struct agent_error_message *error)
+{
+    if (succeeded)
+        reply_done(peer, value);
+    else
+        reply_error(peer, error);
 }
 
 static void on_exec(struct peer *peer, struct agent_exec_message *message)
@@ -214,12 +218,56 @@ static void on_end(struct peer *peer)
 {
     struct agent_error_message error;
 
-    if (!peer->write.active)
-        exec_close_stdin(&peer->exec);
-    else if (file_write_end(&peer->write, &error))
-        reply_done(peer, peer->write.written);
+    if (peer->process.kind == PROCESS_OP_INPUT)
+        reply(peer, process_op_input_end(&peer->process, &error), peer->process.count, &error);
+    else if (peer->write.active)
+        reply(peer, file_write_end(&peer->write, &error), peer->write.written, &error);
     else
+        command_close_stdin(&peer->exec.command);
+}
+
+static void on_start(struct peer *peer, struct agent_start_message *message)
+{
+    struct agent_error_message error;
+
+    if (!process_op_start(&peer->process, message, &error))
         reply_error(peer, &error);
+}
+
+static void on_wait(struct peer *peer, const struct agent_wait_message *message)
+{
+    struct agent_error_message error;
+
+    if (!process_op_wait(&peer->process, message, &error))
+        reply_error(peer, &error);
+}
+
+static void on_attach(struct peer *peer, const struct agent_attach_message *message)
+{
+    struct agent_error_message error;
+
+    if (!process_op_attach(&peer->process, message, &error))
+        reply_error(peer, &error);
+}
+
+static void on_short_request(struct peer *peer, enum agent_event event,
+                             const struct agent_event_data *data)
+{
+    struct agent_error_message error;
+
+    switch (event) {
+    case AGENT_EVENT_SIGNAL:
+        reply(peer, process_op_signal(&data->signal, &error), 0, &error);
+        break;
+    case AGENT_EVENT_RESIZE:
+        reply(peer, process_op_resize(&data->resize, &error), 0, &error);
+        break;
+    case AGENT_EVENT_FORGET:
+        reply(peer, process_op_forget(&data->forget, &error), 0, &error);
+        break;
+    default:
+        break;
+    }
 }
 
 static void on_event(struct peer *peer, enum agent_event event, struct agent_event_data *data)
@@ -246,18 +294,42 @@ static void on_event(struct peer *peer, enum agent_event event, struct agent_eve
     case AGENT_EVENT_BROKEN:
         peer_lose(peer);
         break;
-    case AGENT_EVENT_NONE:
+    case AGENT_EVENT_START:
+        on_start(peer, &data->start);
+        break;
+    case AGENT_EVENT_LIST:
+        process_op_list(&peer->process);
+        break;
+    case AGENT_EVENT_WAIT:
+        on_wait(peer, &data->wait);
+        break;
+    case AGENT_EVENT_ATTACH:
+        on_attach(peer, &data->attach);
+        break;
+    case AGENT_EVENT_INPUT:
+        process_op_input(&peer->process, &data->input);
+        break;
+    default:
+        on_short_request(peer, event, data);
         break;
     }
 }
 
 static bool feed_body(struct peer *peer)
 {
-    size_t taken = exec_feed(&peer->exec, peer->body, peer->body_left);
+    size_t taken = peer->process.kind == PROCESS_OP_INPUT
+                       ? process_op_feed(&peer->process, peer->body, peer->body_left)
+                       : command_feed(&peer->exec.command, peer->body, peer->body_left);
 
     peer->body += taken;
     peer->body_left -= taken;
     return taken > 0;
+}
+
+/* True while an operation runs that the next one has to wait for. */
+static bool peer_busy(const struct peer *peer)
+{
+    return peer->exec.command.active || peer->read.active || process_op_busy(&peer->process);
 }
 
 /* Acts on the next event of the inbox, once the operation before it is over. */
@@ -269,7 +341,7 @@ static bool peer_consume(struct peer *peer)
 
     if (peer->body_left > 0)
         return feed_body(peer);
-    if (peer->inbox.state != AGENT_INBOX_BODY && (peer->exec.active || peer->read.active))
+    if (peer->inbox.state != AGENT_INBOX_BODY && peer_busy(peer))
         return false;
     if (!outbox_space(&peer->outbox, OUTBOX_CONTROL_MAX, &room))
         return false;
@@ -323,8 +395,8 @@ static bool peer_complete(struct peer *peer)
 {
     size_t room;
 
-    if (!peer->exec.active || !outbox_space(&peer->outbox, OUTBOX_CONTROL_MAX, &room) ||
-        !exec_settled(&peer->exec))
+    if (!peer->exec.command.active || !outbox_space(&peer->outbox, OUTBOX_CONTROL_MAX, &room) ||
+        !command_settled(&peer->exec.command))
         return false;
     if (exec_finish(&peer->exec, &peer->outbox))
         count_success(peer);
@@ -350,6 +422,25 @@ static bool peer_read_on(struct peer *peer)
     return true;
 }
 
+static bool peer_process_on(struct peer *peer)
+{
+    struct agent_error_message error;
+
+    switch (process_op_pump(&peer->process, &peer->outbox, &error)) {
+    case PROCESS_OP_WAITS:
+        return false;
+    case PROCESS_OP_MOVED:
+        break;
+    case PROCESS_OP_DONE:
+        count_success(peer);
+        break;
+    case PROCESS_OP_FAILED:
+        reply_error(peer, &error);
+        break;
+    }
+    return true;
+}
+
 /* One round; true when anything moved. */
 static bool peer_round(struct peer *peer)
 {
@@ -359,6 +450,8 @@ static bool peer_round(struct peer *peer)
         moved |= exec_pump(&peer->exec, &peer->outbox);
     if (peer->fd >= 0)
         moved |= peer_read_on(peer);
+    if (peer->fd >= 0)
+        moved |= peer_process_on(peer);
     if (peer->fd >= 0)
         moved |= peer_complete(peer);
     if (peer->fd >= 0)
@@ -375,43 +468,40 @@ static bool peer_run(struct peer *peer)
         peer_lose(peer);
     for (int round = 0; round < TURN_ROUNDS && moved && peer->fd >= 0; round++)
         moved = peer_round(peer);
-    if (peer->ended && !moved && !peer->exec.active && !peer->read.active &&
-        outbox_is_empty(&peer->outbox))
+    if (peer->ended && !moved && !peer_busy(peer) && outbox_is_empty(&peer->outbox))
         peer_lose(peer);
     if (peer->fd >= 0)
         return moved;
-    if (peer->exec.active && exec_settled(&peer->exec))
-        exec_forget(&peer->exec);
-    if (!peer->exec.active)
+    if (peer->exec.command.active && command_settled(&peer->exec.command))
+        command_end(&peer->exec.command);
+    if (!peer->exec.command.active)
         peer_destroy(peer);
     return false;
 }
 
-static int timeout_ms(int64_t deadline_usec, int64_t now_usec)
+/* Until when it has nothing to do without an event. */
+static int64_t peer_deadline(const struct peer *peer)
 {
-    int64_t left;
+    int64_t deadline = peer->exec.command.active ? peer->exec.command.deadline_usec : INT64_MAX;
 
-    if (deadline_usec == INT64_MAX)
-        return -1;
-    left = (deadline_usec - now_usec + 999) / 1000;
-    if (left < 0)
-        return 0;
-    return left > INT_MAX ? INT_MAX : (int)left;
+    if (process_op_busy(&peer->process) && peer->process.deadline_usec < deadline)
+        deadline = peer->process.deadline_usec;
+    return deadline;
 }
 
 int peers_run(void)
 {
     int64_t nearest = INT64_MAX;
-    int64_t now = exec_clock_usec();
+    int64_t now = clock_usec();
     bool again = false;
 
     for (uint32_t i = 0; i < AGENT_PEERS_MAX; i++) {
         if (!peers[i])
             continue;
-        exec_expire(&peers[i]->exec, now);
+        command_expire(&peers[i]->exec.command, now);
         again |= peer_run(peers[i]);
-        if (peers[i] && peers[i]->exec.active && peers[i]->exec.deadline_usec < nearest)
-            nearest = peers[i]->exec.deadline_usec;
+        if (peers[i] && peer_deadline(peers[i]) < nearest)
+            nearest = peer_deadline(peers[i]);
     }
-    return again ? 0 : timeout_ms(nearest, now);
+    return again ? 0 : clock_timeout_ms(nearest, now);
 }

@@ -5,6 +5,7 @@
 #ifndef AGENT_POLLER_H
 #define AGENT_POLLER_H
 
+#include <atoll/agent_proto.h>
 #include <stdint.h>
 
 enum poller_source {
@@ -14,9 +15,13 @@ enum poller_source {
     POLLER_STDIN,
     POLLER_STDOUT,
     POLLER_STDERR,
+    POLLER_START, /* the pipe that tells that a program runs */
 };
 
-/* A source of peer `index`; the listener and the signalfd have index 0. */
+/* Indexes from here on are processes', those below peers'. */
+enum { POLLER_PROCESSES = AGENT_PEERS_MAX };
+
+/* A source of a peer or a process; the listener and the signalfd have index 0. */
 struct poller_event {
     enum poller_source source;
     uint32_t index;

@@ -15,9 +15,11 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <linux/close_range.h>
 #include <linux/securebits.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -42,6 +44,7 @@
 static const char oom_score[] = "500";
 
 static bool strict_profile;
+static struct rlimit descriptor_limit; /* as the agent found it */
 
 /* Shrinks the bounding set to `keep`, for the agent and so for all that it starts. */
 static int limit_bounding_set(uint64_t keep)
@@ -81,11 +84,30 @@ static int clear_capabilities(bool keep)
     return syscall(SYS_capset, &header, data) < 0 ? errno : 0;
 }
 
+/* The agent holds pipes of many commands at once; a command finds the limit it would have had. */
+static int raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return errno;
+    descriptor_limit = limit;
+    limit.rlim_cur = limit.rlim_max;
+    return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? errno : 0;
+}
+
+static int restore_descriptor_limit(void)
+{
+    return setrlimit(RLIMIT_NOFILE, &descriptor_limit) < 0 ? errno : 0;
+}
+
 int spawn_init(bool strict)
 {
-    int errnum = limit_bounding_set(strict ? 0 : DEV_CAPABILITIES);
+    int errnum = raise_descriptor_limit();
 
     strict_profile = strict;
+    if (errnum == 0)
+        errnum = limit_bounding_set(strict ? 0 : DEV_CAPABILITIES);
     if (errnum == 0 && strict)
         errnum = lock_privileges();
     if (errnum == 0)
@@ -188,8 +210,12 @@ static int prepare(const struct spawn_request *request)
     /* The agent's priority over its commands is its own. To give it up is never refused. */
     (void)setpriority(PRIO_PROCESS, 0, 0);
     errnum = place_descriptors(request->fds);
+    if (errnum == 0 && request->terminal && ioctl(STDIN_FILENO, TIOCSCTTY, 0) < 0)
+        errnum = errno;
     if (errnum == 0)
         errnum = tree_join(request->mark);
+    if (errnum == 0)
+        errnum = restore_descriptor_limit();
     raise_oom_score();
     return errnum;
 }
@@ -208,8 +234,9 @@ static uint32_t run_child(const struct spawn_request *request, int *ret_errnum)
         *ret_errnum = errno;
         return AGENT_STAGE_CWD;
     }
-    /* Every descriptor of the agent is close-on-exec; this is the second lock. */
-    (void)syscall(SYS_close_range, 3, ~0U, 0);
+    /* Every descriptor of the agent is close-on-exec; this is the second lock. Only the exec closes
+     * them: one of them tells the agent when it has happened. */
+    (void)syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC);
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     *ret_errnum = exec_search(request);

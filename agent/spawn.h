@@ -21,6 +21,7 @@ struct spawn_request {
     const char *cwd;
     const struct account *account;
     int fds[3];    /* become 0, 1, 2; -1 leaves the agent's /dev/null there */
+    bool terminal; /* fds[0] becomes the controlling terminal */
     uint64_t mark; /* of its tree */
     bool alone;    /* no other process lives in the sandbox */
 };

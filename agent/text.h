@@ -15,4 +15,7 @@ bool text_join(char *target, size_t size, const char *const *texts);
 /* The same for one text. */
 bool text_copy(char *target, size_t size, const char *text);
 
+/* Writes two lowercase hex digits for each byte, and a NUL. */
+void text_hex(char *target, const unsigned char *bytes, size_t size);
+
 #endif

@@ -182,3 +182,8 @@ bool tree_signal(uint64_t mark, int signum)
         return kill(-1, signum) < 0;
     return signal_scan(mark, signum);
 }
+
+bool tree_signal_ended(uint64_t mark, int signum)
+{
+    return !tree.children || signal_scan(mark, signum);
+}

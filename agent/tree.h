@@ -41,4 +41,7 @@ void tree_reaped(bool no_children);
 /* Sends `signum` to every member. True when there was none, not even one to be reaped. */
 bool tree_signal(uint64_t mark, int signum);
 
+/* The same for a command that is over: what it had left running. */
+bool tree_signal_ended(uint64_t mark, int signum);
+
 #endif

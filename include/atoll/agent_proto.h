@@ -30,7 +30,11 @@ enum {
     AGENT_REQUEST_MAX = 1024 * 1024, /* all control bytes of one request */
     AGENT_PATH_MAX = 4096,           /* kernel: PATH_MAX, the zero byte included */
     AGENT_USER_MAX = 64,             /* a user's name, or "uid:gid" */
-    AGENT_PEERS_MAX = 64,            /* connections at once; more wait in the backlog */
+    AGENT_PEERS_MAX = 256,           /* connections at once; more wait in the backlog */
+    AGENT_PROCESSES_MAX = 256,       /* processes that were started and not forgotten */
+    AGENT_RETRIES_MAX = 1000,
+    AGENT_OUTPUT_MAX = 32 * 1024, /* output bytes of one OUTPUT */
+    AGENT_SIGNAL_MAX = 64,        /* kernel: _NSIG */
 };
 
 /* X(symbol, value, direction, meaning) */
@@ -43,11 +47,24 @@ enum {
     X(AGENT_FRAME_MORE, 5, "request", "next piece of an EXEC over one frame")                      \
     X(AGENT_FRAME_DATA, 6, "both", "raw bytes: stdin of an exec, content of a file")               \
     X(AGENT_FRAME_END, 7, "request", "no more DATA")                                               \
+    X(AGENT_FRAME_START, 8, "request",                                                             \
+      "start a process that outlives the connection; continued by MORE")                           \
+    X(AGENT_FRAME_LIST, 9, "request", "all processes: a PROCESS each, then DONE")                  \
+    X(AGENT_FRAME_SIGNAL, 10, "request", "send a signal to a process, its group or its tree")      \
+    X(AGENT_FRAME_INPUT, 11, "request", "bytes for a process's stdin: then DATA, then END")        \
+    X(AGENT_FRAME_RESIZE, 12, "request", "change the size of a process's terminal")                \
+    X(AGENT_FRAME_WAIT, 13, "request", "answered by PROCESS when it has ended, or at a timeout")   \
+    X(AGENT_FRAME_ATTACH, 14, "request",                                                           \
+      "a process's output from an offset on: PROCESS, OUTPUT..., PROCESS")                         \
+    X(AGENT_FRAME_FORGET, 15, "request", "drop a process that has ended")                          \
     X(AGENT_FRAME_STDOUT, 17, "reply", "exec: raw bytes")                                          \
     X(AGENT_FRAME_STDERR, 18, "reply", "exec: raw bytes")                                          \
     X(AGENT_FRAME_EXIT, 19, "reply", "exec: the real wait status, and the end of the operation")   \
     X(AGENT_FRAME_DONE, 20, "reply", "the operation succeeded: a number")                          \
-    X(AGENT_FRAME_ERROR, 21, "reply", "the operation failed: stage and errno")
+    X(AGENT_FRAME_ERROR, 21, "reply", "the operation failed: stage and errno")                     \
+    X(AGENT_FRAME_PROCESS, 22, "reply, log", "what is known of a process")                         \
+    X(AGENT_FRAME_OUTPUT, 23, "reply, log", "bytes that a process wrote, and their offsets")       \
+    X(AGENT_FRAME_LOG, 24, "log", "the head of a file of a log")
 
 enum agent_frame_type {
 #define AGENT_FRAME_ENUM(symbol, value, direction, meaning) symbol = (value),
@@ -72,6 +89,89 @@ enum {
     AGENT_EXIT_FLAGS = 7,
 };
 
+/* Flags of START. */
+enum {
+    AGENT_START_STDIN = 1,          /* stdin is a pipe, for INPUT; else /dev/null */
+    AGENT_START_TERMINAL = 2,       /* 0-2 are a terminal; INPUT is what is typed */
+    AGENT_START_KILL_LEFTOVERS = 4, /* what the process left running dies before its end is told */
+    AGENT_START_FLAGS = 7,
+};
+
+/* Bounds of a log, in START. A log keeps at least half of its limits, never more than the whole. */
+#define AGENT_LOG_BYTES_MIN (UINT64_C(128) << 10)
+#define AGENT_LOG_BYTES_MAX (UINT64_C(4) << 30)
+enum {
+    AGENT_LOG_LINES_MIN = 2,
+    AGENT_LOG_LINES_MAX = 1000 * 1000 * 1000,
+};
+
+/* Whom SIGNAL means. */
+enum agent_signal_target {
+    AGENT_SIGNAL_PROCESS = 0,
+    AGENT_SIGNAL_GROUP = 1, /* the process group that it was started as the leader of */
+    AGENT_SIGNAL_TREE = 2,  /* all that descends from it, also when itself has ended */
+    AGENT_SIGNAL_TARGETS = 3,
+};
+
+/* Flags of SIGNAL. */
+enum {
+    AGENT_SIGNAL_FINAL = 1, /* it is not started again, however often START allows that */
+    AGENT_SIGNAL_FLAGS = 1,
+};
+
+/* Flags of INPUT. */
+enum {
+    AGENT_INPUT_CLOSE = 1, /* stdin is closed after the bytes */
+    AGENT_INPUT_FLAGS = 1,
+};
+
+/* Flags of ATTACH. */
+enum {
+    AGENT_ATTACH_FOLLOW = 1, /* go on until the process has ended */
+    AGENT_ATTACH_NO_STDOUT = 2,
+    AGENT_ATTACH_NO_STDERR = 4,
+    AGENT_ATTACH_FLAGS = 7,
+};
+
+/* The offset of ATTACH that means: only what is written from now on. */
+#define AGENT_ATTACH_END UINT64_MAX
+
+/* Flags of FORGET. */
+enum {
+    AGENT_FORGET_REMOVE_LOG = 1, /* else the log stays for whoever reads it from outside */
+    AGENT_FORGET_FLAGS = 1,
+};
+
+/* X(symbol, value, meaning): the state in PROCESS */
+#define AGENT_PROCESS_STATES(X)                                                                    \
+    X(AGENT_PROCESS_RUNNING, 1, "runs")                                                            \
+    X(AGENT_PROCESS_RESTARTING, 2, "has failed and will be started again")                         \
+    X(AGENT_PROCESS_ENDED, 3, "has ended; the status is the real one")
+
+enum agent_process_state {
+#define AGENT_PROCESS_STATE_ENUM(symbol, value, meaning) symbol = (value),
+    AGENT_PROCESS_STATES(AGENT_PROCESS_STATE_ENUM)
+#undef AGENT_PROCESS_STATE_ENUM
+};
+
+/* Flags of PROCESS. */
+enum {
+    AGENT_PROCESS_TIMED_OUT = 1,
+    AGENT_PROCESS_TRUNCATED = 2, /* the oldest output was dropped */
+    AGENT_PROCESS_LOST = 4,      /* output could not be written to the log; offsets count it */
+    AGENT_PROCESS_TERMINAL = 8,
+    AGENT_PROCESS_INPUT = 16, /* takes INPUT */
+    AGENT_PROCESS_FLAGS = 31,
+};
+
+/* The stream of OUTPUT. A terminal's output is stdout. */
+enum agent_stream {
+    AGENT_STREAM_STDOUT = 1,
+    AGENT_STREAM_STDERR = 2,
+};
+
+enum { AGENT_LOG_VERSION = 1 }; /* of the log files */
+
 /* Flags of WRITE. */
 enum {
     /* Written with the authority of the sandbox's root, then given to the owner; else the owner's
@@ -88,7 +188,11 @@ enum {
     X(AGENT_STAGE_IDENTITY, 4, "the process could not become the user")                            \
     X(AGENT_STAGE_CWD, 5, "the working directory cannot be entered")                               \
     X(AGENT_STAGE_EXEC, 6, "the command cannot be executed")                                       \
-    X(AGENT_STAGE_FILE, 7, "the file cannot be used")
+    X(AGENT_STAGE_FILE, 7, "the file cannot be used")                                              \
+    X(AGENT_STAGE_TABLE, 8, "the process cannot be found or kept")                                 \
+    X(AGENT_STAGE_LOG, 9, "the log cannot be used")                                                \
+    X(AGENT_STAGE_INPUT, 10, "the process takes no such input")                                    \
+    X(AGENT_STAGE_SIGNAL, 11, "the signal cannot be sent")
 
 enum agent_stage {
 #define AGENT_STAGE_ENUM(symbol, value, meaning) symbol = (value),

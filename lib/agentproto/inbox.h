@@ -15,7 +15,15 @@ enum agent_event {
     AGENT_EVENT_EXEC,
     AGENT_EVENT_WRITE,
     AGENT_EVENT_READ,
-    AGENT_EVENT_DATA, /* body of an EXEC with stdin or of a WRITE */
+    AGENT_EVENT_START,
+    AGENT_EVENT_LIST,
+    AGENT_EVENT_SIGNAL,
+    AGENT_EVENT_INPUT,
+    AGENT_EVENT_RESIZE,
+    AGENT_EVENT_WAIT,
+    AGENT_EVENT_ATTACH,
+    AGENT_EVENT_FORGET,
+    AGENT_EVENT_DATA, /* body of an EXEC with stdin, of a WRITE or of an INPUT */
     AGENT_EVENT_END,  /* the body is whole */
     AGENT_EVENT_BROKEN,
 };
@@ -26,6 +34,13 @@ struct agent_event_data {
         struct agent_exec_message exec; /* argv and env are the inbox's arrays */
         struct agent_write_message write;
         struct agent_read_message read;
+        struct agent_start_message start; /* as exec */
+        struct agent_signal_message signal;
+        struct agent_input_message input;
+        struct agent_resize_message resize;
+        struct agent_wait_message wait;
+        struct agent_attach_message attach;
+        struct agent_forget_message forget;
         struct {
             const uint8_t *bytes;
             size_t size;
@@ -38,7 +53,8 @@ enum { AGENT_ENV_DEFAULTS = 3 };
 
 /* About 1.2 MB, of which only what is used gets touched. Zeroed, it is ready. */
 struct agent_inbox {
-    enum { AGENT_INBOX_IDLE, AGENT_INBOX_EXEC, AGENT_INBOX_BODY } state;
+    enum { AGENT_INBOX_IDLE, AGENT_INBOX_JOINING, AGENT_INBOX_BODY } state;
+    uint8_t request_type; /* EXEC or START, while it is joined */
     size_t request_size;  /* bytes joined so far */
     size_t request_total; /* bytes announced */
     struct agent_buffer buffer;

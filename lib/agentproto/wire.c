@@ -39,6 +39,11 @@ void wire_put_string(struct wire_writer *writer, const char *text)
     put_bytes(writer, text, length + 1);
 }
 
+void wire_put_id(struct wire_writer *writer, const struct id *id)
+{
+    put_bytes(writer, id->bytes, sizeof(id->bytes));
+}
+
 /* The next `size` bytes, or NULL when there are fewer. */
 static const uint8_t *get_bytes(struct wire_reader *reader, size_t size)
 {
@@ -67,6 +72,16 @@ uint64_t wire_get_u64(struct wire_reader *reader)
     uint64_t low = wire_get_u32(reader);
 
     return low | (uint64_t)wire_get_u32(reader) << 32;
+}
+
+struct id wire_get_id(struct wire_reader *reader)
+{
+    const uint8_t *bytes = get_bytes(reader, ID_BYTES);
+    struct id id = {0};
+
+    if (bytes)
+        memcpy(id.bytes, bytes, sizeof(id.bytes));
+    return id;
 }
 
 const char *wire_get_string(struct wire_reader *reader, size_t max)

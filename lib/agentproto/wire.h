@@ -6,6 +6,7 @@
 #ifndef LIB_AGENTPROTO_WIRE_H
 #define LIB_AGENTPROTO_WIRE_H
 
+#include <atoll/id.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,9 +28,11 @@ struct wire_reader {
 void wire_put_u32(struct wire_writer *writer, uint32_t value);
 void wire_put_u64(struct wire_writer *writer, uint64_t value);
 void wire_put_string(struct wire_writer *writer, const char *text);
+void wire_put_id(struct wire_writer *writer, const struct id *id);
 
 uint32_t wire_get_u32(struct wire_reader *reader);
 uint64_t wire_get_u64(struct wire_reader *reader);
+struct id wire_get_id(struct wire_reader *reader);
 
 /* A string with at most `max` bytes, its zero byte counted. Never NULL; lives as long as the data.
  */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int protocol_error(struct error *err)
+int agent_protocol_error(struct error *err)
 {
     return error_set(err, ERR_INTERNAL, "the sandbox's agent broke its protocol");
 }
@@ -41,6 +41,21 @@ static enum error_code file_error_code(uint32_t errnum)
     }
 }
 
+static enum error_code table_error_code(uint32_t errnum)
+{
+    switch (errnum) {
+    case ESRCH:
+        return ERR_NOT_FOUND;
+    case EEXIST:
+    case EBUSY:
+        return ERR_CONFLICT;
+    case ENOSPC:
+        return ERR_TOO_MANY;
+    default:
+        return ERR_UNAVAILABLE;
+    }
+}
+
 static enum error_code failure_code(const struct agent_error_message *message)
 {
     switch (message->stage) {
@@ -52,21 +67,26 @@ static enum error_code failure_code(const struct agent_error_message *message)
         return ERR_INVALID_FIELD;
     case AGENT_STAGE_PROCESS:
         return ERR_UNAVAILABLE;
+    case AGENT_STAGE_TABLE:
+        return table_error_code(message->errnum);
+    case AGENT_STAGE_INPUT:
+    case AGENT_STAGE_SIGNAL:
+        return ERR_CONFLICT;
     default:
         return ERR_INTERNAL;
     }
 }
 
-/* Decodes an ERROR frame into `failure`. -1 when it is malformed. */
-static int take_failure(const struct agent_frame *frame, struct error *failure, struct error *err)
+int agent_take_failure(const struct agent_frame *frame, struct error *ret_failure,
+                       struct error *err)
 {
     struct agent_error_message message;
     const char *reason;
 
     if (!agent_error_decode(frame->payload, frame->size, &message))
-        return protocol_error(err);
+        return agent_protocol_error(err);
     reason = strerrordesc_np((int)message.errnum);
-    (void)error_set(failure, failure_code(&message), "%s: %s", stage_meaning(message.stage),
+    (void)error_set(ret_failure, failure_code(&message), "%s: %s", stage_meaning(message.stage),
                     reason ? reason : "unknown error");
     return 0;
 }
@@ -77,7 +97,7 @@ static int collect(struct agent_collected *collected, const struct agent_frame *
     size_t needed = collected->size + frame->size;
 
     if (frame->size == 0 || needed > collected->max)
-        return protocol_error(err);
+        return agent_protocol_error(err);
     if (needed + 1 > collected->capacity) {
         size_t capacity = needed * 2 + 1 < collected->max ? needed * 2 + 1 : collected->max + 1;
         char *larger = realloc(collected->data, capacity);
@@ -121,7 +141,7 @@ static int on_write_answer(struct agent_conversation *conversation, const struct
     uint64_t written;
 
     if (frame->type == AGENT_FRAME_ERROR) {
-        if (take_failure(frame, &failure, err) < 0)
+        if (agent_take_failure(frame, &failure, err) < 0)
             return -1;
         (void)error_wrap(&failure, "cannot write %.255s", file->path);
         keep_failure(conversation, &failure);
@@ -129,7 +149,7 @@ static int on_write_answer(struct agent_conversation *conversation, const struct
     }
     if (frame->type != AGENT_FRAME_DONE ||
         !agent_done_decode(frame->payload, frame->size, &written) || written != file->size)
-        return protocol_error(err);
+        return agent_protocol_error(err);
     return 0;
 }
 
@@ -145,17 +165,17 @@ static int on_exec_answer(struct agent_conversation *conversation, const struct 
         return collect(&conversation->err, frame, err);
     case AGENT_FRAME_EXIT:
         if (!agent_exit_decode(frame->payload, frame->size, &conversation->exit))
-            return protocol_error(err);
+            return agent_protocol_error(err);
         *ret_done = true;
         return 0;
     case AGENT_FRAME_ERROR:
-        if (take_failure(frame, &failure, err) < 0)
+        if (agent_take_failure(frame, &failure, err) < 0)
             return -1;
         keep_failure(conversation, &failure);
         *ret_done = true;
         return 0;
     default:
-        return protocol_error(err);
+        return agent_protocol_error(err);
     }
 }
 
@@ -182,15 +202,15 @@ int agent_reading_reply(void *context, const struct agent_frame *frame, bool *re
         return collect(&reading->content, frame, err);
     case AGENT_FRAME_DONE:
         if (!agent_done_decode(frame->payload, frame->size, &reading->size))
-            return protocol_error(err);
+            return agent_protocol_error(err);
         break;
     case AGENT_FRAME_ERROR:
-        if (take_failure(frame, &reading->failure, err) < 0)
+        if (agent_take_failure(frame, &reading->failure, err) < 0)
             return -1;
         reading->failed = true;
         break;
     default:
-        return protocol_error(err);
+        return agent_protocol_error(err);
     }
     *ret_done = true;
     return 0;
@@ -204,7 +224,7 @@ int agent_ping_reply(void *context, const struct agent_frame *frame, bool *ret_d
     (void)context;
     if (frame->type != AGENT_FRAME_DONE ||
         !agent_done_decode(frame->payload, frame->size, &version) || version != AGENT_PROTO_VERSION)
-        return protocol_error(err);
+        return agent_protocol_error(err);
     *ret_done = true;
     return 0;
 }

@@ -47,6 +47,13 @@ int agent_reading_reply(void *context, const struct agent_frame *frame, bool *re
 int agent_ping_reply(void *context, const struct agent_frame *frame, bool *ret_done,
                      struct error *err);
 
+/* The error of an agent that says what it may not. */
+int agent_protocol_error(struct error *err);
+
+/* Decodes an ERROR frame into `ret_failure`. -1 when it is malformed. */
+int agent_take_failure(const struct agent_frame *frame, struct error *ret_failure,
+                       struct error *err);
+
 /* Hands over the bytes, with a NUL behind them. */
 int agent_collected_take(struct agent_collected *collected, char **ret_data, size_t *ret_size,
                          struct error *err);

@@ -185,7 +185,7 @@ static int send_pending(struct agent_channel *channel, struct agent_outgoing *ou
     return 0;
 }
 
-static int receive(struct agent_channel *channel, struct error *err)
+int agent_channel_receive(struct agent_channel *channel, struct error *err)
 {
     size_t size;
     uint8_t *space = agent_buffer_space(&channel->buffer, &size);
@@ -253,7 +253,7 @@ static int run_exchange(struct agent_channel *channel, struct agent_outgoing *ou
             return -1;
         if (wait_ready(channel, outgoing, deadline_usec, err) < 0)
             return -1;
-        if (receive(channel, err) < 0)
+        if (agent_channel_receive(channel, err) < 0)
             return -1;
         if (deliver(channel, reply, context, &done, err) < 0)
             return -1;

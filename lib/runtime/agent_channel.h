@@ -55,6 +55,10 @@ void agent_outgoing_request(struct agent_outgoing *outgoing, enum agent_frame_ty
 
 void agent_outgoing_free(struct agent_outgoing *outgoing);
 
+/* Takes what has arrived into the buffer, without waiting. All whole frames must have been taken.
+ * ERR_UNAVAILABLE when the agent is gone. */
+int agent_channel_receive(struct agent_channel *channel, struct error *err);
+
 /* Takes one frame of the reply; sets `ret_done` with the last one. -1 breaks the exchange off. */
 typedef int (*agent_reply_fn)(void *context, const struct agent_frame *frame, bool *ret_done,
                               struct error *err);

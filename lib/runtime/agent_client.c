@@ -2,7 +2,7 @@
 
 #include "lib/base/util.h"
 #include "lib/runtime/agent_answer.h"
-#include "lib/runtime/agent_channel.h"
+#include "lib/runtime/agent_client_private.h"
 #include "lib/runtime/agent_request.h"
 
 #include <atoll/cleanup.h>
@@ -14,10 +14,6 @@
 #include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-
-struct agent_client {
-    struct agent_channel channel;
-};
 
 /* A path that does not fit sun_path goes through a descriptor of its folder (unix(7)). */
 static int make_address(const char *path, struct sockaddr_un *address, int *ret_folder_fd,

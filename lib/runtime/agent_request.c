@@ -4,6 +4,8 @@
 
 #include <atoll/cleanup.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MODE_PLAIN = 0644, MODE_EXECUTABLE = 0755, CONTROL_MAX = 2 * AGENT_PATH_MAX };
@@ -91,50 +93,109 @@ static int check_env(const char *const *env, struct error *err)
     return 0;
 }
 
-static int check_exec(const struct agent_exec_request *request, struct error *err)
+/* The message's view of what is to be run, checked. */
+static int make_command(const char *const *argv, const char *const *env, const char *cwd,
+                        const char *user, struct agent_command *ret_command, struct error *err)
 {
-    if (!request->argv[0] || request->argv[0][0] == '\0')
+    if (!argv[0] || argv[0][0] == '\0')
         return error_set_field(err, ERR_INVALID_FIELD, "argv", "there is no command");
-    if (check_strings("argv", request->argv, err) < 0 || check_env(request->env, err) < 0 ||
-        check_path("cwd", request->cwd, err) < 0)
+    if (check_strings("argv", argv, err) < 0 || check_env(env, err) < 0 ||
+        check_path("cwd", cwd, err) < 0 || check_user(user, err) < 0)
         return -1;
-    return check_user(request->user, err);
+    *ret_command = (struct agent_command){
+        .cwd = cwd,
+        .user = user,
+        .argc = count_strings(argv),
+        .envc = count_strings(env),
+        .argv = (const char **)argv,
+        .env = (const char **)env,
+    };
+    return 0;
+}
+
+/* Memory for a request of `size` bytes; 0 is one that is too large. */
+static int allocate_request(size_t size, uint8_t **ret_payload, struct error *err)
+{
+    if (size == 0)
+        return error_set_field(err, ERR_INVALID_FIELD, "argv",
+                               "arguments and environment together are over %d bytes",
+                               AGENT_REQUEST_MAX);
+    *ret_payload = malloc(size);
+    if (!*ret_payload)
+        return error_set_errno(err, ENOMEM, "cannot make the request to the sandbox's agent");
+    return 0;
 }
 
 int agent_request_exec(struct agent_outgoing *outgoing, const struct agent_exec_request *request,
                        size_t after, struct error *err)
 {
-    const struct agent_exec_message message = {
+    struct agent_exec_message message = {
         .after = (uint32_t)after,
         .flags = (request->stdin_data ? AGENT_EXEC_STDIN : 0u) |
                  (request->kill_leftovers ? AGENT_EXEC_KILL_LEFTOVERS : 0u),
         .timeout_ms = request->timeout_ms,
         .grace_ms = request->grace_ms,
         .max_output = request->max_output,
-        .cwd = request->cwd,
-        .user = request->user,
-        .argc = count_strings(request->argv),
-        .envc = count_strings(request->env),
-        .argv = (const char **)request->argv,
-        .env = (const char **)request->env,
     };
     _cleanup_free_ uint8_t *payload = NULL;
     size_t size;
 
-    if (check_exec(request, err) < 0)
+    if (make_command(request->argv, request->env, request->cwd, request->user, &message.command,
+                     err) < 0)
         return -1;
     size = agent_exec_size(&message);
-    if (size == 0)
-        return error_set_field(err, ERR_INVALID_FIELD, "argv",
-                               "arguments and environment together are over %d bytes",
-                               AGENT_REQUEST_MAX);
-    payload = malloc(size);
-    if (!payload)
-        return error_set_errno(err, ENOMEM, "cannot make the request to the sandbox's agent");
+    if (allocate_request(size, &payload, err) < 0)
+        return -1;
     agent_outgoing_request(outgoing, AGENT_FRAME_EXEC, payload,
                            agent_exec_encode(&message, payload, size));
     if (request->stdin_data)
         agent_outgoing_body(outgoing, request->stdin_data, request->stdin_size);
+    return 0;
+}
+
+static int check_start(const struct agent_start_request *request, struct error *err)
+{
+    if (request->retries > AGENT_RETRIES_MAX)
+        return error_set_field(err, ERR_INVALID_FIELD, "retries", "at most %d retries",
+                               AGENT_RETRIES_MAX);
+    if (request->log_lines < AGENT_LOG_LINES_MIN || request->log_lines > AGENT_LOG_LINES_MAX)
+        return error_set_field(err, ERR_INVALID_FIELD, "log_lines", "a log has %d to %d lines",
+                               AGENT_LOG_LINES_MIN, AGENT_LOG_LINES_MAX);
+    if (request->log_bytes < AGENT_LOG_BYTES_MIN || request->log_bytes > AGENT_LOG_BYTES_MAX)
+        return error_set_field(err, ERR_INVALID_FIELD, "log_bytes",
+                               "a log has %" PRIu64 " to %" PRIu64 " bytes", AGENT_LOG_BYTES_MIN,
+                               AGENT_LOG_BYTES_MAX);
+    return 0;
+}
+
+int agent_request_start(struct agent_outgoing *outgoing, const struct agent_start_request *request,
+                        struct error *err)
+{
+    struct agent_start_message message = {
+        .id = request->id,
+        .flags = (request->input ? AGENT_START_STDIN : 0u) |
+                 (request->terminal ? AGENT_START_TERMINAL : 0u) |
+                 (request->kill_leftovers ? AGENT_START_KILL_LEFTOVERS : 0u),
+        .timeout_ms = request->timeout_ms,
+        .grace_ms = request->grace_ms,
+        .retries = request->retries,
+        .backoff_ms = request->backoff_ms,
+        .rows = request->rows,
+        .columns = request->columns,
+        .log_lines = request->log_lines,
+        .log_bytes = request->log_bytes,
+    };
+    _cleanup_free_ uint8_t *payload = NULL;
+    size_t size;
+
+    if (check_start(request, err) < 0 || make_command(request->argv, request->env, request->cwd,
+                                                      request->user, &message.command, err) < 0)
+        return -1;
+    size = agent_start_size(&message);
+    if (allocate_request(size, &payload, err) < 0)
+        return -1;
+    agent_outgoing_request(outgoing, AGENT_FRAME_START, payload,
+                           agent_start_encode(&message, payload, size));
     return 0;
 }
 

@@ -6,7 +6,7 @@
 #define LIB_RUNTIME_AGENT_REQUEST_H
 
 #include "lib/runtime/agent_channel.h"
-#include "lib/runtime/agent_client.h"
+#include "lib/runtime/agent_process.h"
 
 /* Adds a WRITE for each file; their content must live until it is sent. */
 int agent_request_writes(struct agent_outgoing *outgoing, const struct sandbox_files *files,
@@ -15,6 +15,10 @@ int agent_request_writes(struct agent_outgoing *outgoing, const struct sandbox_f
 /* Adds an EXEC that runs only if the `after` operations before it succeeded. */
 int agent_request_exec(struct agent_outgoing *outgoing, const struct agent_exec_request *request,
                        size_t after, struct error *err);
+
+/* Adds a START. */
+int agent_request_start(struct agent_outgoing *outgoing, const struct agent_start_request *request,
+                        struct error *err);
 
 /* Adds a READ of the first `limit` bytes. */
 int agent_request_read(struct agent_outgoing *outgoing, const char *path, const char *user,

@@ -3,7 +3,7 @@
  * picks the call that is answered.
  */
 #include "lib/base/util.h"
-#include "lib/runtime/agent_client.h"
+#include "lib/runtime/agent_attach.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -56,9 +56,92 @@ static void call_ping(struct agent_client *client, int64_t deadline_usec)
         ;
 }
 
+static const struct id process_id = {"0123456789abcdef"};
+
+static void call_start(struct agent_client *client, int64_t deadline_usec)
+{
+    static const char *const argv[] = {"x", NULL};
+    static const char *const env[] = {NULL};
+    const struct agent_start_request request = {
+        .id = process_id,
+        .argv = argv,
+        .env = env,
+        .cwd = "/",
+        .user = "u",
+        .log_bytes = AGENT_LOG_BYTES_MIN,
+        .log_lines = AGENT_LOG_LINES_MIN,
+    };
+    struct agent_process process;
+    struct error err;
+
+    while (agent_process_start(client, &request, deadline_usec, &process, &err) == 0) {
+        if (!id_equal(&process.id, &process_id) || (process.exit_code < 0) != (process.signal > 0))
+            abort();
+    }
+}
+
+static void call_list(struct agent_client *client, int64_t deadline_usec)
+{
+    struct agent_process *processes;
+    struct error err;
+    size_t count;
+
+    while (agent_process_list(client, deadline_usec, &processes, &count, &err) == 0) {
+        if (count > AGENT_PROCESSES_MAX)
+            abort();
+        free(processes);
+    }
+}
+
+static void call_wait(struct agent_client *client, int64_t deadline_usec)
+{
+    struct agent_process process;
+    struct error err;
+
+    while (agent_process_wait(client, &process_id, 0, deadline_usec, &process, &err) == 0) {
+        if (process.log_begin > process.log_end)
+            abort();
+    }
+}
+
+static void read_output(struct agent_attach *attach)
+{
+    uint64_t next = 0;
+    struct agent_attach_event event;
+    struct error err;
+
+    while (agent_attach_receive(attach, &err) == 0) {
+        int result;
+
+        while ((result = agent_attach_next(attach, &event, &err)) > 0) {
+            if (event.kind != AGENT_ATTACH_OUTPUT)
+                continue;
+            if (event.offset != next + event.gap || event.size == 0)
+                abort();
+            next = event.offset + event.size;
+        }
+        if (result < 0)
+            return;
+    }
+}
+
+/* Ends the client. */
+static void call_attach(struct agent_client *client)
+{
+    const struct agent_attach_options options = {.follow = true};
+    struct agent_attach *attach;
+    struct error err;
+
+    if (agent_attach_begin(client, &process_id, &options, &attach, &err) < 0)
+        return;
+    read_output(attach);
+    agent_attach_free(attach);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static void (*const calls[])(struct agent_client *, int64_t) = {call_run, call_read, call_ping};
+    static void (*const calls[])(struct agent_client *, int64_t) = {
+        call_run, call_read, call_ping, call_start, call_list, call_wait};
     struct agent_client *client;
     struct error err;
     int fds[2];
@@ -72,8 +155,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     if (shutdown(fds[0], SHUT_WR) < 0)
         abort();
-    calls[data[0] % ARRAY_SIZE(calls)](client, monotonic_usec() + DEADLINE_USEC);
-    agent_client_free(client);
+    if (data[0] % (ARRAY_SIZE(calls) + 1) == ARRAY_SIZE(calls)) {
+        call_attach(client);
+    } else {
+        calls[data[0] % (ARRAY_SIZE(calls) + 1)](client, monotonic_usec() + DEADLINE_USEC);
+        agent_client_free(client);
+    }
     close(fds[0]);
     return 0;
 }

@@ -10,15 +10,15 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Reads every string to its end, so that the sanitizer sees one that has none. */
-static size_t touch_exec(const struct agent_exec_message *exec)
+static size_t touch_command(const struct agent_command *command)
 {
-    size_t length = strlen(exec->cwd) + strlen(exec->user);
+    size_t length = strlen(command->cwd) + strlen(command->user);
 
-    for (uint32_t i = 0; i < exec->argc; i++)
-        length += strlen(exec->argv[i]);
-    for (uint32_t i = 0; i < exec->envc; i++)
-        length += strlen(exec->env[i]);
-    if (exec->argv[exec->argc] || exec->env[exec->envc])
+    for (uint32_t i = 0; i < command->argc; i++)
+        length += strlen(command->argv[i]);
+    for (uint32_t i = 0; i < command->envc; i++)
+        length += strlen(command->env[i]);
+    if (command->argv[command->argc] || command->env[command->envc])
         abort();
     return length;
 }
@@ -29,7 +29,9 @@ static size_t touch(enum agent_event event, const struct agent_event_data *data)
 
     switch (event) {
     case AGENT_EVENT_EXEC:
-        return touch_exec(&data->exec);
+        return touch_command(&data->exec.command);
+    case AGENT_EVENT_START:
+        return touch_command(&data->start.command);
     case AGENT_EVENT_WRITE:
         return strlen(data->write.path) + strlen(data->write.owner);
     case AGENT_EVENT_READ:

@@ -54,7 +54,7 @@ static int listen_at(const char *path)
 }
 
 /* The rest of a child: descriptors as the launcher would leave them, then exec. */
-static _Noreturn void become_agent(int listen_fd, const char *profile)
+static _Noreturn void become_agent(int listen_fd, int logs_fd, const char *profile)
 {
     char option[64];
     char *argv[] = {"atoll-agent", option, NULL};
@@ -66,11 +66,13 @@ static _Noreturn void become_agent(int listen_fd, const char *profile)
     if (agent_fd < 0 || null_fd < 0)
         _exit(101);
     listen_fd = fcntl(listen_fd, F_DUPFD_CLOEXEC, LISTEN_HIGH);
+    logs_fd = fcntl(logs_fd, F_DUPFD_CLOEXEC, LISTEN_HIGH);
     agent_fd = fcntl(agent_fd, F_DUPFD_CLOEXEC, LISTEN_HIGH);
     for (int fd = 0; fd < 3; fd++)
         (void)dup2(null_fd, fd);
     (void)dup2(listen_fd, AGENT_FD_LISTEN);
-    (void)close_range(AGENT_FD_LOGS, LISTEN_HIGH - 1, 0);
+    (void)dup2(logs_fd, AGENT_FD_LOGS);
+    (void)close_range(AGENT_FD_LOGS + 1, LISTEN_HIGH - 1, 0);
     (void)fexecve(agent_fd, argv, env);
     _exit(102);
 }
@@ -85,14 +87,16 @@ static bool write_text(const char *path, const char *text)
     return written;
 }
 
-/* In process 1: a /proc of its own, then exec. */
-static _Noreturn void become_process_1(int listen_fd, const char *profile)
+/* In process 1: a /proc and terminals of its own, then exec. */
+static _Noreturn void become_process_1(int listen_fd, int logs_fd, const char *profile)
 {
     if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0 ||
         mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-        mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+        mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0 ||
+        mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+              "newinstance,ptmxmode=0666,mode=0620,gid=5") < 0)
         _exit(103);
-    become_agent(listen_fd, profile);
+    become_agent(listen_fd, logs_fd, profile);
 }
 
 /*
@@ -100,7 +104,7 @@ static _Noreturn void become_process_1(int listen_fd, const char *profile)
  * it when the test closes its side or dies. (PR_SET_PDEATHSIG would not last in the agent: a change
  * of identity clears it.)
  */
-static _Noreturn void keep_agent(int talk_fd, int listen_fd, const char *profile)
+static _Noreturn void keep_agent(int talk_fd, int listen_fd, int logs_fd, const char *profile)
 {
     pid_t pid = 0;
     char byte;
@@ -110,7 +114,7 @@ static _Noreturn void keep_agent(int talk_fd, int listen_fd, const char *profile
         _exit(104);
     pid = fork();
     if (pid == 0)
-        become_process_1(listen_fd, profile);
+        become_process_1(listen_fd, logs_fd, profile);
     if (pid < 0 || write(talk_fd, &pid, sizeof(pid)) != sizeof(pid))
         _exit(105);
     (void)!read(talk_fd, &byte, 1);
@@ -144,9 +148,18 @@ static bool await_agent(struct agent_fixture *fixture)
     return true;
 }
 
+int agent_fixture_logs(const struct agent_fixture *fixture)
+{
+    int fd = open(fixture->logs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    return fd;
+}
+
 static bool start_agent(struct agent_fixture *fixture, const char *profile)
 {
     int listen_fd = listen_at(fixture->socket);
+    int logs_fd = agent_fixture_logs(fixture);
     int talk[2];
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, talk), 0);
@@ -154,10 +167,11 @@ static bool start_agent(struct agent_fixture *fixture, const char *profile)
     fixture->keeper = fork();
     if (fixture->keeper == 0) {
         close(talk[0]);
-        keep_agent(talk[1], listen_fd, profile);
+        keep_agent(talk[1], listen_fd, logs_fd, profile);
     }
     close(talk[1]);
     close(listen_fd);
+    close(logs_fd);
     return await_agent(fixture);
 }
 
@@ -170,6 +184,8 @@ bool agent_fixture_start(struct agent_fixture *fixture, const char *profile)
     strcpy(fixture->folder, "/tmp/atoll-agent.XXXXXX");
     assert_non_null(mkdtemp(fixture->folder));
     assert_int_equal(chmod(fixture->folder, 01777), 0);
+    (void)snprintf(fixture->logs, sizeof(fixture->logs), "%s/logs", fixture->folder);
+    assert_int_equal(mkdir(fixture->logs, 0700), 0);
     (void)snprintf(fixture->socket, sizeof(fixture->socket), "%s/agent.sock", fixture->folder);
     if (start_agent(fixture, profile))
         return true;

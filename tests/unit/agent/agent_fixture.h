@@ -1,6 +1,6 @@
 /*
  * A real agent for tests: the built program as process 1 of user, pid, mount and ipc namespaces,
- * with a listening socket as its descriptor 3.
+ * with a listening socket as its descriptor 3 and a log folder as 4.
  *
  * Needs root (the agent changes to other users) and user namespaces; where they are missing
  * agent_fixture_start says so and returns false, and the tests skip.
@@ -21,6 +21,7 @@ struct agent_fixture {
     pid_t agent;     /* as the test's pid namespace numbers it */
     char folder[64]; /* a temporary folder that anybody inside may write to */
     char socket[96];
+    char logs[96]; /* the agent's log folder */
 };
 
 /* Starts an agent with --profile=`profile`; false when this host or user cannot. */
@@ -41,6 +42,9 @@ struct agent_client *agent_fixture_connect(const struct agent_fixture *fixture);
 
 /* A connected raw socket, to say what no client would. */
 int agent_fixture_socket(const struct agent_fixture *fixture);
+
+/* The log folder, opened; the caller's to close. */
+int agent_fixture_logs(const struct agent_fixture *fixture);
 
 /* Far enough not to matter unless something hangs. */
 int64_t agent_fixture_deadline(void);

@@ -63,12 +63,12 @@ static size_t encode_exec(uint8_t *payload, size_t capacity, const char *script,
     const struct agent_exec_message message = {
         .flags = flags,
         .max_output = UINT64_MAX,
-        .cwd = "/",
-        .user = "65534:65534",
-        .argc = 3,
-        .envc = 1,
-        .argv = argv,
-        .env = env,
+        .command.cwd = "/",
+        .command.user = "65534:65534",
+        .command.argc = 3,
+        .command.envc = 1,
+        .command.argv = argv,
+        .command.env = env,
     };
 
     return agent_exec_encode(&message, payload, capacity);

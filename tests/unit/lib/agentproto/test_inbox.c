@@ -47,7 +47,7 @@ static size_t make_exec(uint8_t *data, size_t capacity, uint32_t flags, const ch
 {
     const char *argv[64];
     const struct agent_exec_message message = {
-        .flags = flags, .cwd = "/", .user = "u", .argc = count, .argv = argv};
+        .flags = flags, .command = {.cwd = "/", .user = "u", .argc = count, .argv = argv}};
 
     for (uint32_t i = 0; i < count; i++)
         argv[i] = argument;
@@ -66,7 +66,7 @@ static void test_bytes_one_by_one(void **state)
         feed(frame + i, 1);
     }
     assert_int_equal(next(), AGENT_EVENT_EXEC);
-    assert_string_equal(event.exec.argv[0], "true");
+    assert_string_equal(event.exec.command.argv[0], "true");
     assert_int_equal(next(), AGENT_EVENT_NONE);
 }
 
@@ -99,8 +99,8 @@ static void test_request_in_pieces(void **state)
         sent += piece;
         assert_int_equal(next(), sent < size ? AGENT_EVENT_NONE : AGENT_EVENT_EXEC);
     }
-    assert_int_equal(event.exec.argc, 10);
-    assert_string_equal(event.exec.argv[9], argument);
+    assert_int_equal(event.exec.command.argc, 10);
+    assert_string_equal(event.exec.command.argv[9], argument);
     feed_frame(AGENT_FRAME_PING, NULL, 0);
     assert_int_equal(next(), AGENT_EVENT_PING);
 }

@@ -21,12 +21,12 @@ static struct agent_exec_message exec_message(void)
         .timeout_ms = 3,
         .grace_ms = 4,
         .max_output = UINT64_MAX,
-        .cwd = "/w",
-        .user = "u",
-        .argc = 3,
-        .envc = 2,
-        .argv = argv_in,
-        .env = env_in,
+        .command.cwd = "/w",
+        .command.user = "u",
+        .command.argc = 3,
+        .command.envc = 2,
+        .command.argv = argv_in,
+        .command.env = env_in,
     };
 }
 
@@ -38,8 +38,8 @@ static bool exec_round_trip(const struct agent_exec_message *message,
 
     assert_true(size > 0);
     assert_int_equal(size, agent_exec_size(message));
-    ret_message->argv = argv_out;
-    ret_message->env = env_out;
+    ret_message->command.argv = argv_out;
+    ret_message->command.env = env_out;
     return agent_exec_decode(data, size, ret_message);
 }
 
@@ -55,14 +55,14 @@ static void test_exec_comes_back(void **state)
     assert_int_equal(decoded.timeout_ms, 3);
     assert_int_equal(decoded.grace_ms, 4);
     assert_true(decoded.max_output == UINT64_MAX);
-    assert_string_equal(decoded.cwd, "/w");
-    assert_string_equal(decoded.user, "u");
-    assert_int_equal(decoded.argc, 3);
-    assert_string_equal(decoded.argv[2], "c d");
-    assert_null(decoded.argv[3]);
-    assert_int_equal(decoded.envc, 2);
-    assert_string_equal(decoded.env[1], "B=");
-    assert_null(decoded.env[2]);
+    assert_string_equal(decoded.command.cwd, "/w");
+    assert_string_equal(decoded.command.user, "u");
+    assert_int_equal(decoded.command.argc, 3);
+    assert_string_equal(decoded.command.argv[2], "c d");
+    assert_null(decoded.command.argv[3]);
+    assert_int_equal(decoded.command.envc, 2);
+    assert_string_equal(decoded.command.env[1], "B=");
+    assert_null(decoded.command.env[2]);
 }
 
 static void test_exec_is_checked(void **state)
@@ -76,16 +76,16 @@ static void test_exec_is_checked(void **state)
     (void)state;
     for (size_t i = 0; i < 7; i++)
         bad[i] = exec_message();
-    bad[0].argc = 0;
-    bad[1].cwd = "w";
-    bad[2].cwd = "";
+    bad[0].command.argc = 0;
+    bad[1].command.cwd = "w";
+    bad[2].command.cwd = "";
     bad[3].flags = 128;
-    bad[4].env = no_name;
-    bad[4].envc = 1;
-    bad[5].env = no_equals;
-    bad[5].envc = 1;
-    bad[6].argv = no_program;
-    bad[6].argc = 1;
+    bad[4].command.env = no_name;
+    bad[4].command.envc = 1;
+    bad[5].command.env = no_equals;
+    bad[5].command.envc = 1;
+    bad[6].command.argv = no_program;
+    bad[6].command.argc = 1;
     for (size_t i = 0; i < 7; i++)
         assert_false(exec_round_trip(&bad[i], &decoded));
 }
@@ -93,7 +93,7 @@ static void test_exec_is_checked(void **state)
 static void test_every_cut_is_refused(void **state)
 {
     const struct agent_exec_message message = exec_message();
-    struct agent_exec_message decoded = {.argv = argv_out, .env = env_out};
+    struct agent_exec_message decoded = {.command = {.argv = argv_out, .env = env_out}};
     uint8_t data[256];
     size_t size = agent_exec_encode(&message, data, sizeof(data));
 
@@ -116,24 +116,24 @@ static void test_too_many_and_too_large(void **state)
     static uint8_t data[64 * 1024];
     char *large = malloc(AGENT_STRING_MAX);
     struct agent_exec_message message = exec_message();
-    struct agent_exec_message decoded = {.argv = argv_out, .env = env_out};
+    struct agent_exec_message decoded = {.command = {.argv = argv_out, .env = env_out}};
     size_t size;
 
     (void)state;
     for (size_t i = 0; i <= AGENT_ARGS_MAX; i++)
         many[i] = "x";
-    message.argv = many;
-    message.argc = AGENT_ARGS_MAX;
+    message.command.argv = many;
+    message.command.argc = AGENT_ARGS_MAX;
     size = agent_exec_encode(&message, data, sizeof(data));
     assert_true(agent_exec_decode(data, size, &decoded));
-    message.argc = AGENT_ARGS_MAX + 1;
+    message.command.argc = AGENT_ARGS_MAX + 1;
     size = agent_exec_encode(&message, data, sizeof(data));
     assert_false(agent_exec_decode(data, size, &decoded));
     memset(large, 'x', AGENT_STRING_MAX - 1);
     large[AGENT_STRING_MAX - 1] = '\0';
     for (size_t i = 0; i < 16; i++)
         many[i] = large;
-    message.argc = 16;
+    message.command.argc = 16;
     assert_int_equal(agent_exec_size(&message), 0);
     assert_int_equal(agent_exec_encode(&message, data, sizeof(data)), 0);
     free(large);

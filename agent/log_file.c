@@ -1,0 +1,219 @@
+#include "agent/log_file.h"
+
+#include "agent/clock.h"
+#include "agent/text.h"
+#include "lib/agentproto/frame.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum { LOG_MODE = 0640 };
+
+static void make_name(const struct id *id, const char *suffix, char name[LOG_NAME_MAX])
+{
+    char digits[2 * ID_BYTES + 1];
+
+    text_hex(digits, id->bytes, ID_BYTES);
+    (void)text_join(name, LOG_NAME_MAX, (const char *const[]){digits, suffix, NULL});
+}
+
+uint64_t log_file_end(const struct log_file *log)
+{
+    return log->stream_end[0] + log->stream_end[1];
+}
+
+/* A record is there as a whole or not at all, unless the host's disk fails in between. */
+static int append(struct log_file *log, const void *head, size_t head_size, const void *body,
+                  size_t body_size)
+{
+    const struct iovec parts[] = {
+        {.iov_base = (void *)head, .iov_len = head_size},
+        {.iov_base = (void *)body, .iov_len = body_size},
+    };
+    ssize_t written;
+
+    if (log->fd < 0)
+        return EBADF;
+    do
+        written = pwritev(log->fd, parts, body_size > 0 ? 2 : 1, (off_t)log->size);
+    while (written < 0 && errno == EINTR);
+    if (written == (ssize_t)(head_size + body_size)) {
+        log->size += (uint64_t)written;
+        return 0;
+    }
+    if (written >= 0 && ftruncate(log->fd, (off_t)log->size) == 0)
+        return ENOSPC;
+    return written < 0 ? errno : EIO;
+}
+
+/* The size that a payload has in the file. */
+static size_t record_size(size_t payload)
+{
+    return AGENT_HEADER_SIZE + payload;
+}
+
+static int open_segment(struct log_file *log)
+{
+    const struct agent_log_message message = {
+        .version = AGENT_LOG_VERSION,
+        .segment = log->segment,
+        .id = log->id,
+        .offset = log_file_end(log),
+        .stdout_offset = log->stream_end[0],
+        .stderr_offset = log->stream_end[1],
+    };
+    uint8_t record[AGENT_HEADER_SIZE + AGENT_LOG_SIZE];
+    char name[LOG_NAME_MAX];
+
+    make_name(&log->id, ".log", name);
+    log->fd =
+        openat(AGENT_FD_LOGS, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, LOG_MODE);
+    if (log->fd < 0)
+        return errno;
+    log->size = 0;
+    log->lines = 0;
+    log->newest = log_file_end(log);
+    agent_frame_header(record, AGENT_FRAME_LOG, AGENT_LOG_SIZE);
+    (void)agent_log_encode(&message, record + AGENT_HEADER_SIZE, AGENT_LOG_SIZE);
+    return append(log, record, sizeof(record), NULL, 0);
+}
+
+int log_file_create(struct log_file *log, const struct id *id, uint64_t bytes, uint32_t lines)
+{
+    int errnum;
+
+    memset(log, 0, sizeof(*log));
+    log->id = *id;
+    log->bytes_max = bytes / 2;
+    log->lines_max = lines / 2;
+    errnum = open_segment(log);
+    if (errnum == EBADF)
+        return ENOTDIR;
+    if (errnum != 0 && errnum != EEXIST)
+        log_file_remove(log);
+    if (errnum != 0)
+        log_file_close(log);
+    return errnum;
+}
+
+/* Begins the next file. When that fails, the full one goes on being the newest. */
+static void rotate(struct log_file *log)
+{
+    char newest[LOG_NAME_MAX], older[LOG_NAME_MAX];
+    struct log_file next = *log;
+
+    make_name(&log->id, ".log", newest);
+    make_name(&log->id, ".log.1", older);
+    if (renameat(AGENT_FD_LOGS, newest, AGENT_FD_LOGS, older) < 0) {
+        log_file_close(log);
+        return;
+    }
+    next.segment++;
+    next.begin = log->newest;
+    if (open_segment(&next) != 0)
+        log_file_close(&next);
+    log_file_close(log);
+    *log = next;
+}
+
+/* Room for `payload` bytes more in the newest file, as far as the limits go. */
+static void make_room(struct log_file *log, size_t payload)
+{
+    if (log->fd >= 0 &&
+        (log->size + record_size(payload) > log->bytes_max || log->lines >= log->lines_max))
+        rotate(log);
+}
+
+/* How much of the bytes the newest file may take by its lines; counts these. */
+static size_t take_lines(struct log_file *log, const uint8_t *bytes, size_t size)
+{
+    const uint8_t *end = bytes + size;
+    const uint8_t *next = bytes;
+
+    while (log->lines < log->lines_max) {
+        next = memchr(next, '\n', (size_t)(end - next));
+        if (!next)
+            return size;
+        next++;
+        log->lines++;
+    }
+    return (size_t)(next - bytes);
+}
+
+static void put_output(struct log_file *log, enum agent_stream stream, const uint8_t *bytes,
+                       size_t size)
+{
+    uint64_t *stream_end = &log->stream_end[stream - AGENT_STREAM_STDOUT];
+    const struct agent_output_message message = {
+        .stream = stream,
+        .offset = log_file_end(log),
+        .stream_offset = *stream_end,
+        .time_usec = clock_unix_usec(),
+    };
+    uint8_t head[AGENT_HEADER_SIZE + AGENT_OUTPUT_HEAD];
+
+    agent_frame_header(head, AGENT_FRAME_OUTPUT, (uint32_t)(AGENT_OUTPUT_HEAD + size));
+    (void)agent_output_encode(&message, head + AGENT_HEADER_SIZE, AGENT_OUTPUT_HEAD);
+    if (append(log, head, sizeof(head), bytes, size) != 0)
+        log->lost = true;
+    *stream_end += size;
+}
+
+void log_file_output(struct log_file *log, enum agent_stream stream, const uint8_t *bytes,
+                     size_t size)
+{
+    while (size > 0) {
+        size_t part = size < AGENT_OUTPUT_MAX ? size : AGENT_OUTPUT_MAX;
+
+        make_room(log, AGENT_OUTPUT_HEAD + part);
+        if (log->fd >= 0)
+            part = take_lines(log, bytes, part);
+        put_output(log, stream, bytes, part);
+        bytes += part;
+        size -= part;
+    }
+}
+
+void log_file_process(struct log_file *log, const struct agent_process_message *message)
+{
+    uint8_t record[AGENT_HEADER_SIZE + AGENT_PROCESS_SIZE];
+
+    make_room(log, AGENT_PROCESS_SIZE);
+    agent_frame_header(record, AGENT_FRAME_PROCESS, AGENT_PROCESS_SIZE);
+    (void)agent_process_encode(message, record + AGENT_HEADER_SIZE, AGENT_PROCESS_SIZE);
+    (void)append(log, record, sizeof(record), NULL, 0);
+}
+
+void log_file_close(struct log_file *log)
+{
+    if (log->fd >= 0)
+        close(log->fd);
+    log->fd = -1;
+}
+
+void log_file_remove(const struct log_file *log)
+{
+    static const char *const suffixes[] = {".log", ".log.1"};
+    char name[LOG_NAME_MAX];
+
+    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+        make_name(&log->id, suffixes[i], name);
+        (void)unlinkat(AGENT_FD_LOGS, name, 0);
+    }
+}
+
+int log_file_open(const struct log_file *log, uint32_t segment)
+{
+    char name[LOG_NAME_MAX];
+
+    if (segment != log->segment && segment + 1 != log->segment) {
+        errno = ENOENT;
+        return -1;
+    }
+    make_name(&log->id, segment == log->segment ? ".log" : ".log.1", name);
+    return openat(AGENT_FD_LOGS, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+}
