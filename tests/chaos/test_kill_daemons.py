@@ -207,7 +207,11 @@ def test_agent_stopped_does_not_stop_the_deadline(private_stack, calls, pool):
     for pid in agent_pids(private_stack):
         os.kill(pid, signal.SIGSTOP)
     response = run.result(timeout=60)
-    assert response.status >= 500 or response.json["success"] is False, response
+    assert response.status == 200, response
+    result = response.json
+    assert (result["timed_out"], result["signal"], result["exit_code"]) == (True, "SIGKILL", None)
+    assert result["truncated"] is True
+    assert result["execution_time_ms"] >= 1500
     settled(private_stack, [sandbox_id])
 
 

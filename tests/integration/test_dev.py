@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from support import inventory
-from support.stack import IMAGES, UID_SLOTS, UIDS_PER_SANDBOX, binary, require_base_image
+from support.stack import (
+    IMAGES, UID_SLOTS, UIDS_PER_SANDBOX, binary, claim_uids, require_base_image,
+)
 from support.wait import eventually
-
-UID_BASE = UIDS_PER_SANDBOX * (14 * UID_SLOTS)
 
 
 class Dev:
@@ -28,6 +28,7 @@ class Dev:
         self.state_dir.mkdir()
         (self.state_dir / "images").symlink_to(IMAGES)
         self.output = self.folder / "output"
+        self.uid_base, self.uid_lock = claim_uids()
         self.process = None
 
     def start(self):
@@ -36,7 +37,7 @@ class Dev:
             "SANDBOX_PORT": "0",
             "ATOLL_STATE_DIR": str(self.state_dir),
             "ATOLL_RUN_DIR": str(self.run_dir),
-            "ATOLL_UID_BASE": str(UID_BASE),
+            "ATOLL_UID_BASE": str(self.uid_base),
         }
         with open(self.output, "wb") as output:
             self.process = subprocess.Popen(
@@ -76,11 +77,12 @@ class Dev:
     def remove(self):
         for pid in self.members():
             os.kill(pid, signal.SIGKILL)
-        for pid in inventory.processes(UID_BASE, UID_SLOTS * UIDS_PER_SANDBOX):
+        for pid in inventory.processes(self.uid_base, UID_SLOTS * UIDS_PER_SANDBOX):
             os.kill(pid, signal.SIGKILL)
         for point in reversed(inventory.mounts(self.folder)):
             subprocess.run(["umount", "-l", point], check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
+        self.uid_lock.close()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ production.
 """
 
 import contextlib
+import fcntl
 import os
 import pwd
 import random
@@ -44,12 +45,22 @@ def sanitized():
     return b"__asan_init" in binary("atoll-server").read_bytes()
 
 
-def free_uid_base():
-    """Host uids that no process has now, other stacks' sandboxes among them."""
-    while True:
-        base = UIDS_PER_SANDBOX * UID_SLOTS * random.randrange(2, 14)
-        if not inventory.processes(base, UIDS_PER_SANDBOX * UID_SLOTS):
-            return base
+def claim_uids():
+    """A range of host uids that is no other stack's while the returned file is open, and that no
+    process has now: remove() kills whatever runs in it."""
+
+    def claimed():
+        for part in random.sample(range(2, 15), 13):
+            base = UIDS_PER_SANDBOX * UID_SLOTS * part
+            lock = open(f"/tmp/at-uids-{base}.lock", "w")
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not inventory.processes(base, UIDS_PER_SANDBOX * UID_SLOTS):
+                    return base, lock
+            lock.close()
+        return None
+
+    return eventually(claimed, 600, "a range of host uids is free")
 
 
 def unprivileged_user():
@@ -83,7 +94,7 @@ class Stack:
         self.state_dir = self.folder / "state"
         self.run_dir = self.folder / "run"
         self.images = Path(images)
-        self.uid_base = free_uid_base()
+        self.uid_base, self.uid_lock = claim_uids()
         self.key = os.urandom(32).hex().encode()
         self.created = set()
         self.extra_tenants = {}
@@ -150,6 +161,7 @@ class Stack:
             with contextlib.suppress(OSError):
                 os.rmdir(group)
         shutil.rmtree(self.folder, ignore_errors=True)
+        self.uid_lock.close()
 
     @property
     def uid_count(self):
