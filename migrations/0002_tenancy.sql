@@ -298,12 +298,15 @@ CREATE POLICY owner_counts ON processes FOR SELECT TO CURRENT_USER USING (true);
 
 -- === Idempotency =================================================================================
 
--- Written in the transaction of the effect that the key names; the answer follows.
+-- A request's key, written in the transaction of its effect; the answer follows. `boot_id` is the
+-- server that works on it, NULL when that one gave it up without an answer to keep.
 CREATE TABLE idempotency_keys (
     tenant_id   uuid NOT NULL,
     key         text NOT NULL CHECK (length(key) BETWEEN 1 AND 255),
-    fingerprint bytea NOT NULL CHECK (length(fingerprint) = 32), -- of method, path and body
+    fingerprint bytea NOT NULL CHECK (length(fingerprint) = 32), -- of what was asked
     resource_id uuid, -- what the effect was on
+    boot_id     uuid,
+    claimed_at  timestamptz NOT NULL DEFAULT now(), -- by the server of boot_id
     status      integer, -- of the answer; NULL: not answered yet
     media_type  text,
     answer      bytea,
@@ -403,7 +406,7 @@ BEGIN
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
         EXECUTE format('CREATE POLICY system_all ON %I TO atoll_system USING (true)', name);
     END LOOP;
-    FOREACH name IN ARRAY ARRAY['idempotency_keys', 'webhook_deliveries'] LOOP
+    FOREACH name IN ARRAY ARRAY['webhook_deliveries'] LOOP
         EXECUTE format('CREATE POLICY app_own_tenant ON %I TO atoll_app'
                        ' USING (tenant_id = atoll_tenant())', name);
     END LOOP;
@@ -416,6 +419,9 @@ END
 $policies$;
 CREATE POLICY app_own_tenant ON quotas TO atoll_app
     USING (tenant_id = atoll_tenant() OR atoll_operator());
+-- The key is the caller's, also where an operator changes another tenant.
+CREATE POLICY app_own_tenant ON idempotency_keys TO atoll_app
+    USING (tenant_id = atoll_tenant() OR atoll_operator());
 -- Cascades and the functions below run as the owner.
 CREATE POLICY owner_all ON quotas TO CURRENT_USER USING (true);
 CREATE POLICY owner_all ON api_keys TO CURRENT_USER USING (true);
@@ -423,8 +429,9 @@ CREATE POLICY owner_all ON webhooks TO CURRENT_USER USING (true);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON tenants, projects, quotas TO atoll_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON api_keys, webhooks TO atoll_app;
-GRANT SELECT, INSERT ON idempotency_keys, webhook_deliveries TO atoll_app;
-GRANT UPDATE (status, media_type, answer) ON idempotency_keys TO atoll_app;
+GRANT SELECT, INSERT ON webhook_deliveries TO atoll_app;
+GRANT SELECT, INSERT, DELETE ON idempotency_keys TO atoll_app;
+GRANT UPDATE (status, media_type, answer, boot_id, claimed_at) ON idempotency_keys TO atoll_app;
 GRANT UPDATE (state, next_attempt_at, attempts) ON webhook_deliveries TO atoll_app;
 GRANT SELECT, DELETE ON idempotency_keys TO atoll_system;
 GRANT SELECT, INSERT, UPDATE, DELETE ON webhook_deliveries, webhook_cursor TO atoll_system;

@@ -43,6 +43,14 @@ struct http_request {
     bool body_read;
     void *context;
     int status;
+    int success; /* the status instead of 200; 0: 200 */
+    bool keeps;
+    struct {
+        char *answer; /* with its head */
+        const char *media_type;
+        size_t at; /* of the body */
+        size_t size;
+    } kept;
     struct http_answer answer;
     char path[]; /* what the segments point into */
 };
@@ -111,6 +119,32 @@ void *http_request_context(const struct http_request *request)
 int http_response_status(const struct http_request *request)
 {
     return request->status;
+}
+
+void http_response_forget(struct http_request *request)
+{
+    request->answer = (struct http_answer){0};
+}
+
+void http_response_set_success(struct http_request *request, int status)
+{
+    request->success = status;
+}
+
+void http_response_keep(struct http_request *request)
+{
+    request->keeps = true;
+}
+
+bool http_response_kept(const struct http_request *request, const char **ret_media_type,
+                        const char **ret_data, size_t *ret_size)
+{
+    if (!request->kept.answer)
+        return false;
+    *ret_media_type = request->kept.media_type;
+    *ret_data = request->kept.answer + request->kept.at;
+    *ret_size = request->kept.size;
+    return true;
 }
 
 const char *http_request_header(const struct http_request *request, const char *name)
@@ -226,6 +260,8 @@ static void send_answer(struct http_request *request, int status, const char *me
     _cleanup_free_ char *answer = malloc(HTTP_ANSWER_HEAD_MAX + sent_body);
     size_t head_size;
 
+    if (status == 200 && request->success)
+        status = request->success;
     request->status = status;
     if (!answer) {
         mg_disable_connection_keep_alive(request->connection);
@@ -235,6 +271,12 @@ static void send_answer(struct http_request *request, int status, const char *me
     if (sent_body > 0)
         memcpy(answer + head_size, body, sent_body);
     write_answer(request->connection, answer, head_size + sent_body);
+    if (request->keeps) {
+        request->kept.media_type = media_type;
+        request->kept.at = head_size;
+        request->kept.size = sent_body;
+        request->kept.answer = TAKE_PTR(answer);
+    }
 }
 
 void http_respond_bytes(struct http_request *request, int status, const char *media_type,
@@ -282,6 +324,7 @@ void http_respond_empty(struct http_request *request, int status)
 static void http_request_free(struct http_request *request)
 {
     free(request->body);
+    free(request->kept.answer);
     free(request);
 }
 

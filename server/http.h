@@ -105,6 +105,9 @@ void *http_request_context(const struct http_request *request);
 
 /* --- the answer */
 
+/* Forgets the fields that were added to an answer that did not come about. */
+void http_response_forget(struct http_request *request);
+
 /* Adds a field to the answer to come. A value with control characters, or no room, is a 500. */
 void http_response_header(struct http_request *request, const char *name, const char *value);
 
@@ -120,5 +123,18 @@ void http_respond_empty(struct http_request *request, int status);
 
 /* The status answered with, 0 before the answer. */
 int http_response_status(const struct http_request *request);
+
+/* Sends the answer to come as `status` where it would be 200: it stands for another request's. */
+void http_response_set_success(struct http_request *request, int status);
+
+/* Keeps the answer to come for http_response_kept. */
+void http_response_keep(struct http_request *request);
+
+/*
+ * What was answered, without its head; it belongs to the request. `*ret_media_type` is NULL for an
+ * answer without a body. False when nothing was kept: no memory, or a stream.
+ */
+bool http_response_kept(const struct http_request *request, const char **ret_media_type,
+                        const char **ret_data, size_t *ret_size);
 
 #endif

@@ -17,6 +17,7 @@
 #include "server/identity.h"
 #include "server/routes/router.h"
 #include "server/services/audit.h"
+#include "server/services/idempotency.h"
 #include "server/services/late_records.h"
 
 #include <atoll/log.h>
@@ -60,6 +61,7 @@ static void server_close(struct server *server)
     edge_stop(server->edge, DRAIN_MS);
     http_stop(server->http);
     late_records_stop(server->services.late_records);
+    idempotency_free(server->services.idempotency);
     auth_destroy(server->router.auth);
     audit_stop(server->services.audit);
     launcher_client_free(server->services.launcher);
@@ -146,7 +148,8 @@ static int open_services(struct server *server, struct error *err)
         launcher_client_open(config->state_run_dir, LAUNCHER_TIMEOUT_MS, &services->launcher, err) <
             0 ||
         late_records_start(services->db, &services->late_records, err) < 0 ||
-        audit_start(services->db, &services->audit, err) < 0)
+        audit_start(services->db, &services->audit, err) < 0 ||
+        idempotency_create(&services->idempotency, err) < 0)
         return -1;
     server->router.services = services;
     return open_auth(server, err);

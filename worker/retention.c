@@ -6,18 +6,22 @@
 
 int worker_retain(struct worker *worker, struct worker_round *ret_round, struct error *err)
 {
+    const struct store_ages ages = {
+        .ended_s = (uint32_t)worker->config->monitor_retention_s,
+        .events_s = (uint32_t)worker->config->events_retention_s,
+    };
     struct store_retained retained;
     uint64_t done;
 
-    if (store_retention(worker->pool, (uint32_t)worker->config->monitor_retention_s, &retained,
-                        err) < 0)
+    if (store_retention(worker->pool, &ages, &retained, err) < 0)
         return -1;
-    done = retained.tombstones + retained.processes + retained.events + retained.sample_partitions;
+    done = retained.tombstones + retained.processes + retained.events + retained.idempotency_keys +
+           retained.sample_partitions;
     if (done > 0)
         log_info("retention: removed %" PRIu64 " tombstones, %" PRIu64 " processes, %" PRIu64
-                 " events, %" PRIu64 " hours of samples",
+                 " events, %" PRIu64 " idempotency keys, %" PRIu64 " hours of samples",
                  retained.tombstones, retained.processes, retained.events,
-                 retained.sample_partitions);
+                 retained.idempotency_keys, retained.sample_partitions);
     *ret_round = (struct worker_round){.done = done, .more = retained.full};
     return 0;
 }

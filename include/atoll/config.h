@@ -109,7 +109,10 @@ enum config_type { CONFIG_STRING, CONFIG_INTEGER, CONFIG_BOOL };
     X(monitor_interval_ms, "monitor", "interval_ms", "ATOLL_MONITOR_INTERVAL_MS", CONFIG_INTEGER,  \
       "5000", 100, 3600000, NULL, 1, "How often the monitor samples live sandboxes")               \
     X(monitor_retention_s, "monitor", "retention_seconds", "ATOLL_MONITOR_RETENTION",              \
-      CONFIG_INTEGER, "86400", 60, 31536000, NULL, 1, "How long samples and tombstones are kept")
+      CONFIG_INTEGER, "86400", 60, 31536000, NULL, 1, "How long samples and tombstones are kept")  \
+    X(events_retention_s, "events", "retention_seconds", "ATOLL_EVENTS_RETENTION", CONFIG_INTEGER, \
+      "7776000", 60, 315360000, NULL, 1,                                                           \
+      "How long events are kept, and with them what usage is counted from")
 
 /* Which C type a config_type is. */
 #define CONFIG_C_TYPE_CONFIG_STRING  char *

@@ -39,6 +39,7 @@ void admission_note(struct db_pool *pool, const struct id *tenant, const struct 
                     const struct id *sandbox, const struct store_origin *origin,
                     const struct error *err)
 {
+    const struct db_scope scope = {.tenant = *tenant};
     _cleanup_pg_result_ PGresult *result = NULL;
     struct error unnoted;
 
@@ -54,5 +55,5 @@ void admission_note(struct db_pool *pool, const struct id *tenant, const struct 
                                       db_int8(err->used)};
     const struct db_call call = DB_CALL(refused_statement, params);
 
-    (void)db_run(pool, tenant, DB_RELAXED, &call, 1, &result, &unnoted);
+    (void)db_run(pool, &scope, DB_RELAXED, &call, 1, &result, &unnoted);
 }

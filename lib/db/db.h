@@ -24,8 +24,32 @@
 #include <atoll/id.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct db_pool;
+
+enum { DB_FINGERPRINT_SIZE = 32 };
+
+/* How far the claim of a request has come. */
+enum db_claim_state {
+    DB_CLAIM_OPEN,    /* not written: the request has changed nothing yet */
+    DB_CLAIM_HELD,    /* committed, with the request's first effect */
+    DB_CLAIM_REFUSED, /* the key was there already: nothing was, or will be, changed */
+    DB_CLAIM_UNKNOWN, /* the answer to its commit was lost */
+};
+
+/*
+ * The idempotency key of a request (docs/api/idempotency.md). The request's first durable
+ * transaction writes it, so that the key is there exactly when an effect is. One thread uses it.
+ */
+struct db_claim {
+    const char *key;
+    struct id tenant;
+    uint8_t fingerprint[DB_FINGERPRINT_SIZE]; /* SHA-256 of what was asked */
+    struct id resource;                       /* what the effect is on; zeros: nothing with an id */
+    struct id boot_id;                        /* of the server that works on the request */
+    enum db_claim_state state;
+};
 
 /*
  * Whose rows a transaction sees and changes: row-level security enforces it underneath what each
@@ -37,6 +61,7 @@ struct db_scope {
     bool has_project; /* of the tenant, one project only */
     struct id project;
     bool is_operator;
+    struct db_claim *claim; /* of the request; NULL: it came without a key */
 };
 
 /*

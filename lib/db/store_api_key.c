@@ -240,11 +240,12 @@ int store_api_key_find(struct db_pool *pool, const char *prefix, struct store_fo
 int store_standing_get(struct db_pool *pool, const struct id *tenant, const struct id *key,
                        struct store_standing *ret_standing, struct error *err)
 {
+    const struct db_scope scope = {.tenant = *tenant};
     const struct db_param params[] = {db_uuid(tenant), db_uuid(key)};
     const struct db_call calls[] = {{&tenant_statement, params, 1}, {&key_statement, params, 2}};
     PGresult *results[2] = {NULL};
 
-    if (db_run(pool, tenant, DB_RELAXED, calls, key ? 2 : 1, results, err) < 0)
+    if (db_run(pool, &scope, DB_RELAXED, calls, key ? 2 : 1, results, err) < 0)
         return -1;
     *ret_standing = (struct store_standing){
         .tenant_exists = PQntuples(results[0]) == 1,

@@ -72,24 +72,24 @@ static int read_deletion(PGresult *const *results, struct store_deletion *ret_de
 }
 
 /* True in `ret_done` when the sandbox was idle and is deleted now. */
-static int delete_idle(struct db_pool *pool, const struct id *tenant, const struct db_param *params,
-                       bool *ret_done, struct error *err)
+static int delete_idle(struct db_pool *pool, const struct db_scope *scope,
+                       const struct db_param *params, bool *ret_done, struct error *err)
 {
     const struct db_call call = {&delete_idle_statement, params, DELETE_PARAMS};
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    if (db_run(pool, tenant, DB_DURABLE, &call, 1, &result, err) < 0)
+    if (db_run(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
         return -1;
     *ret_done = PQntuples(result) == 1;
     return 0;
 }
 
-int store_sandbox_delete_begin(struct db_pool *pool, const struct id *tenant, const struct id *id,
-                               const struct store_origin *origin,
+int store_sandbox_delete_begin(struct db_pool *pool, const struct db_scope *scope,
+                               const struct id *id, const struct store_origin *origin,
                                struct store_deletion *ret_deletion, struct error *err)
 {
     const struct db_param params[DELETE_PARAMS] = {
-        db_uuid(tenant), db_uuid(id), db_text(origin->actor), db_text(origin->request_id)};
+        db_uuid(&scope->tenant), db_uuid(id), db_text(origin->actor), db_text(origin->request_id)};
     const struct db_call calls[] = {DB_CALL(delete_begin_statement, params),
                                     {&live_runs_statement, params, 2},
                                     DB_CALL(finish_idle_statement, params)};
@@ -97,26 +97,27 @@ int store_sandbox_delete_begin(struct db_pool *pool, const struct id *tenant, co
     bool done;
     int status;
 
-    if (delete_idle(pool, tenant, params, &done, err) < 0)
+    if (delete_idle(pool, scope, params, &done, err) < 0)
         return -1;
     if (done) {
         *ret_deletion = (struct store_deletion){.done = true};
         return 0;
     }
-    if (db_run(pool, tenant, DB_DURABLE, calls, 3, results, err) < 0)
+    if (db_run(pool, scope, DB_DURABLE, calls, 3, results, err) < 0)
         return -1;
     status = read_deletion(results, ret_deletion, err);
     db_results_clear(results, 3);
     return status;
 }
 
-int store_sandbox_delete_finish(struct db_pool *pool, const struct id *tenant, const struct id *id,
-                                const struct store_origin *origin, struct error *err)
+int store_sandbox_delete_finish(struct db_pool *pool, const struct db_scope *scope,
+                                const struct id *id, const struct store_origin *origin,
+                                struct error *err)
 {
-    const struct db_param params[] = {db_uuid(tenant), db_uuid(id), db_text(origin->actor),
+    const struct db_param params[] = {db_uuid(&scope->tenant), db_uuid(id), db_text(origin->actor),
                                       db_text(origin->request_id)};
     const struct db_call call = DB_CALL(finish_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    return db_run(pool, tenant, DB_DURABLE, &call, 1, &result, err);
+    return db_run(pool, scope, DB_DURABLE, &call, 1, &result, err);
 }

@@ -40,7 +40,8 @@ int store_once_begin(struct db_pool *pool, const struct db_scope *scope,
     PGresult *results[2] = {NULL};
     bool begun;
 
-    if (db_run_scoped(pool, scope, DB_RELAXED, calls, 2, results, err) < 0) {
+    /* As in store_run_begin: a key must outlive a crash of PostgreSQL. */
+    if (db_run(pool, scope, scope->claim ? DB_DURABLE : DB_RELAXED, calls, 2, results, err) < 0) {
         admission_note(pool, &scope->tenant, in, NULL, origin, err);
         return -1;
     }

@@ -139,27 +139,30 @@ static int read_definition(PGresult *const *results, struct sandbox_definition *
     return read_files(results[1], &definition->files, err);
 }
 
-int store_run_begin(struct db_pool *pool, const struct id *tenant, const struct store_run *run,
+int store_run_begin(struct db_pool *pool, const struct db_scope *scope, const struct store_run *run,
                     const struct store_origin *origin, uint32_t *ret_generation,
                     struct sandbox_definition *ret_definition, struct error *err)
 {
     const struct admission_need need = {
         .cpu_milli = run->cpu_milli, .processes = run->pids_max, .creates = 1};
-    const struct db_param params[] = {db_uuid(tenant),         db_uuid(&run->sandbox),
+    const struct db_param params[] = {db_uuid(&scope->tenant), db_uuid(&run->sandbox),
                                       db_uuid(&run->id),       db_text(run->node_id),
                                       db_uuid(&run->boot_id),  db_int8((int64_t)run->deadline_ms),
                                       db_text(origin->actor),  db_text(origin->request_id),
                                       db_int8(run->cpu_milli), db_int8(run->pids_max)};
     struct admission_params admission;
-    const struct db_call calls[] = {admission_start(&admission, tenant, &run->sandbox, &need),
-                                    DB_CALL(begin_statement, params),
-                                    {&files_statement, params, 2}};
+    const struct db_call calls[] = {
+        admission_start(&admission, &scope->tenant, &run->sandbox, &need),
+        DB_CALL(begin_statement, params),
+        {&files_statement, params, 2}};
     _cleanup_(sandbox_definition_free) struct sandbox_definition definition = {.runtime = NULL};
     PGresult *results[3] = {NULL};
     int status = 0;
 
-    if (db_run(pool, tenant, DB_RELAXED, calls, 3, results, err) < 0) {
-        admission_note(pool, tenant, NULL, &run->sandbox, origin, err);
+    /* A key must outlive a crash of PostgreSQL from here on: a retry would run it beside this one.
+     */
+    if (db_run(pool, scope, scope->claim ? DB_DURABLE : DB_RELAXED, calls, 3, results, err) < 0) {
+        admission_note(pool, &scope->tenant, NULL, &run->sandbox, origin, err);
         return -1;
     }
     if (PQntuples(results[1]) == 0)
@@ -181,63 +184,61 @@ static struct db_param counter(int64_t value)
     return value < 0 ? db_null() : db_int8(value);
 }
 
-static void fill_outcome(struct db_param *params, const struct id *tenant,
+static void fill_outcome(struct db_param *params, const struct db_scope *scope,
                          const struct store_run_end *end, const struct store_origin *origin)
 {
-    const struct db_param outcome[OUTCOME_PARAMS] = {db_uuid(tenant),
-                                                     db_uuid(&end->id),
-                                                     db_uuid(&end->sandbox),
-                                                     db_text(process_state_name(end->state)),
-                                                     counter(end->exit_code),
-                                                     counter(end->signal > 0 ? end->signal : -1),
-                                                     db_bool(end->timed_out),
-                                                     db_bool(end->oom_killed),
-                                                     db_bool(end->truncated),
-                                                     counter(end->cpu_usec),
-                                                     counter(end->memory_peak_bytes),
-                                                     counter(end->wall_usec),
-                                                     db_text(origin->request_id)};
+    const struct db_param outcome[OUTCOME_PARAMS] = {
+        db_uuid(&scope->tenant),         db_uuid(&end->id),
+        db_uuid(&end->sandbox),          db_text(process_state_name(end->state)),
+        counter(end->exit_code),         counter(end->signal > 0 ? end->signal : -1),
+        db_bool(end->timed_out),         db_bool(end->oom_killed),
+        db_bool(end->truncated),         counter(end->cpu_usec),
+        counter(end->memory_peak_bytes), counter(end->wall_usec),
+        db_text(origin->request_id)};
 
     memcpy(params, outcome, sizeof(outcome));
 }
 
-static int end_live(struct db_pool *pool, const struct id *tenant, const struct store_run_end *end,
-                    const struct store_origin *origin, bool *ret_ended, struct error *err)
+static int end_live(struct db_pool *pool, const struct db_scope *scope,
+                    const struct store_run_end *end, const struct store_origin *origin,
+                    bool *ret_ended, struct error *err)
 {
     struct db_param params[OUTCOME_PARAMS + 1];
     const struct db_call call = DB_CALL(end_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    fill_outcome(params, tenant, end, origin);
+    fill_outcome(params, scope, end, origin);
     params[OUTCOME_PARAMS] = db_text(origin->actor);
-    if (db_run(pool, tenant, DB_DURABLE, &call, 1, &result, err) < 0)
+    if (db_run(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
         return -1;
     *ret_ended = PQntuples(result) == 1;
     return 0;
 }
 
-static int end_late(struct db_pool *pool, const struct id *tenant, const struct store_run_end *end,
-                    const struct store_origin *origin, struct error *err)
+static int end_late(struct db_pool *pool, const struct db_scope *scope,
+                    const struct store_run_end *end, const struct store_origin *origin,
+                    struct error *err)
 {
     struct db_param params[OUTCOME_PARAMS + 3];
     const struct db_call call = DB_CALL(end_late_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    fill_outcome(params, tenant, end, origin);
+    fill_outcome(params, scope, end, origin);
     params[OUTCOME_PARAMS] = db_int8(end->generation);
     params[OUTCOME_PARAMS + 1] = db_text(end->node_id);
     params[OUTCOME_PARAMS + 2] = db_uuid(&end->boot_id);
-    return db_run(pool, tenant, DB_DURABLE, &call, 1, &result, err);
+    return db_run(pool, scope, DB_DURABLE, &call, 1, &result, err);
 }
 
-int store_run_end(struct db_pool *pool, const struct id *tenant, const struct store_run_end *end,
-                  const struct store_origin *origin, struct error *err)
+int store_run_end(struct db_pool *pool, const struct db_scope *scope,
+                  const struct store_run_end *end, const struct store_origin *origin,
+                  struct error *err)
 {
     bool ended;
 
-    if (end_live(pool, tenant, end, origin, &ended, err) < 0)
+    if (end_live(pool, scope, end, origin, &ended, err) < 0)
         return -1;
-    return ended ? 0 : end_late(pool, tenant, end, origin, err);
+    return ended ? 0 : end_late(pool, scope, end, origin, err);
 }
 
 int store_node_register(struct db_pool *pool, const char *node_id, const struct id *boot_id,

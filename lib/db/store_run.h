@@ -29,10 +29,10 @@ struct store_run {
  * Begins an execution: state running, one more active run, the next generation, and the definition
  * with its files comes back (the caller frees it). ERR_NOT_FOUND when the sandbox is missing, being
  * deleted, paused or failed. ERR_QUOTA, with an event, when a quota of its tenant or project is
- * used up. Committed asynchronously: nothing has been acknowledged yet, and a crash of PostgreSQL
- * that forgets it is made good by store_run_end.
+ * used up. Committed asynchronously, unless the scope has a claim: nothing has been acknowledged
+ * yet, and a crash of PostgreSQL that forgets it is made good by store_run_end.
  */
-int store_run_begin(struct db_pool *pool, const struct id *tenant, const struct store_run *run,
+int store_run_begin(struct db_pool *pool, const struct db_scope *scope, const struct store_run *run,
                     const struct store_origin *origin, uint32_t *ret_generation,
                     struct sandbox_definition *ret_definition, struct error *err);
 
@@ -60,8 +60,9 @@ struct store_run_end {
  * replaces that), and after PostgreSQL forgot the begin (the row is made). Succeeds whatever became
  * of the sandbox.
  */
-int store_run_end(struct db_pool *pool, const struct id *tenant, const struct store_run_end *end,
-                  const struct store_origin *origin, struct error *err);
+int store_run_end(struct db_pool *pool, const struct db_scope *scope,
+                  const struct store_run_end *end, const struct store_origin *origin,
+                  struct error *err);
 
 /*
  * A server's start: from now on the runs that the node began under another boot id are lost. A

@@ -6,7 +6,10 @@
 #include <errno.h>
 #include <string.h>
 
-/* The project is the tenant's default one; without a tenant there is none, and no row. */
+/*
+ * The project is the one that the scope is bound to, else the tenant's default one; without a
+ * tenant there is none, and no row.
+ */
 static const struct db_statement insert_statement = {
     "sandbox_insert",
     "WITH made AS (INSERT INTO sandboxes (id, tenant_id, project_id, state, runtime, code,"
@@ -15,7 +18,8 @@ static const struct db_statement insert_statement = {
     " SELECT $2::uuid, tenant_id, id, 'stopped', $3::text, $4::bytea, $5::text, $6::text::jsonb,"
     " $7::bigint, $8::bigint, $9::bigint, $10::bigint, $11::bigint,"
     " now() + $12::bigint * interval '1 second'"
-    " FROM projects WHERE tenant_id = $1::uuid AND is_default"
+    " FROM projects WHERE tenant_id = $1::uuid"
+    " AND CASE WHEN $15::uuid IS NULL THEN is_default ELSE id = $15::uuid END"
     " RETURNING " RECORD_COLUMNS "),"
     " noted AS (INSERT INTO events (tenant_id, sandbox_id, kind, to_state, actor, request_id)"
     " SELECT $1::uuid, id, 'sandbox.created', state, $13::text, $14::text FROM made)"
@@ -122,20 +126,20 @@ static int file_arrays_fill(struct file_arrays *arrays, const struct sandbox_fil
     return 0;
 }
 
-int store_sandbox_insert(struct db_pool *pool, const struct id *tenant, const struct id *id,
+int store_sandbox_insert(struct db_pool *pool, const struct db_scope *scope, const struct id *id,
                          const struct sandbox_definition *definition,
                          const struct store_lifetime *lifetime, const struct store_origin *origin,
                          struct sandbox_record *ret_record, struct error *err)
 {
     _cleanup_(file_arrays_done) struct file_arrays arrays = {.bytes = 0};
-    struct db_param file_params[5] = {db_uuid(tenant), db_uuid(id)};
+    struct db_param file_params[5] = {db_uuid(&scope->tenant), db_uuid(id)};
     PGresult *results[2] = {NULL};
     size_t count = definition->files.count > 0 ? 2 : 1;
     int status;
 
     if (file_arrays_fill(&arrays, &definition->files, file_params + 2, err) < 0)
         return -1;
-    const struct db_param params[] = {db_uuid(tenant),
+    const struct db_param params[] = {db_uuid(&scope->tenant),
                                       db_uuid(id),
                                       db_text(definition->runtime),
                                       db_bytes(definition->code, definition->code_size),
@@ -148,11 +152,12 @@ int store_sandbox_insert(struct db_pool *pool, const struct id *tenant, const st
                                       db_int8(lifetime->idle_timeout_s),
                                       db_int8(lifetime->max_lifetime_s),
                                       db_text(origin->actor),
-                                      db_text(origin->request_id)};
+                                      db_text(origin->request_id),
+                                      db_uuid(scope->has_project ? &scope->project : NULL)};
     const struct db_call calls[] = {DB_CALL(insert_statement, params),
                                     DB_CALL(insert_files_statement, file_params)};
 
-    if (db_run(pool, tenant, DB_DURABLE, calls, count, results, err) < 0)
+    if (db_run(pool, scope, DB_DURABLE, calls, count, results, err) < 0)
         return -1;
     if (PQntuples(results[0]) == 1)
         status = record_read(results[0], 0, ret_record, err);
@@ -162,14 +167,14 @@ int store_sandbox_insert(struct db_pool *pool, const struct id *tenant, const st
     return status;
 }
 
-int store_sandbox_get(struct db_pool *pool, const struct id *tenant, const struct id *id,
+int store_sandbox_get(struct db_pool *pool, const struct db_scope *scope, const struct id *id,
                       struct sandbox_record *ret_record, struct error *err)
 {
-    const struct db_param params[] = {db_uuid(tenant), db_uuid(id)};
+    const struct db_param params[] = {db_uuid(&scope->tenant), db_uuid(id)};
     const struct db_call call = DB_CALL(get_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    if (db_run(pool, tenant, DB_RELAXED, &call, 1, &result, err) < 0)
+    if (db_run(pool, scope, DB_RELAXED, &call, 1, &result, err) < 0)
         return -1;
     if (PQntuples(result) == 0)
         return not_found(err);
@@ -200,18 +205,18 @@ static int records_read(const PGresult *result, struct sandbox_record **ret_reco
     return 0;
 }
 
-int store_sandbox_list(struct db_pool *pool, const struct id *tenant, uint32_t limit,
+int store_sandbox_list(struct db_pool *pool, const struct db_scope *scope, uint32_t limit,
                        const struct id *before, struct sandbox_record **ret_records,
                        size_t *ret_count, struct error *err)
 {
-    const struct db_param params[] = {db_uuid(tenant), db_uuid(before), db_int8(limit)};
-    const struct db_param tenant_params[] = {db_uuid(tenant)};
+    const struct db_param params[] = {db_uuid(&scope->tenant), db_uuid(before), db_int8(limit)};
+    const struct db_param tenant_params[] = {db_uuid(&scope->tenant)};
     const struct db_call calls[] = {DB_CALL(list_statement, params),
                                     DB_CALL(tenant_statement, tenant_params)};
     PGresult *results[2] = {NULL};
     int status;
 
-    if (db_run(pool, tenant, DB_RELAXED, calls, 2, results, err) < 0)
+    if (db_run(pool, scope, DB_RELAXED, calls, 2, results, err) < 0)
         return -1;
     if (PQntuples(results[1]) == 1)
         status = records_read(results[0], ret_records, ret_count, err);
@@ -221,15 +226,15 @@ int store_sandbox_list(struct db_pool *pool, const struct id *tenant, uint32_t l
     return status;
 }
 
-int store_sandbox_put_files(struct db_pool *pool, const struct id *tenant, const struct id *id,
+int store_sandbox_put_files(struct db_pool *pool, const struct db_scope *scope, const struct id *id,
                             const struct sandbox_files *files, const struct store_origin *origin,
                             struct error *err)
 {
     _cleanup_(file_arrays_done) struct file_arrays arrays = {.bytes = 0};
-    struct db_param put_params[5] = {db_uuid(tenant), db_uuid(id)};
-    const struct db_param touch_params[] = {db_uuid(tenant), db_uuid(id)};
-    const struct db_param count_params[] = {db_uuid(tenant), db_uuid(id), db_text(origin->actor),
-                                            db_text(origin->request_id),
+    struct db_param put_params[5] = {db_uuid(&scope->tenant), db_uuid(id)};
+    const struct db_param touch_params[] = {db_uuid(&scope->tenant), db_uuid(id)};
+    const struct db_param count_params[] = {db_uuid(&scope->tenant), db_uuid(id),
+                                            db_text(origin->actor), db_text(origin->request_id),
                                             db_int8((int64_t)files->count)};
     const struct db_call calls[] = {DB_CALL(touch_statement, touch_params),
                                     DB_CALL(put_files_statement, put_params),
@@ -238,7 +243,7 @@ int store_sandbox_put_files(struct db_pool *pool, const struct id *tenant, const
     bool found;
 
     if (file_arrays_fill(&arrays, files, put_params + 2, err) < 0 ||
-        db_run(pool, tenant, DB_DURABLE, calls, 3, results, err) < 0)
+        db_run(pool, scope, DB_DURABLE, calls, 3, results, err) < 0)
         return -1;
     found = PQntuples(results[2]) == 1;
     db_results_clear(results, 3);

@@ -1,6 +1,6 @@
 /*
  * Sandboxes as tenants see them: stored definitions and their files. Every call is one transaction
- * in one round trip (two in the rare cases that docs/database.md names), bound to `tenant` by
+ * in one round trip (two in the rare cases that docs/database.md names), bound to `scope` by
  * row-level security; a foreign sandbox is ERR_NOT_FOUND, as a missing one is. Changes of state
  * write their event in the same transaction. For the errors that all share see db.h.
  */
@@ -32,13 +32,13 @@ struct store_lifetime {
  * Stores a definition under the new id `id`, in state stopped, durably. Two files of one path are
  * ERR_CONFLICT. ERR_FORBIDDEN when the tenant does not exist. The caller frees the record.
  */
-int store_sandbox_insert(struct db_pool *pool, const struct id *tenant, const struct id *id,
+int store_sandbox_insert(struct db_pool *pool, const struct db_scope *scope, const struct id *id,
                          const struct sandbox_definition *definition,
                          const struct store_lifetime *lifetime, const struct store_origin *origin,
                          struct sandbox_record *ret_record, struct error *err);
 
 /* The caller frees the record. */
-int store_sandbox_get(struct db_pool *pool, const struct id *tenant, const struct id *id,
+int store_sandbox_get(struct db_pool *pool, const struct db_scope *scope, const struct id *id,
                       struct sandbox_record *ret_record, struct error *err);
 
 /*
@@ -46,7 +46,7 @@ int store_sandbox_get(struct db_pool *pool, const struct id *tenant, const struc
  * ERR_FORBIDDEN when the tenant does not exist. The caller frees each record, then the array (NULL
  * when there are none).
  */
-int store_sandbox_list(struct db_pool *pool, const struct id *tenant, uint32_t limit,
+int store_sandbox_list(struct db_pool *pool, const struct db_scope *scope, uint32_t limit,
                        const struct id *before, struct sandbox_record **ret_records,
                        size_t *ret_count, struct error *err);
 
@@ -55,7 +55,7 @@ int store_sandbox_list(struct db_pool *pool, const struct id *tenant, uint32_t l
  * call are ERR_CONFLICT. ERR_TOO_LARGE (field "files") over the bounds above. Not for a sandbox
  * that is being deleted (ERR_NOT_FOUND).
  */
-int store_sandbox_put_files(struct db_pool *pool, const struct id *tenant, const struct id *id,
+int store_sandbox_put_files(struct db_pool *pool, const struct db_scope *scope, const struct id *id,
                             const struct sandbox_files *files, const struct store_origin *origin,
                             struct error *err);
 
@@ -75,15 +75,16 @@ void store_deletion_free(struct store_deletion *deletion);
  * Calling it again for a sandbox in state deleting is allowed and does the same; one that is
  * deleted is ERR_NOT_FOUND. Durable.
  */
-int store_sandbox_delete_begin(struct db_pool *pool, const struct id *tenant, const struct id *id,
-                               const struct store_origin *origin,
+int store_sandbox_delete_begin(struct db_pool *pool, const struct db_scope *scope,
+                               const struct id *id, const struct store_origin *origin,
                                struct store_deletion *ret_deletion, struct error *err);
 
 /*
  * State deleted; code, environment and files are erased, a tombstone stays until retention. Nothing
  * to do, and no error, when somebody else finished first. Durable.
  */
-int store_sandbox_delete_finish(struct db_pool *pool, const struct id *tenant, const struct id *id,
-                                const struct store_origin *origin, struct error *err);
+int store_sandbox_delete_finish(struct db_pool *pool, const struct db_scope *scope,
+                                const struct id *id, const struct store_origin *origin,
+                                struct error *err);
 
 #endif

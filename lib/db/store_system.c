@@ -103,6 +103,13 @@ static const struct db_statement prune_events_statement = {
     "system_prune_events",
     "SELECT events_prune(now() - $1::bigint * interval '1 second', $2::bigint::integer)"};
 
+/* A day: what docs/api/idempotency.md promises. */
+static const struct db_statement prune_keys_statement = {
+    "system_prune_keys",
+    "WITH pruned AS (DELETE FROM idempotency_keys WHERE (tenant_id, key) IN (SELECT tenant_id, key"
+    " FROM idempotency_keys WHERE created_at < now() - interval '24 hours' ORDER BY created_at"
+    " LIMIT $1::bigint) RETURNING 1) SELECT count(*) FROM pruned"};
+
 static const struct db_statement make_partitions_statement = {
     "system_make_partitions", "SELECT samples_make_partitions($1::bigint::integer)"};
 
@@ -261,25 +268,29 @@ static int retain_partitions(struct db_pool *pool, uint32_t age_s, uint64_t *ret
     return 0;
 }
 
-int store_retention(struct db_pool *pool, uint32_t age_s, struct store_retained *ret_retained,
-                    struct error *err)
+int store_retention(struct db_pool *pool, const struct store_ages *ages,
+                    struct store_retained *ret_retained, struct error *err)
 {
-    const struct db_param params[] = {db_int8(age_s), db_int8(RETENTION_BATCH)};
-    const struct db_call calls[] = {DB_CALL(prune_tombstones_statement, params),
-                                    DB_CALL(prune_processes_statement, params),
-                                    DB_CALL(prune_events_statement, params)};
+    const struct db_param params[] = {db_int8(ages->ended_s), db_int8(RETENTION_BATCH)};
+    const struct db_param event_params[] = {db_int8(ages->events_s), db_int8(RETENTION_BATCH)};
+    const struct db_param key_params[] = {db_int8(RETENTION_BATCH)};
+    const struct db_call calls[] = {
+        DB_CALL(prune_tombstones_statement, params), DB_CALL(prune_processes_statement, params),
+        DB_CALL(prune_events_statement, event_params), DB_CALL(prune_keys_statement, key_params)};
     struct store_retained retained;
-    PGresult *results[3] = {NULL};
+    PGresult *results[4] = {NULL};
 
-    if (db_run(pool, NULL, DB_RELAXED, calls, 3, results, err) < 0)
+    if (db_run(pool, NULL, DB_RELAXED, calls, 4, results, err) < 0)
         return -1;
     retained.tombstones = (uint64_t)db_get_int(results[0], 0, 0);
     retained.processes = (uint64_t)db_get_int(results[1], 0, 0);
     retained.events = (uint64_t)db_get_int(results[2], 0, 0);
+    retained.idempotency_keys = (uint64_t)db_get_int(results[3], 0, 0);
     retained.full = retained.tombstones == RETENTION_BATCH ||
-                    retained.processes == RETENTION_BATCH || retained.events == RETENTION_BATCH;
-    db_results_clear(results, 3);
-    if (retain_partitions(pool, age_s, &retained.sample_partitions, err) < 0)
+                    retained.processes == RETENTION_BATCH || retained.events == RETENTION_BATCH ||
+                    retained.idempotency_keys == RETENTION_BATCH;
+    db_results_clear(results, 4);
+    if (retain_partitions(pool, ages->ended_s, &retained.sample_partitions, err) < 0)
         return -1;
     *ret_retained = retained;
     return 0;

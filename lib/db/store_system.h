@@ -82,15 +82,22 @@ struct store_retained {
     uint64_t tombstones;
     uint64_t processes;
     uint64_t events;
+    uint64_t idempotency_keys;
     uint64_t sample_partitions;
     bool full; /* of one kind as many as a call may remove: call again */
 };
 
+/* How long rows are kept, in seconds. */
+struct store_ages {
+    uint32_t ended_s; /* tombstones of sandboxes, ended processes, samples */
+    uint32_t events_s;
+};
+
 /*
- * Removes what ended more than `age_s` ago: tombstones of sandboxes, ended processes, events (a
- * bounded number of each a call), and whole partitions of samples; makes the partitions to come.
+ * Removes what is older than its age, and idempotency keys after a day: a bounded number of each
+ * a call, and whole partitions of samples; makes the partitions to come.
  */
-int store_retention(struct db_pool *pool, uint32_t age_s, struct store_retained *ret_retained,
-                    struct error *err);
+int store_retention(struct db_pool *pool, const struct store_ages *ages,
+                    struct store_retained *ret_retained, struct error *err);
 
 #endif

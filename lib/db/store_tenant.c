@@ -117,11 +117,12 @@ static int read_tenant(const PGresult *result, int row, struct tenant_record *re
 int store_tenant_state(struct db_pool *pool, const struct id *tenant, bool *ret_suspended,
                        struct error *err)
 {
+    const struct db_scope scope = {.tenant = *tenant};
     const struct db_param params[] = {db_uuid(tenant)};
     const struct db_call call = DB_CALL(state_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    if (db_run(pool, tenant, DB_RELAXED, &call, 1, &result, err) < 0)
+    if (db_run(pool, &scope, DB_RELAXED, &call, 1, &result, err) < 0)
         return -1;
     if (PQntuples(result) == 0)
         return error_set(err, ERR_FORBIDDEN, "the token's tenant does not exist");
@@ -129,17 +130,16 @@ int store_tenant_state(struct db_pool *pool, const struct id *tenant, bool *ret_
     return 0;
 }
 
-int store_tenant_insert(struct db_pool *pool, const struct id *id, const char *name,
-                        const struct store_origin *origin, struct tenant_record *ret_record,
-                        struct error *err)
+int store_tenant_insert(struct db_pool *pool, const struct db_scope *scope, const struct id *id,
+                        const char *name, const struct store_origin *origin,
+                        struct tenant_record *ret_record, struct error *err)
 {
-    const struct db_scope scope = operator_scope(id);
     const struct db_param params[] = {db_uuid(id), db_text(name), db_text(origin->actor),
                                       db_text(origin->request_id)};
     const struct db_call call = DB_CALL(insert_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    if (db_run_scoped(pool, &scope, DB_DURABLE, &call, 1, &result, err) < 0)
+    if (db_run_scoped(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
         return explain_conflict(err);
     return read_tenant(result, 0, ret_record, err);
 }
@@ -193,12 +193,11 @@ int store_tenant_list(struct db_pool *pool, uint32_t limit, const struct id *bef
     return read_tenants(result, ret_records, ret_count, err);
 }
 
-int store_tenant_patch(struct db_pool *pool, const struct id *id,
+int store_tenant_patch(struct db_pool *pool, const struct db_scope *scope, const struct id *id,
                        const struct store_tenant_change *change, int64_t version,
                        const struct store_origin *origin, struct tenant_record *ret_record,
                        struct error *err)
 {
-    const struct db_scope scope = operator_scope(id);
     const struct db_param params[] = {db_uuid(id),
                                       db_text(change->name),
                                       db_text(change->state),
@@ -208,7 +207,7 @@ int store_tenant_patch(struct db_pool *pool, const struct id *id,
     const struct db_call call = DB_CALL(patch_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    if (db_run_scoped(pool, &scope, DB_DURABLE, &call, 1, &result, err) < 0)
+    if (db_run_scoped(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
         return explain_conflict(err);
     if (!db_get_bool(result, 0, TENANT_COLUMN_COUNT))
         return not_found(err);
@@ -226,10 +225,9 @@ static int explain_delete(const PGresult *locked, int64_t version, struct error 
     return error_set(err, ERR_CONFLICT, "the tenant has sandboxes that are not deleted");
 }
 
-int store_tenant_delete(struct db_pool *pool, const struct id *id, int64_t version,
-                        const struct store_origin *origin, struct error *err)
+int store_tenant_delete(struct db_pool *pool, const struct db_scope *scope, const struct id *id,
+                        int64_t version, const struct store_origin *origin, struct error *err)
 {
-    const struct db_scope scope = operator_scope(id);
     const struct db_param params[] = {db_uuid(id), db_text(origin->actor),
                                       db_text(origin->request_id), db_int8(version)};
     const struct db_call calls[] = {{&lock_statement, params, 1},
@@ -238,7 +236,7 @@ int store_tenant_delete(struct db_pool *pool, const struct id *id, int64_t versi
     PGresult *results[3] = {NULL};
     int status = 0;
 
-    if (db_run_scoped(pool, &scope, DB_DURABLE, calls, 3, results, err) < 0)
+    if (db_run_scoped(pool, scope, DB_DURABLE, calls, 3, results, err) < 0)
         return -1;
     if (PQntuples(results[2]) == 0)
         status = explain_delete(results[0], version, err);

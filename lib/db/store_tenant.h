@@ -17,11 +17,16 @@
 int store_tenant_state(struct db_pool *pool, const struct id *tenant, bool *ret_suspended,
                        struct error *err);
 
+/*
+ * Changes are made in the scope of an operator that is set to the tenant concerned: row-level
+ * security shows an operator no sandboxes but that one's.
+ */
+
 /* With its default project. ERR_CONFLICT (field "name") when there is one of that name. The caller
  * frees the record. */
-int store_tenant_insert(struct db_pool *pool, const struct id *id, const char *name,
-                        const struct store_origin *origin, struct tenant_record *ret_record,
-                        struct error *err);
+int store_tenant_insert(struct db_pool *pool, const struct db_scope *scope, const struct id *id,
+                        const char *name, const struct store_origin *origin,
+                        struct tenant_record *ret_record, struct error *err);
 
 /* The caller frees the record. */
 int store_tenant_get(struct db_pool *pool, const struct id *id, struct tenant_record *ret_record,
@@ -38,13 +43,13 @@ struct store_tenant_change {
 };
 
 /* ERR_PRECONDITION, ERR_CONFLICT: as store_project_patch. The caller frees the record. */
-int store_tenant_patch(struct db_pool *pool, const struct id *id,
+int store_tenant_patch(struct db_pool *pool, const struct db_scope *scope, const struct id *id,
                        const struct store_tenant_change *change, int64_t version,
                        const struct store_origin *origin, struct tenant_record *ret_record,
                        struct error *err);
 
 /* With everything of it but its log. ERR_CONFLICT while a sandbox of it is not deleted. */
-int store_tenant_delete(struct db_pool *pool, const struct id *id, int64_t version,
-                        const struct store_origin *origin, struct error *err);
+int store_tenant_delete(struct db_pool *pool, const struct db_scope *scope, const struct id *id,
+                        int64_t version, const struct store_origin *origin, struct error *err);
 
 #endif

@@ -1,6 +1,7 @@
 #include "lib/db/transaction.h"
 
 #include "lib/base/util.h"
+#include "lib/db/claim.h"
 #include "lib/db/pool.h"
 
 #include <string.h>
@@ -69,7 +70,8 @@ static int take_result(struct db_connection *connection, int64_t deadline_usec,
 
 /* The outcome of a transaction while its results come in. */
 struct outcome {
-    bool failed; /* `err` is set, by the first statement that failed */
+    bool failed;  /* `err` is set, by the first statement that failed */
+    bool settled; /* PostgreSQL has answered the commit */
     struct error *err;
 };
 
@@ -114,8 +116,10 @@ static int receive_sync(struct db_connection *connection, int64_t deadline_usec,
             return -1;
         if (!result || PQstatus(connection->pg) != CONNECTION_OK)
             return db_error_away(outcome->err);
-        if (PQresultStatus(result) == PGRES_PIPELINE_SYNC)
+        if (PQresultStatus(result) == PGRES_PIPELINE_SYNC) {
+            outcome->settled = true;
             return 0;
+        }
         check_result(result, outcome);
     }
 }
@@ -134,12 +138,15 @@ static int send_calls(struct db_connection *connection, const struct db_call *ca
     return db_connection_flush(connection, deadline_usec, err);
 }
 
+/* What goes before the calls: the tenant, and the claim. */
+enum { ALL_CALLS_MAX = DB_CALLS_MAX + 2 };
+
 static int exchange(struct db_connection *connection, const struct db_call *calls, size_t count,
-                    PGresult **results, struct error *err)
+                    PGresult **results, struct outcome *outcome)
 {
     int64_t deadline = monotonic_usec() + DB_CALL_TIMEOUT_MS * INT64_C(1000);
-    struct outcome outcome = {.err = err};
-    bool was_prepared[DB_CALLS_MAX + 1];
+    struct error *err = outcome->err;
+    bool was_prepared[ALL_CALLS_MAX];
 
     if (connection->prepared_count + count > DB_PREPARED_MAX)
         return error_set(err, ERR_INTERNAL, "too many statements for one connection");
@@ -148,14 +155,14 @@ static int exchange(struct db_connection *connection, const struct db_call *call
     if (send_calls(connection, calls, count, was_prepared, deadline, err) < 0)
         return -1;
     for (size_t i = 0; i < count; i++)
-        if (receive_call(connection, &calls[i], was_prepared[i], deadline, &outcome, &results[i]) <
+        if (receive_call(connection, &calls[i], was_prepared[i], deadline, outcome, &results[i]) <
             0)
             return -1;
-    if (receive_sync(connection, deadline, &outcome) < 0)
+    if (receive_sync(connection, deadline, outcome) < 0)
         return -1;
     if (!PQexitPipelineMode(connection->pg))
         return db_error_away(err);
-    return outcome.failed ? -1 : 0;
+    return outcome->failed ? -1 : 0;
 }
 
 /* The statement that begins a transaction, with what its parameters borrow. */
@@ -186,44 +193,54 @@ static void fill_beginning(struct beginning *beginning, const struct db_scope *s
         beginning->call = (struct db_call){&begin_relaxed, beginning->params, 1};
 }
 
-int db_run(struct db_pool *pool, const struct id *tenant, enum db_commit commit,
-           const struct db_call *calls, size_t count, PGresult **ret_results, struct error *err)
-{
-    struct db_scope scope = {.has_project = false};
-
-    if (tenant)
-        scope.tenant = *tenant;
-    return db_run_scoped(pool, tenant ? &scope : NULL, commit, calls, count, ret_results, err);
-}
-
-int db_run_scoped(struct db_pool *pool, const struct db_scope *scope, enum db_commit commit,
-                  const struct db_call *calls, size_t count, PGresult **ret_results,
-                  struct error *err)
+/* Runs all calls on a connection of the pool; on failure `results` are what came nevertheless. */
+static int run_all(struct db_pool *pool, const struct db_call *calls, size_t count,
+                   PGresult **results, struct outcome *outcome)
 {
     struct db_connection *connection;
-    struct db_call all[DB_CALLS_MAX + 1];
-    PGresult *results[DB_CALLS_MAX + 1] = {NULL};
+    int status;
+
+    if (db_pool_acquire(pool, &connection, outcome->err) < 0) {
+        outcome->settled = true; /* nothing was sent */
+        return -1;
+    }
+    status = exchange(connection, calls, count, results, outcome);
+    db_pool_release(pool, connection);
+    return status;
+}
+
+int db_run(struct db_pool *pool, const struct db_scope *scope, enum db_commit commit,
+           const struct db_call *calls, size_t count, PGresult **ret_results, struct error *err)
+{
+    struct db_claim *claim = scope && commit == DB_DURABLE ? scope->claim : NULL;
+    struct db_param claim_params[DB_CLAIM_PARAMS];
+    struct db_call all[ALL_CALLS_MAX];
+    PGresult *results[ALL_CALLS_MAX] = {NULL};
+    struct outcome outcome = {.err = err};
     struct beginning beginning;
+    size_t before = 1;
     int status;
 
     if (count > DB_CALLS_MAX)
         return error_set(err, ERR_INTERNAL, "too many statements for one transaction");
+    if (claim && claim->state == DB_CLAIM_REFUSED)
+        return db_claim_refuse(err);
+    if (claim && claim->state != DB_CLAIM_OPEN)
+        claim = NULL;
     fill_beginning(&beginning, scope, commit);
     all[0] = beginning.call;
+    if (claim)
+        db_claim_fill(claim, claim_params, &all[before++]);
     for (size_t i = 0; i < count; i++)
-        all[i + 1] = calls[i];
-    if (db_pool_acquire(pool, &connection, err) < 0)
-        return -1;
-    status = exchange(connection, all, count + 1, results, err);
-    db_pool_release(pool, connection);
-    if (status < 0) {
-        db_results_clear(results, count + 1);
-        return -1;
-    }
-    PQclear(results[0]);
-    for (size_t i = 0; i < count; i++)
-        ret_results[i] = results[i + 1];
-    return 0;
+        all[before + i] = calls[i];
+    status = run_all(pool, all, before + count, results, &outcome);
+    if (claim)
+        status = db_claim_settle(claim, status, outcome.settled, results[1], err);
+    if (status == 0)
+        for (size_t i = 0; i < count; i++)
+            ret_results[i] = TAKE_PTR(results[before + i]);
+    db_results_clear(results, before + count);
+    return status;
 }
 
 void db_results_clear(PGresult **results, size_t count)

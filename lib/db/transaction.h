@@ -78,17 +78,17 @@ enum db_commit {
 };
 
 /*
- * Runs the calls as one transaction, `tenant` set (NULL: none). On success ret_results[i] is the
- * rows of call i, the caller's to clear; on failure nothing happened, or, with ERR_UNAVAILABLE, it
- * is unknown whether all of it did.
+ * Runs the calls as one transaction with the rows of `scope` (NULL: no tenant's). On success
+ * ret_results[i] is the rows of call i, the caller's to clear; on failure nothing happened, or,
+ * with ERR_UNAVAILABLE, it is unknown whether all of it did.
+ *
+ * An open claim of the scope is written by the first durable transaction, in front of the calls.
+ * ERR_CONFLICT when its key is there already, then and for every durable transaction afterwards.
  */
-int db_run(struct db_pool *pool, const struct id *tenant, enum db_commit commit,
+int db_run(struct db_pool *pool, const struct db_scope *scope, enum db_commit commit,
            const struct db_call *calls, size_t count, PGresult **ret_results, struct error *err);
 
-/* As db_run, with the rows of `scope`. */
-int db_run_scoped(struct db_pool *pool, const struct db_scope *scope, enum db_commit commit,
-                  const struct db_call *calls, size_t count, PGresult **ret_results,
-                  struct error *err);
+#define db_run_scoped db_run
 
 /* Clears results and sets them to NULL. */
 void db_results_clear(PGresult **results, size_t count);

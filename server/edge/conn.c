@@ -202,6 +202,21 @@ int edge_conn_take_body(struct edge_conn *conn, struct error *err)
     return take_length(conn, size, err);
 }
 
+/* civetweb breaks off at a tab in a value; it is white space there, as a space is (RFC 9110
+ * section 5.5). */
+static bool append_value(struct edge_buffer *out, struct edge_span value, size_t max)
+{
+    char *copy;
+
+    if (!edge_buffer_append(out, value.data, value.size, max))
+        return false;
+    copy = out->data + out->end - value.size;
+    for (size_t i = 0; i < value.size; i++)
+        if (copy[i] == '\t')
+            copy[i] = ' ';
+    return true;
+}
+
 /* The request as the HTTP layer gets it; its framing follows when the exchange begins. */
 static bool write_head(struct edge_conn *conn, const struct edge_head *head)
 {
@@ -217,8 +232,7 @@ static bool write_head(struct edge_conn *conn, const struct edge_head *head)
 
         if (field->forward)
             ok = edge_buffer_append(out, field->name.data, field->name.size, max) &&
-                 edge_buffer_append(out, ": ", 2, max) &&
-                 edge_buffer_append(out, field->value.data, field->value.size, max) &&
+                 edge_buffer_append(out, ": ", 2, max) && append_value(out, field->value, max) &&
                  edge_buffer_append(out, "\r\n", 2, max);
     }
     return ok;

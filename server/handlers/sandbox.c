@@ -95,18 +95,31 @@ int handle_sandbox_list(struct call *call, struct error *err)
     return call_respond_json(call, 200, list_view(&list), err);
 }
 
-int handle_sandbox_delete(struct call *call, struct error *err)
+static int respond_deleted(struct call *call, struct error *err)
 {
     char id[ID_TEXT_SIZE];
     cJSON *view;
 
-    if (sandboxes_delete(call->services, &call->caller, &call->id, err) < 0)
-        return -1;
     id_format(&call->id, id);
     view = cJSON_CreateObject();
     cJSON_AddStringToObject(view, "id", id);
     cJSON_AddBoolToObject(view, "deleted", true);
     return call_respond_json(call, 200, view, err);
+}
+
+int handle_sandbox_delete(struct call *call, struct error *err)
+{
+    if (sandboxes_delete(call->services, &call->caller, &call->id, err) < 0)
+        return -1;
+    return respond_deleted(call, err);
+}
+
+int handle_sandbox_delete_rest(struct call *call, struct error *err)
+{
+    if (sandboxes_delete(call->services, &call->caller, &call->id, err) < 0 &&
+        err->code != ERR_NOT_FOUND)
+        return -1;
+    return respond_deleted(call, err);
 }
 
 int handle_sandbox_execute(struct call *call, struct error *err)

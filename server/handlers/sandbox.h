@@ -11,6 +11,8 @@ int handle_sandbox_create(struct call *call, struct error *err);
 int handle_sandbox_get(struct call *call, struct error *err);
 int handle_sandbox_list(struct call *call, struct error *err);
 int handle_sandbox_delete(struct call *call, struct error *err);
+/* As handle_sandbox_delete, for one that may be deleted already. */
+int handle_sandbox_delete_rest(struct call *call, struct error *err);
 int handle_sandbox_execute(struct call *call, struct error *err);
 int handle_sandbox_files(struct call *call, struct error *err);
 

@@ -2,6 +2,7 @@
 
 #include "lib/base/util.h"
 #include "server/auth/auth.h"
+#include "server/routes/remake.h"
 
 #include <atoll/log.h>
 #include <string.h>
@@ -120,41 +121,64 @@ static void identify_log(const struct auth_identity *identity, const struct matc
     log_identity(tenant, match->taken.id_count > 0 ? sandbox : NULL, request_id);
 }
 
-static int dispatch(struct http_request *request, const struct router *router, struct error *err)
+/* A request on its way: what it calls, and its idempotency key. */
+struct passage {
+    struct call call;
+    struct auth_identity identity;
+    struct idempotent_plan plan;
+    struct attempt attempt;
+};
+
+/* Calls the route's handler, once for all requests with the same key. */
+static int run_route(struct passage *passage, const struct route *route, struct error *err)
+{
+    bool has_key = false;
+
+    if (route->role == ROLE_NONE)
+        return route->handler(&passage->call, err);
+    if (idempotent_wanted(&passage->call, &has_key, err) < 0)
+        return -1;
+    if (!has_key)
+        return route->handler(&passage->call, err);
+    passage->plan = remake_plan(tables, ARRAY_SIZE(tables), route);
+    return idempotent_run(&passage->call, &passage->plan, &passage->attempt, err);
+}
+
+static int dispatch(struct passage *passage, const struct router *router, struct error *err)
 {
     struct match match = {0};
-    struct auth_identity identity = {0};
-    struct call call = {.request = request, .services = router->services};
+    struct call *call = &passage->call;
+    struct http_request *request = call->request;
+    struct auth_identity *identity = &passage->identity;
 
     log_identity(NULL, NULL, http_request_id(request));
     find_route(request, &match);
     /* Without a token a path that is not there answers as one that is. */
     if (!match.route || match.route->role != ROLE_NONE) {
-        if (auth_authenticate(router->auth, request, &identity, err) < 0)
+        if (auth_authenticate(router->auth, request, identity, err) < 0)
             return -1;
-        identify_log(&identity, &match, http_request_id(request));
+        identify_log(identity, &match, http_request_id(request));
     }
     if (!match.route)
         return respond_unrouted(request, &match, err);
-    call.caller = (struct caller){
-        .tenant = identity.tenant,
-        .has_project = identity.has_project,
-        .project = identity.project,
-        .has_key = identity.has_key,
-        .is_key = identity.is_key,
-        .key = identity.key,
-        .role = identity.role,
-        .subject = identity.subject,
+    call->caller = (struct caller){
+        .tenant = identity->tenant,
+        .has_project = identity->has_project,
+        .project = identity->project,
+        .has_key = identity->has_key,
+        .is_key = identity->is_key,
+        .key = identity->key,
+        .role = identity->role,
+        .subject = identity->subject,
         .request_id = http_request_id(request),
         .client = http_request_client(request),
     };
-    if (call.caller.role < match.route->role ||
-        (call.caller.has_project && match.route->flags & ROUTE_WHOLE_TENANT))
-        return auth_refuse_role(router->auth, request, &identity, err);
-    call.id = match.taken.ids[0];
-    memcpy(call.ids, match.taken.ids, sizeof(call.ids));
-    call.name = match.taken.name;
-    return match.route->handler(&call, err);
+    if (call->caller.role < match.route->role)
+        return auth_refuse_role(router->auth, request, identity, err);
+    call->id = match.taken.ids[0];
+    memcpy(call->ids, match.taken.ids, sizeof(call->ids));
+    call->name = match.taken.name;
+    return run_route(passage, match.route, err);
 }
 
 static void add_retry_after(struct http_request *request, const struct error *err)
@@ -169,10 +193,11 @@ static void add_retry_after(struct http_request *request, const struct error *er
 void router_handle(struct http_request *request, void *user)
 {
     const struct router *router = user;
+    struct passage passage = {.call = {.request = request, .services = router->services}};
     struct error err = {0};
     int64_t start = monotonic_usec();
 
-    if (dispatch(request, router, &err) < 0) {
+    if (dispatch(&passage, router, &err) < 0) {
         /* A caller's mistake is the caller's to see; everything else is ours, and logged once. */
         if (error_code_status(err.code) >= 500)
             log_error("%s %s: %s: %s", http_method_name(http_request_method(request)),
@@ -183,6 +208,7 @@ void router_handle(struct http_request *request, void *user)
             add_retry_after(request, &err);
         http_respond_problem(request, &err);
     }
+    idempotent_end(&passage.call, &passage.plan, &passage.attempt);
     log_debug("%s %s %d %lld us", http_method_name(http_request_method(request)),
               http_request_raw_path(request), http_response_status(request),
               (long long)(monotonic_usec() - start));

@@ -16,7 +16,7 @@ struct auth;
 /* Flags of a route. */
 enum {
     ROUTE_STREAMS = 1, /* the answer may have no end: Accept: text/event-stream, or an upgrade */
-    ROUTE_WHOLE_TENANT = 2, /* knows no projects: not for a caller who is bound to one */
+    ROUTE_SECRET = 2,  /* the answer holds a secret: it is not kept for retries */
 };
 
 struct route {
@@ -32,6 +32,11 @@ struct route {
     const struct json_table *response;
     int status; /* of success; 0: 200 */
     unsigned flags;
+    /*
+     * Answers a retry with the same Idempotency-Key whose first answer was lost; it may find all
+     * done. NULL: what idempotent_plan_of finds.
+     */
+    call_handler remake;
 };
 
 struct route_table {

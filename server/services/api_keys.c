@@ -35,7 +35,7 @@ int api_keys_create(struct services *services, const struct caller *caller,
 
     if (!key.project && caller->has_project)
         key.project = &caller->project;
-    if (check_wish(caller, wish, err) < 0 || id_new(&key.id, err) < 0 ||
+    if (check_wish(caller, wish, err) < 0 || caller_new_id(caller, &key.id, err) < 0 ||
         api_key_make(&secret, err) < 0 ||
         store_api_key_insert(services->db, &scope, &key, &origin, ret_key, err) < 0)
         return -1;

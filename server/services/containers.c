@@ -47,7 +47,7 @@ static int create_admitted(struct services *services, const struct caller *calle
     _cleanup_(container_record_free) struct container_record created = {.owner = NULL};
     struct id id;
 
-    if (id_new(&id, err) < 0 ||
+    if (caller_new_id(caller, &id, err) < 0 ||
         store_container_insert(services->db, &scope, &id, spec, services->node_id, &origin,
                                &created, err) < 0)
         return -1;

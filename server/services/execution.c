@@ -65,6 +65,7 @@ static int begin(struct run *run, struct error *err)
 {
     const struct services *services = run->services;
     struct store_origin origin = caller_origin(run->caller);
+    struct db_scope scope = caller_scope(run->caller);
     /* The time limit is in the definition that this brings; the largest one bounds it. */
     struct store_run row = {
         .sandbox = run->end.sandbox,
@@ -85,8 +86,8 @@ static int begin(struct run *run, struct error *err)
         return begin_once(run, &row, &origin, err);
     }
     run->definition = &run->stored;
-    return store_run_begin(services->db, &run->caller->tenant, &row, &origin, &run->end.generation,
-                           &run->stored, err);
+    return store_run_begin(services->db, &scope, &row, &origin, &run->end.generation, &run->stored,
+                           err);
 }
 
 static int create(struct run *run, const char *image, struct error *err)
@@ -264,10 +265,10 @@ static void wait_until_gone(const struct run *run)
 static bool is_deleted(const struct run *run)
 {
     _cleanup_(sandbox_record_free) struct sandbox_record record = {0};
+    struct db_scope scope = caller_scope(run->caller);
     struct error err;
 
-    if (store_sandbox_get(run->services->db, &run->caller->tenant, &run->end.sandbox, &record,
-                          &err) < 0)
+    if (store_sandbox_get(run->services->db, &scope, &run->end.sandbox, &record, &err) < 0)
         return err.code == ERR_NOT_FOUND;
     return record.state == SANDBOX_DELETING;
 }
@@ -335,6 +336,7 @@ static void record(struct run *run, int performed)
 {
     struct execution_result *result = &run->result;
     struct store_origin origin = caller_origin(run->caller);
+    struct db_scope scope = caller_scope(run->caller);
     struct error err;
 
     run->end.state = end_state(run, performed);
@@ -344,12 +346,11 @@ static void record(struct run *run, int performed)
     run->end.oom_killed = result->oom_killed;
     run->end.truncated = result->truncated;
     run->end.wall_usec = performed == 0 ? result->wall_usec : -1;
-    result->recorded =
-        store_run_end(run->services->db, &run->caller->tenant, &run->end, &origin, &err) == 0;
+    result->recorded = store_run_end(run->services->db, &scope, &run->end, &origin, &err) == 0;
     if (result->recorded)
         return;
     if (err.code != ERR_UNAVAILABLE ||
-        !late_records_add(run->services->late_records, &run->caller->tenant, &run->end))
+        !late_records_add(run->services->late_records, &scope, &run->end))
         log_error("the end of generation %u cannot be recorded: %s", run->end.generation,
                   err.message);
 }

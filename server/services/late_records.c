@@ -7,7 +7,7 @@
 enum { RECORDS_MAX = 1024, RETRY_SECONDS = 1 };
 
 struct late_record {
-    struct id tenant;
+    struct db_scope scope;
     struct store_run_end end;
 };
 
@@ -53,8 +53,8 @@ static void *write_records(void *argument)
         int result;
 
         pthread_mutex_unlock(&records->lock);
-        result = store_run_end(records->db, &record.tenant, &record.end, &(struct store_origin){0},
-                               &err);
+        result =
+            store_run_end(records->db, &record.scope, &record.end, &(struct store_origin){0}, &err);
         pthread_mutex_lock(&records->lock);
         if (result < 0 && err.code == ERR_UNAVAILABLE) {
             pause_before_retry(records);
@@ -108,7 +108,7 @@ void late_records_stop(struct late_records *records)
     free(records);
 }
 
-bool late_records_add(struct late_records *records, const struct id *tenant,
+bool late_records_add(struct late_records *records, const struct db_scope *scope,
                       const struct store_run_end *end)
 {
     bool room;
@@ -118,7 +118,8 @@ bool late_records_add(struct late_records *records, const struct id *tenant,
     if (room) {
         size_t last = (records->first + records->count++) % RECORDS_MAX;
 
-        records->ring[last] = (struct late_record){*tenant, *end};
+        records->ring[last] = (struct late_record){*scope, *end};
+        records->ring[last].scope.claim = NULL; /* the request is answered without it */
         pthread_cond_signal(&records->changed);
     }
     pthread_mutex_unlock(&records->lock);

@@ -16,8 +16,9 @@ int late_records_start(struct db_pool *db, struct late_records **ret_records, st
 /* Stops the thread and frees; logs how many were left. NULL is allowed. */
 void late_records_stop(struct late_records *records);
 
-/* Keeps a copy of one end; `end->node_id` must live as long as the process. False when full. */
-bool late_records_add(struct late_records *records, const struct id *tenant,
+/* Keeps a copy of one end, and of whose it is; `end->node_id` must live as long as the process.
+ * False when full. */
+bool late_records_add(struct late_records *records, const struct db_scope *scope,
                       const struct store_run_end *end);
 
 #endif

@@ -25,7 +25,7 @@ int projects_create(struct services *services, const struct caller *caller,
     const struct store_origin origin = caller_origin(caller);
     struct id id;
 
-    if (refuse_bound(caller, err) < 0 || id_new(&id, err) < 0)
+    if (refuse_bound(caller, err) < 0 || caller_new_id(caller, &id, err) < 0)
         return -1;
     return store_project_insert(services->db, &scope, &id, project, &origin, ret_record, err);
 }

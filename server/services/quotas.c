@@ -29,7 +29,7 @@ int quotas_put(struct services *services, const struct caller *caller, const str
                const struct id *project, const struct quota_numbers *limits, int64_t version,
                struct quota_record *ret_record, struct error *err)
 {
-    const struct db_scope scope = {.tenant = *tenant, .is_operator = true};
+    const struct db_scope scope = caller_operator_scope(caller, tenant);
     const struct store_origin origin = caller_origin(caller);
 
     return store_quota_put(services->db, &scope, tenant, project, limits, version, &origin,

@@ -22,28 +22,32 @@ int sandboxes_create(struct services *services, const struct caller *caller,
         .max_lifetime_s = (uint32_t)services->config->sandbox_max_lifetime_s,
     };
     struct store_origin origin = caller_origin(caller);
+    struct db_scope scope = caller_scope(caller);
     struct id id;
 
-    if (id_new(&id, err) < 0)
+    if (caller_new_id(caller, &id, err) < 0)
         return -1;
-    return store_sandbox_insert(services->db, &caller->tenant, &id, definition, &lifetime, &origin,
+    return store_sandbox_insert(services->db, &scope, &id, definition, &lifetime, &origin,
                                 ret_record, err);
 }
 
 int sandboxes_get(struct services *services, const struct caller *caller, const struct id *sandbox,
                   struct sandbox_record *ret_record, struct error *err)
 {
-    return store_sandbox_get(services->db, &caller->tenant, sandbox, ret_record, err);
+    struct db_scope scope = caller_scope(caller);
+
+    return store_sandbox_get(services->db, &scope, sandbox, ret_record, err);
 }
 
 int sandboxes_list(struct services *services, const struct caller *caller, unsigned limit,
                    const struct id *cursor, struct sandbox_list *ret_list, struct error *err)
 {
+    struct db_scope scope = caller_scope(caller);
     struct sandbox_list list = {0};
 
     /* One more than asked for tells whether there is another page. */
-    if (store_sandbox_list(services->db, &caller->tenant, limit + 1, cursor, &list.items,
-                           &list.count, err) < 0)
+    if (store_sandbox_list(services->db, &scope, limit + 1, cursor, &list.items, &list.count, err) <
+        0)
         return -1;
     if (list.count > limit) {
         list.more = true;
@@ -58,18 +62,19 @@ int sandboxes_put_files(struct services *services, const struct caller *caller,
                         struct error *err)
 {
     struct store_origin origin = caller_origin(caller);
+    struct db_scope scope = caller_scope(caller);
 
-    return store_sandbox_put_files(services->db, &caller->tenant, sandbox, files, &origin, err);
+    return store_sandbox_put_files(services->db, &scope, sandbox, files, &origin, err);
 }
 
 int sandboxes_delete(struct services *services, const struct caller *caller,
                      const struct id *sandbox, struct error *err)
 {
     struct store_origin origin = caller_origin(caller);
+    struct db_scope scope = caller_scope(caller);
     _cleanup_(store_deletion_free) struct store_deletion deletion = {0};
 
-    if (store_sandbox_delete_begin(services->db, &caller->tenant, sandbox, &origin, &deletion,
-                                   err) < 0)
+    if (store_sandbox_delete_begin(services->db, &scope, sandbox, &origin, &deletion, err) < 0)
         return -1;
     if (deletion.done)
         return 0;
@@ -82,5 +87,5 @@ int sandboxes_delete(struct services *services, const struct caller *caller,
             gone.code != ERR_NOT_FOUND)
             return error_set(err, gone.code, "%s", gone.message);
     }
-    return store_sandbox_delete_finish(services->db, &caller->tenant, sandbox, &origin, err);
+    return store_sandbox_delete_finish(services->db, &scope, sandbox, &origin, err);
 }

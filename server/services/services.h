@@ -18,6 +18,7 @@
 
 struct audit;
 struct db_pool;
+struct idempotency;
 struct late_records;
 struct launcher_client;
 struct token_maker;
@@ -29,6 +30,7 @@ struct services {
     struct late_records *late_records;
     struct audit *audit;
     const struct token_maker *token_maker;
+    struct idempotency *idempotency;
     struct admission *admission;
     struct transitions transitions; /* of containers */
     char node_id[STORE_NODE_MAX + 1];
@@ -46,7 +48,8 @@ struct caller {
     enum role role;
     const char *subject;
     const char *request_id;
-    const char *client; /* the address it came from */
+    const char *client;     /* the address it came from */
+    struct db_claim *claim; /* of the request's idempotency key; NULL: it has none */
 };
 
 /* What the event rows say of the caller; it borrows his strings. */
@@ -55,7 +58,16 @@ static inline struct store_origin caller_origin(const struct caller *caller)
     return (struct store_origin){.actor = caller->subject, .request_id = caller->request_id};
 }
 
-/* The caller's rows. */
+/* The caller's rows, and his claim: every change that his request makes goes through it. */
 struct db_scope caller_scope(const struct caller *caller);
+
+/* The same for an operator who changes `tenant`: its rows, and his claim. */
+struct db_scope caller_operator_scope(const struct caller *caller, const struct id *tenant);
+
+/*
+ * The id of what the request makes. The claim remembers it, so that a retry after a crash finds
+ * what was made.
+ */
+int caller_new_id(const struct caller *caller, struct id *ret_id, struct error *err);
 
 #endif

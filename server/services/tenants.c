@@ -15,11 +15,13 @@ int tenants_create(struct services *services, const struct caller *caller, const
                    struct tenant_record *ret_record, struct error *err)
 {
     const struct store_origin origin = caller_origin(caller);
+    struct db_scope scope;
     struct id id;
 
-    if (id_new(&id, err) < 0)
+    if (caller_new_id(caller, &id, err) < 0)
         return -1;
-    return store_tenant_insert(services->db, &id, name, &origin, ret_record, err);
+    scope = caller_operator_scope(caller, &id);
+    return store_tenant_insert(services->db, &scope, &id, name, &origin, ret_record, err);
 }
 
 int tenants_get(struct services *services, const struct id *tenant,
@@ -48,19 +50,22 @@ int tenants_patch(struct services *services, const struct caller *caller, const 
                   struct tenant_record *ret_record, struct error *err)
 {
     const struct store_origin origin = caller_origin(caller);
+    const struct db_scope scope = caller_operator_scope(caller, tenant);
 
     if (change->state && strcmp(change->state, "suspended") == 0 &&
         id_equal(tenant, &caller->tenant))
         return error_set(err, ERR_CONFLICT, "your own tenant cannot be suspended");
-    return store_tenant_patch(services->db, tenant, change, version, &origin, ret_record, err);
+    return store_tenant_patch(services->db, &scope, tenant, change, version, &origin, ret_record,
+                              err);
 }
 
 int tenants_delete(struct services *services, const struct caller *caller, const struct id *tenant,
                    int64_t version, struct error *err)
 {
     const struct store_origin origin = caller_origin(caller);
+    const struct db_scope scope = caller_operator_scope(caller, tenant);
 
     if (id_equal(tenant, &caller->tenant))
         return error_set(err, ERR_CONFLICT, "your own tenant cannot be deleted");
-    return store_tenant_delete(services->db, tenant, version, &origin, err);
+    return store_tenant_delete(services->db, &scope, tenant, version, &origin, err);
 }

@@ -211,13 +211,20 @@ def test_a_project_of_another_tenant_is_none(private_stack, admin):
     assert assert_problem(response, 400)["field"] == "project_id"
 
 
-def test_the_dialect_without_projects_is_closed_to_who_is_bound_to_one(private_stack, admin):
+def test_the_dialect_without_projects_shows_the_one_a_caller_is_bound_to(private_stack, admin):
     project = make_project(private_stack, "bound")
-    sandbox = admin.create()
-    for bound in (with_key(private_stack, make_key(admin, project_id=project)),
+    foreign = admin.create()
+    for bound in (with_key(private_stack, make_key(admin, role="member", project_id=project)),
                   private_stack.client(private_stack.token(project=project))):
-        for path in ("/sandboxes", f"/sandbox/{sandbox}"):
-            assert_problem(bound.get(path), 403, "forbidden")
+        own = bound.create("shell", "echo mine")
+        ids = {item["id"] for item in bound.list_all()}
+        assert own in ids and foreign not in ids
+        assert bound.execute(own)["stdout"] == "mine\n"
+        assert_problem(bound.get(f"/sandbox/{foreign}"), 404)
+        assert_problem(bound.try_execute(foreign), 404)
+        assert_problem(bound.delete(foreign), 404)
+        assert bound.delete(own).status == 200
+    assert admin.info(foreign)["status"] == "Created"
 
 
 # --- tokens for keys

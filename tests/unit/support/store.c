@@ -12,6 +12,8 @@
 #include <cmocka.h>
 
 const struct id default_tenant = {{0, 0, 0, 0, 0, 0, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, 1}};
+const struct db_scope default_scope = {
+    .tenant = {{0, 0, 0, 0, 0, 0, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, 1}}};
 const struct store_lifetime long_lifetime = {.idle_timeout_s = 3600, .max_lifetime_s = 86400};
 const struct store_origin test_origin = {.actor = "tester", .request_id = "request-1"};
 
@@ -39,12 +41,13 @@ struct sandbox_definition simple_definition(void)
 struct id make_sandbox(struct db_pool *pool, const struct id *tenant)
 {
     const struct sandbox_definition definition = simple_definition();
+    const struct db_scope scope = {.tenant = *tenant};
     struct sandbox_record record;
     struct error err;
     struct id id;
 
     assert_int_equal(id_new(&id, NULL), 0);
-    if (store_sandbox_insert(pool, tenant, &id, &definition, &long_lifetime, &test_origin, &record,
+    if (store_sandbox_insert(pool, &scope, &id, &definition, &long_lifetime, &test_origin, &record,
                              &err) < 0)
         fail_msg("%s", err.message);
     sandbox_record_free(&record);
@@ -61,11 +64,12 @@ struct store_run make_run(const struct id *sandbox)
 
 uint32_t begin_run(struct db_pool *pool, const struct id *tenant, const struct store_run *run)
 {
+    const struct db_scope scope = {.tenant = *tenant};
     struct sandbox_definition definition;
     struct error err;
     uint32_t generation;
 
-    if (store_run_begin(pool, tenant, run, &test_origin, &generation, &definition, &err) < 0)
+    if (store_run_begin(pool, &scope, run, &test_origin, &generation, &definition, &err) < 0)
         fail_msg("%s", err.message);
     sandbox_definition_free(&definition);
     return generation;

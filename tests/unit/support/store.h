@@ -9,6 +9,7 @@
 
 /* The tenant that the first migration makes. */
 extern const struct id default_tenant;
+extern const struct db_scope default_scope; /* all of its rows */
 
 /* Idle timeout 3600 s, lifetime 86400 s. */
 extern const struct store_lifetime long_lifetime;

@@ -36,7 +36,7 @@ static struct {
     int destroy_status; /* errno value that destroy answers with */
 } launcher = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static struct config config = {.monitor_retention_s = 100};
+static struct config config = {.monitor_retention_s = 100, .events_retention_s = 100};
 static struct db_pool *app;
 static struct worker worker;
 
@@ -310,7 +310,7 @@ static void test_retention_follows_the_configuration(void **state)
 
     (void)state;
     assert_int_equal(
-        store_sandbox_delete_begin(app, &default_tenant, &id, &test_origin, &deletion, NULL), 0);
+        store_sandbox_delete_begin(app, &default_scope, &id, &test_origin, &deletion, NULL), 0);
     postgres_execute("UPDATE sandboxes SET deleted_at = now() - interval '99 seconds'");
     assert_int_equal(run_task(worker_retain), 0);
     postgres_execute("UPDATE sandboxes SET deleted_at = now() - interval '101 seconds'");

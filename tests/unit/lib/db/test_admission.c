@@ -63,7 +63,7 @@ static int try_run(const struct id *sandbox, struct error *err)
 
     run.cpu_milli = 500;
     run.pids_max = 50;
-    if (store_run_begin(pool, &default_tenant, &run, &test_origin, &generation, &definition, err) <
+    if (store_run_begin(pool, &default_scope, &run, &test_origin, &generation, &definition, err) <
         0)
         return -1;
     sandbox_definition_free(&definition);
@@ -124,7 +124,7 @@ static void test_the_end_of_a_run_frees_what_it_held(void **state)
     SET_QUOTA("sandboxes", "1");
     end = completed(&run, begin_run(pool, &default_tenant, &run));
     assert_int_equal(try_run(&id, NULL), -1);
-    assert_int_equal(store_run_end(pool, &default_tenant, &end, &test_origin, NULL), 0);
+    assert_int_equal(store_run_end(pool, &default_scope, &end, &test_origin, NULL), 0);
     assert_int_equal(try_run(&id, NULL), 0);
 }
 
@@ -200,12 +200,12 @@ static void test_a_start_is_admitted_by_what_the_container_gets(void **state)
     assert_true(id_parse(first, &stopped) && id_parse(second, &up));
     SET_QUOTA("memory_mb", "199");
     struct db_call call = admission_start(&params, &default_tenant, &stopped, &need);
-    assert_int_equal(db_run(pool, &default_tenant, DB_RELAXED, &call, 1, &result, &err), -1);
+    assert_int_equal(db_run(pool, &default_scope, DB_RELAXED, &call, 1, &result, &err), -1);
     assert_string_equal(err.message,
                         "quota 'memory_mb' of the tenant: 100 of 199 in use, and this needs 100");
     /* What is up already adds nothing. */
     call = admission_start(&params, &default_tenant, &up, &need);
-    assert_int_equal(db_run(pool, &default_tenant, DB_RELAXED, &call, 1, &result, &err), 0);
+    assert_int_equal(db_run(pool, &default_scope, DB_RELAXED, &call, 1, &result, &err), 0);
     PQclear(result);
 }
 

@@ -87,11 +87,11 @@ static void test_a_restart_is_survived(void **state)
 
     (void)state;
     postgres_stop();
-    assert_int_equal(store_sandbox_get(pool, &default_tenant, &id, &record, &err), -1);
+    assert_int_equal(store_sandbox_get(pool, &default_scope, &id, &record, &err), -1);
     assert_int_equal(err.code, ERR_UNAVAILABLE);
     postgres_start();
     await_answer(pool);
-    assert_int_equal(store_sandbox_get(pool, &default_tenant, &id, &record, NULL), 0);
+    assert_int_equal(store_sandbox_get(pool, &default_scope, &id, &record, NULL), 0);
     sandbox_record_free(&record);
 }
 
@@ -107,7 +107,7 @@ static void *write_until_stopped(void *context)
 
         if (id_new(&id, NULL) < 0)
             return NULL;
-        if (store_sandbox_insert(pool, &default_tenant, &id, &definition, &long_lifetime,
+        if (store_sandbox_insert(pool, &default_scope, &id, &definition, &long_lifetime,
                                  &test_origin, &record, &err) < 0)
             return err.code == ERR_UNAVAILABLE ? pool : NULL;
         sandbox_record_free(&record);

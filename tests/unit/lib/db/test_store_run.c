@@ -33,7 +33,7 @@ static struct sandbox_record get(const struct id *id)
 {
     struct sandbox_record record;
 
-    assert_int_equal(store_sandbox_get(pool, &default_tenant, id, &record, NULL), 0);
+    assert_int_equal(store_sandbox_get(pool, &default_scope, id, &record, NULL), 0);
     return record;
 }
 
@@ -53,7 +53,7 @@ static void end_run(const struct store_run *run, uint32_t generation)
     const struct store_run_end end = completed(run, generation);
     struct error err;
 
-    if (store_run_end(pool, &default_tenant, &end, &test_origin, &err) < 0)
+    if (store_run_end(pool, &default_scope, &end, &test_origin, &err) < 0)
         fail_msg("%s", err.message);
 }
 
@@ -69,11 +69,11 @@ static void test_begin_returns_the_definition(void **state)
     uint32_t generation;
 
     (void)state;
-    assert_int_equal(store_sandbox_put_files(pool, &default_tenant, &id,
+    assert_int_equal(store_sandbox_put_files(pool, &default_scope, &id,
                                              &(struct sandbox_files){files, 2}, &test_origin, NULL),
                      0);
     assert_int_equal(
-        store_run_begin(pool, &default_tenant, &run, &test_origin, &generation, &definition, NULL),
+        store_run_begin(pool, &default_scope, &run, &test_origin, &generation, &definition, NULL),
         0);
     assert_int_equal(generation, 1);
     assert_string_equal(definition.runtime, "shell");
@@ -137,7 +137,7 @@ static void test_every_part_of_an_outcome_is_kept(void **state)
     end.oom_killed = true;
     end.truncated = true;
     end.memory_peak_bytes = -1;
-    assert_int_equal(store_run_end(pool, &default_tenant, &end, &test_origin, NULL), 0);
+    assert_int_equal(store_run_end(pool, &default_scope, &end, &test_origin, NULL), 0);
     assert_int_equal(number_of("SELECT count(*) FROM processes WHERE id = '%s' AND state = 'killed'"
                                " AND exit_code IS NULL AND signal = 9 AND timed_out AND oom_killed"
                                " AND truncated AND cpu_usec = 1200 AND memory_peak_bytes IS NULL"
@@ -156,10 +156,10 @@ static void test_an_end_twice_counts_once(void **state)
     (void)state;
     end = completed(&first, begin_run(pool, &default_tenant, &first));
     (void)begin_run(pool, &default_tenant, &second);
-    assert_int_equal(store_run_end(pool, &default_tenant, &end, &test_origin, NULL), 0);
+    assert_int_equal(store_run_end(pool, &default_scope, &end, &test_origin, NULL), 0);
     end.state = PROCESS_FAILED;
     end.exit_code = 1;
-    assert_int_equal(store_run_end(pool, &default_tenant, &end, &test_origin, NULL), 0);
+    assert_int_equal(store_run_end(pool, &default_scope, &end, &test_origin, NULL), 0);
     expect(&id, SANDBOX_RUNNING, 1, 2);
     assert_int_equal(
         number_of("SELECT count(*) FROM processes WHERE id = '%s' AND state = 'completed'",
@@ -205,7 +205,7 @@ static void test_a_begin_that_a_crash_forgot_is_made_good(void **state)
 static void test_begin_needs_a_sandbox_that_may_run(void **state)
 {
     static const char *const unfit[] = {"creating", "paused", "failed", "deleting"};
-    struct id other = make_tenant("other");
+    const struct db_scope other = {.tenant = make_tenant("other")};
     struct id id = make_sandbox(pool, &default_tenant);
     struct store_run run = make_run(&id);
     struct sandbox_definition definition;
@@ -224,7 +224,7 @@ static void test_begin_needs_a_sandbox_that_may_run(void **state)
                        "UPDATE sandboxes SET state = '%s'",
                        unfit[i]);
         postgres_execute(sql);
-        assert_int_equal(store_run_begin(pool, &default_tenant, &run, &test_origin, &generation,
+        assert_int_equal(store_run_begin(pool, &default_scope, &run, &test_origin, &generation,
                                          &definition, &err),
                          -1);
         assert_int_equal(err.code, ERR_NOT_FOUND);
@@ -245,12 +245,12 @@ static void *run_often(void *context)
         struct store_run_end end;
         uint32_t generation;
 
-        if (id_new(&run.id, NULL) < 0 || store_run_begin(pool, &default_tenant, &run, &test_origin,
+        if (id_new(&run.id, NULL) < 0 || store_run_begin(pool, &default_scope, &run, &test_origin,
                                                          &generation, &definition, NULL) < 0)
             return NULL;
         sandbox_definition_free(&definition);
         end = completed(&run, generation);
-        if (store_run_end(pool, &default_tenant, &end, &test_origin, NULL) < 0)
+        if (store_run_end(pool, &default_scope, &end, &test_origin, NULL) < 0)
             return NULL;
     }
     return context;
@@ -294,20 +294,19 @@ static void test_delete_names_the_live_runs(void **state)
         (void)begin_run(pool, &default_tenant, &runs[i]);
     end_run(&runs[1], 2);
     assert_int_equal(
-        store_sandbox_delete_begin(pool, &default_tenant, &id, &test_origin, &deletion, NULL), 0);
+        store_sandbox_delete_begin(pool, &default_scope, &id, &test_origin, &deletion, NULL), 0);
     assert_false(deletion.done);
     assert_int_equal(deletion.count, 2);
     assert_int_equal(deletion.generations[0], 1);
     assert_int_equal(deletion.generations[1], 3);
     store_deletion_free(&deletion);
-    assert_int_equal(store_run_begin(pool, &default_tenant, &runs[1], &test_origin, &generation,
+    assert_int_equal(store_run_begin(pool, &default_scope, &runs[1], &test_origin, &generation,
                                      &definition, &err),
                      -1);
     assert_int_equal(err.code, ERR_NOT_FOUND);
     end_run(&runs[0], 1);
     expect(&id, SANDBOX_DELETING, 1, 3);
-    assert_int_equal(store_sandbox_delete_finish(pool, &default_tenant, &id, &test_origin, NULL),
-                     0);
+    assert_int_equal(store_sandbox_delete_finish(pool, &default_scope, &id, &test_origin, NULL), 0);
     /* The run that the delete killed reports after its sandbox is gone. */
     end_run(&runs[2], 3);
     assert_int_equal(number_of("SELECT count(*) FROM sandboxes WHERE id = '%s' AND state ="
@@ -328,7 +327,7 @@ static void *delete_sandbox(void *context)
 {
     struct race *race = context;
 
-    return store_sandbox_delete_begin(pool, &default_tenant, &race->id, &test_origin,
+    return store_sandbox_delete_begin(pool, &default_scope, &race->id, &test_origin,
                                       &race->deletion, NULL) == 0
                ? context
                : NULL;
@@ -348,8 +347,8 @@ static void test_a_run_that_races_a_delete_is_seen(void **state)
         int status;
 
         assert_int_equal(pthread_create(&thread, NULL, delete_sandbox, &race), 0);
-        status = store_run_begin(pool, &default_tenant, &run, &test_origin, &generation,
-                                 &definition, NULL);
+        status = store_run_begin(pool, &default_scope, &run, &test_origin, &generation, &definition,
+                                 NULL);
         assert_int_equal(pthread_join(thread, &result), 0);
         assert_non_null(result);
         if (status == 0)
@@ -388,7 +387,7 @@ static void test_no_statement_of_a_cycle_scans_a_table(void **state)
 
         /* Without files the delete goes another way. */
         if (i % 2 == 0)
-            assert_int_equal(store_sandbox_put_files(pool, &default_tenant, &id,
+            assert_int_equal(store_sandbox_put_files(pool, &default_scope, &id,
                                                      &(struct sandbox_files){files, 1},
                                                      &test_origin, NULL),
                              0);
@@ -396,7 +395,7 @@ static void test_no_statement_of_a_cycle_scans_a_table(void **state)
         record = get(&id);
         sandbox_record_free(&record);
         assert_int_equal(
-            store_sandbox_delete_begin(pool, &default_tenant, &id, &test_origin, &deletion, NULL),
+            store_sandbox_delete_begin(pool, &default_scope, &id, &test_origin, &deletion, NULL),
             0);
         assert_true(deletion.done);
     }

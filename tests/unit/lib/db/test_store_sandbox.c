@@ -38,8 +38,9 @@ static struct sandbox_file file(const char *path, const char *content, size_t si
 static int insert(const struct id *tenant, const struct id *id,
                   const struct sandbox_definition *definition, struct error *err)
 {
+    const struct db_scope scope = {.tenant = *tenant};
     struct sandbox_record record = {.runtime = NULL};
-    int status = store_sandbox_insert(pool, tenant, id, definition, &long_lifetime, &test_origin,
+    int status = store_sandbox_insert(pool, &scope, id, definition, &long_lifetime, &test_origin,
                                       &record, err);
 
     sandbox_record_free(&record);
@@ -55,7 +56,7 @@ static void test_insert_returns_what_was_stored(void **state)
     (void)state;
     definition.entry_point = (char *)"main.sh";
     assert_int_equal(id_new(&id, NULL), 0);
-    assert_int_equal(store_sandbox_insert(pool, &default_tenant, &id, &definition, &long_lifetime,
+    assert_int_equal(store_sandbox_insert(pool, &default_scope, &id, &definition, &long_lifetime,
                                           &test_origin, &record, NULL),
                      0);
     assert_true(id_equal(&record.id, &id));
@@ -68,7 +69,7 @@ static void test_insert_returns_what_was_stored(void **state)
     assert_false(record.has_last_run);
     /* RFC 9562: an id of version 7 holds its time; clocks of one machine agree. */
     assert_in_range(record.created_usec, INT64_C(1600000000000000), INT64_C(4000000000000000));
-    assert_int_equal(store_sandbox_get(pool, &default_tenant, &id, &read, NULL), 0);
+    assert_int_equal(store_sandbox_get(pool, &default_scope, &id, &read, NULL), 0);
     assert_int_equal(read.created_usec, record.created_usec);
     assert_int_equal(number_of("SELECT count(*) FROM events WHERE sandbox_id = '%s' AND kind ="
                                " 'sandbox.created' AND to_state = 'stopped' AND actor = 'tester'"
@@ -98,7 +99,7 @@ static void test_an_unknown_tenant_stores_nothing(void **state)
 
 static void test_a_foreign_sandbox_is_a_missing_one(void **state)
 {
-    struct id other = make_tenant("other");
+    const struct db_scope other = {.tenant = make_tenant("other")};
     struct id id = make_sandbox(pool, &default_tenant);
     struct sandbox_file files[] = {file("/a", "x", 1, false)};
     struct sandbox_files list = {files, 1};
@@ -122,13 +123,13 @@ static void test_a_foreign_sandbox_is_a_missing_one(void **state)
     assert_int_equal(store_sandbox_delete_finish(pool, &other, &id, &test_origin, NULL), 0);
     assert_int_equal(store_sandbox_list(pool, &other, 10, NULL, &records, &count, NULL), 0);
     assert_int_equal(count, 0);
-    assert_int_equal(store_sandbox_get(pool, &default_tenant, &id, &record, NULL), 0);
+    assert_int_equal(store_sandbox_get(pool, &default_scope, &id, &record, NULL), 0);
     sandbox_record_free(&record);
 }
 
 static void test_a_tenant_that_does_not_exist_lists_nothing(void **state)
 {
-    const struct id nobody = {{0xff}};
+    const struct db_scope nobody = {.tenant = {{0xff}}};
     struct sandbox_record *records = NULL;
     struct error err = {0};
     size_t count;
@@ -149,7 +150,7 @@ static void test_list_pages_from_the_newest(void **state)
     (void)state;
     for (size_t i = 0; i < 5; i++)
         ids[i] = make_sandbox(pool, &default_tenant);
-    assert_int_equal(store_sandbox_list(pool, &default_tenant, 2, NULL, &records, &count, NULL), 0);
+    assert_int_equal(store_sandbox_list(pool, &default_scope, 2, NULL, &records, &count, NULL), 0);
     assert_int_equal(count, 2);
     assert_true(memcmp(records[0].id.bytes, records[1].id.bytes, ID_BYTES) > 0);
     for (size_t i = 0; i < count; i++)
@@ -160,7 +161,7 @@ static void test_list_pages_from_the_newest(void **state)
     for (size_t i = 1; i < 5; i++)
         if (memcmp(ids[i].bytes, ids[0].bytes, ID_BYTES) < 0)
             ids[0] = ids[i];
-    assert_int_equal(store_sandbox_list(pool, &default_tenant, 2, &ids[0], &records, &count, NULL),
+    assert_int_equal(store_sandbox_list(pool, &default_scope, 2, &ids[0], &records, &count, NULL),
                      0);
     assert_int_equal(count, 0);
     assert_null(records);
@@ -183,7 +184,7 @@ static void test_hostile_text_is_only_text(void **state)
     definition.code_size = sizeof(hostile); /* its NUL too */
     definition.files = (struct sandbox_files){files, 1};
     assert_int_equal(id_new(&id, NULL), 0);
-    assert_int_equal(store_sandbox_insert(pool, &default_tenant, &id, &definition, &long_lifetime,
+    assert_int_equal(store_sandbox_insert(pool, &default_scope, &id, &definition, &long_lifetime,
                                           &origin, &record, NULL),
                      0);
     assert_string_equal(record.runtime, hostile);
@@ -205,14 +206,14 @@ static void test_put_files_adds_and_replaces(void **state)
     struct sandbox_record record;
 
     (void)state;
-    assert_int_equal(store_sandbox_put_files(pool, &default_tenant, &id,
+    assert_int_equal(store_sandbox_put_files(pool, &default_scope, &id,
                                              &(struct sandbox_files){first, 2}, &test_origin, NULL),
                      0);
-    assert_int_equal(store_sandbox_put_files(pool, &default_tenant, &id,
+    assert_int_equal(store_sandbox_put_files(pool, &default_scope, &id,
                                              &(struct sandbox_files){second, 2}, &test_origin,
                                              NULL),
                      0);
-    assert_int_equal(store_sandbox_get(pool, &default_tenant, &id, &record, NULL), 0);
+    assert_int_equal(store_sandbox_get(pool, &default_scope, &id, &record, NULL), 0);
     assert_int_equal(record.file_count, 3);
     sandbox_record_free(&record);
     assert_int_equal(number_of("SELECT file_bytes FROM sandboxes WHERE id = '%s'", &id), 6);
@@ -232,8 +233,8 @@ static void test_a_path_twice_in_one_call_stores_nothing(void **state)
     struct id fresh;
 
     (void)state;
-    assert_int_equal(
-        store_sandbox_put_files(pool, &default_tenant, &id, &files, &test_origin, &err), -1);
+    assert_int_equal(store_sandbox_put_files(pool, &default_scope, &id, &files, &test_origin, &err),
+                     -1);
     assert_int_equal(err.code, ERR_CONFLICT);
     definition.files = files;
     assert_int_equal(id_new(&fresh, NULL), 0);
@@ -269,12 +270,12 @@ static void test_files_are_limited_in_number_over_all_calls(void **state)
     definition.files = (struct sandbox_files){files, STORE_FILES_MAX};
     assert_int_equal(id_new(&id, NULL), 0);
     assert_int_equal(insert(&default_tenant, &id, &definition, &err), 0);
-    assert_int_equal(store_sandbox_put_files(pool, &default_tenant, &id,
+    assert_int_equal(store_sandbox_put_files(pool, &default_scope, &id,
                                              &(struct sandbox_files){one, 1}, &test_origin, &err),
                      -1);
     assert_int_equal(err.code, ERR_TOO_LARGE);
     assert_string_equal(err.field, "files");
-    assert_int_equal(store_sandbox_get(pool, &default_tenant, &id, &record, NULL), 0);
+    assert_int_equal(store_sandbox_get(pool, &default_scope, &id, &record, NULL), 0);
     assert_int_equal(record.file_count, STORE_FILES_MAX);
     sandbox_record_free(&record);
     assert_int_equal(postgres_number("SELECT count(*) FROM sandbox_files"), STORE_FILES_MAX);
@@ -294,7 +295,7 @@ static void test_a_path_may_have_4095_bytes(void **state)
         path[i] = (char)('!' + (i * i * 31 + i * 7 + i / 89) % 90);
     path[0] = '/';
     path[4095] = '\0';
-    assert_int_equal(store_sandbox_put_files(pool, &default_tenant, &id,
+    assert_int_equal(store_sandbox_put_files(pool, &default_scope, &id,
                                              &(struct sandbox_files){files, 1}, &test_origin, NULL),
                      0);
 }
@@ -302,7 +303,7 @@ static void test_a_path_may_have_4095_bytes(void **state)
 static void test_delete_of_an_idle_sandbox_is_one_step(void **state)
 {
     struct id id = make_sandbox(pool, &default_tenant);
-    struct id other = make_tenant("other");
+    const struct db_scope other = {.tenant = make_tenant("other")};
     struct store_deletion deletion;
     struct error err;
 
@@ -311,7 +312,7 @@ static void test_delete_of_an_idle_sandbox_is_one_step(void **state)
                      -1);
     assert_int_equal(err.code, ERR_NOT_FOUND);
     assert_int_equal(
-        store_sandbox_delete_begin(pool, &default_tenant, &id, &test_origin, &deletion, NULL), 0);
+        store_sandbox_delete_begin(pool, &default_scope, &id, &test_origin, &deletion, NULL), 0);
     assert_true(deletion.done);
     assert_int_equal(deletion.count, 0);
     assert_int_equal(number_of("SELECT count(*) FROM sandboxes WHERE id = '%s' AND state ="
@@ -338,7 +339,7 @@ static void *delete_sandbox(void *context)
 {
     struct race *race = context;
 
-    return store_sandbox_delete_begin(pool, &default_tenant, &race->id, &test_origin,
+    return store_sandbox_delete_begin(pool, &default_scope, &race->id, &test_origin,
                                       &race->deletion, NULL) == 0
                ? context
                : NULL;
@@ -356,7 +357,7 @@ static void test_files_that_race_a_delete_do_not_outlive_it(void **state)
         void *result;
 
         assert_int_equal(pthread_create(&thread, NULL, delete_sandbox, &race), 0);
-        (void)store_sandbox_put_files(pool, &default_tenant, &race.id,
+        (void)store_sandbox_put_files(pool, &default_scope, &race.id,
                                       &(struct sandbox_files){files, 1}, &test_origin, NULL);
         assert_int_equal(pthread_join(thread, &result), 0);
         assert_non_null(result);
@@ -374,11 +375,11 @@ static void test_delete_without_runs_is_done_at_once(void **state)
     struct error err;
 
     (void)state;
-    assert_int_equal(store_sandbox_put_files(pool, &default_tenant, &id,
+    assert_int_equal(store_sandbox_put_files(pool, &default_scope, &id,
                                              &(struct sandbox_files){files, 1}, &test_origin, NULL),
                      0);
     assert_int_equal(
-        store_sandbox_delete_begin(pool, &default_tenant, &id, &test_origin, &deletion, NULL), 0);
+        store_sandbox_delete_begin(pool, &default_scope, &id, &test_origin, &deletion, NULL), 0);
     assert_true(deletion.done);
     assert_int_equal(deletion.count, 0);
     assert_int_equal(number_of("SELECT count(*) FROM sandboxes WHERE id = '%s' AND state ="
@@ -390,12 +391,12 @@ static void test_delete_without_runs_is_done_at_once(void **state)
                                " ('sandbox.deleting', 'sandbox.deleted')",
                                &id),
                      2);
-    assert_int_equal(store_sandbox_get(pool, &default_tenant, &id, &record, &err), -1);
+    assert_int_equal(store_sandbox_get(pool, &default_scope, &id, &record, &err), -1);
     assert_int_equal(err.code, ERR_NOT_FOUND);
     assert_int_equal(
-        store_sandbox_delete_begin(pool, &default_tenant, &id, &test_origin, &deletion, &err), -1);
+        store_sandbox_delete_begin(pool, &default_scope, &id, &test_origin, &deletion, &err), -1);
     assert_int_equal(err.code, ERR_NOT_FOUND);
-    assert_int_equal(store_sandbox_put_files(pool, &default_tenant, &id,
+    assert_int_equal(store_sandbox_put_files(pool, &default_scope, &id,
                                              &(struct sandbox_files){files, 1}, &test_origin, &err),
                      -1);
     assert_int_equal(err.code, ERR_NOT_FOUND);

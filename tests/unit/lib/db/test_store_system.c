@@ -125,7 +125,7 @@ static void test_an_unfinished_deletion_is_claimed_after_a_while(void **state)
     (void)state;
     (void)begin_run(app, &default_tenant, &run);
     assert_int_equal(
-        store_sandbox_delete_begin(app, &default_tenant, &id, &test_origin, &deletion, NULL), 0);
+        store_sandbox_delete_begin(app, &default_scope, &id, &test_origin, &deletion, NULL), 0);
     store_deletion_free(&deletion);
     expect_nothing_to_claim();
     postgres_execute("UPDATE sandboxes SET last_active_at = now() - interval '31 seconds'");
@@ -261,7 +261,7 @@ static void test_what_no_live_run_owns_is_an_orphan(void **state)
     generation = begin_run(app, &default_tenant, &run);
     assert_false(is_orphan(&id, generation, 1000));
     end = completed(&run, generation);
-    assert_int_equal(store_run_end(app, &default_tenant, &end, &test_origin, NULL), 0);
+    assert_int_equal(store_run_end(app, &default_scope, &end, &test_origin, NULL), 0);
     assert_true(is_orphan(&id, generation, 1000));
 }
 
@@ -292,10 +292,11 @@ static void test_a_run_of_a_sandbox_that_is_deleted_is_an_orphan(void **state)
 
 static struct store_retained retain(uint32_t age_s)
 {
+    const struct store_ages ages = {.ended_s = age_s, .events_s = 2 * age_s};
     struct store_retained retained;
     struct error err;
 
-    if (store_retention(pool, age_s, &retained, &err) < 0)
+    if (store_retention(pool, &ages, &retained, &err) < 0)
         fail_msg("%s", err.message);
     return retained;
 }
@@ -310,12 +311,11 @@ static void test_retention_removes_what_is_old_and_nothing_else(void **state)
 
     (void)state;
     end = completed(&runs[0], begin_run(app, &default_tenant, &runs[0]));
-    assert_int_equal(store_run_end(app, &default_tenant, &end, &test_origin, NULL), 0);
+    assert_int_equal(store_run_end(app, &default_scope, &end, &test_origin, NULL), 0);
     assert_int_equal(
-        store_sandbox_delete_begin(app, &default_tenant, &ids[0], &test_origin, &deletion, NULL),
-        0);
+        store_sandbox_delete_begin(app, &default_scope, &ids[0], &test_origin, &deletion, NULL), 0);
     end = completed(&runs[1], begin_run(app, &default_tenant, &runs[1]));
-    assert_int_equal(store_run_end(app, &default_tenant, &end, &test_origin, NULL), 0);
+    assert_int_equal(store_run_end(app, &default_scope, &end, &test_origin, NULL), 0);
     (void)begin_run(app, &default_tenant, &runs[2]);
     retained = retain(100);
     assert_int_equal(retained.tombstones + retained.processes + retained.events, 0);
@@ -323,12 +323,18 @@ static void test_retention_removes_what_is_old_and_nothing_else(void **state)
                      " WHERE state = 'deleted'");
     postgres_execute("UPDATE processes SET ended_at = now() - interval '101 seconds'"
                      " WHERE ended_at IS NOT NULL AND generation = 1");
-    postgres_execute("UPDATE events SET at = now() - interval '101 seconds'"
+    postgres_execute("UPDATE events SET at = now() - interval '101 seconds'");
+    postgres_execute("UPDATE events SET at = now() - interval '201 seconds'"
                      " WHERE kind = 'sandbox.created'");
+    postgres_execute("INSERT INTO idempotency_keys (tenant_id, key, fingerprint, created_at)"
+                     " SELECT id, k, sha256('x'), now() - age * interval '1 hour' FROM tenants,"
+                     " (VALUES ('new', 23), ('old', 25)) keys (k, age)");
     retained = retain(100);
     assert_int_equal(retained.tombstones, 1);
     assert_int_equal(retained.processes, 2);
     assert_int_equal(retained.events, 2);
+    assert_int_equal(retained.idempotency_keys, 1);
+    assert_int_equal(postgres_number("SELECT count(*) FROM idempotency_keys WHERE key = 'new'"), 1);
     assert_false(retained.full);
     assert_int_equal(postgres_number("SELECT count(*) FROM sandboxes"), 1);
     assert_int_equal(postgres_number("SELECT count(*) FROM processes"), 1);

@@ -59,7 +59,7 @@ static void test_the_tenant_lasts_for_its_transaction(void **state)
     PGresult *result;
 
     (void)state;
-    assert_int_equal(db_run(pool, &default_tenant, DB_RELAXED, &call, 1, &result, NULL), 0);
+    assert_int_equal(db_run(pool, &default_scope, DB_RELAXED, &call, 1, &result, NULL), 0);
     assert_string_equal(db_get_text(result, 0, 0), "00000000000070008000000000000001");
     assert_string_equal(db_get_text(result, 0, 1), "off");
     PQclear(result);
@@ -81,7 +81,7 @@ static void test_a_failure_undoes_all_and_leaves_no_tenant(void **state)
 
     (void)state;
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(db_run(pool, &default_tenant, DB_DURABLE, calls, 3, results, &err), -1);
+        assert_int_equal(db_run(pool, &default_scope, DB_DURABLE, calls, 3, results, &err), -1);
         assert_int_equal(err.code, ERR_INTERNAL);
         assert_non_null(strstr(err.message, "22012")); /* division_by_zero */
         expect_no_tenant_left();

@@ -128,6 +128,17 @@ static void test_fields_that_end_here(void **state)
     client_response_free(&response);
 }
 
+static void test_a_tab_in_a_value_is_a_space(void **state)
+{
+    struct client_response response;
+
+    client_exchange(fixture_fd(state),
+                    "GET /headers HTTP/1.1\r\nHost: a\r\nX-Own: one\ttwo\r\n\r\n", &response);
+    assert_int_equal(response.status, 200);
+    assert_non_null(strstr(response.body, "\"X-Own\":\"one two\""));
+    client_response_free(&response);
+}
+
 static void test_64_fields_arrive(void **state)
 {
     struct client_response response;
@@ -684,6 +695,7 @@ int main(void)
         TEST(test_keep_alive),
         TEST(test_request_id_and_date),
         TEST(test_fields_that_end_here),
+        TEST(test_a_tab_in_a_value_is_a_space),
         TEST(test_64_fields_arrive),
         TEST(test_pipelining),
         TEST(test_byte_by_byte),
