@@ -165,23 +165,21 @@ int store_api_key_get(struct db_pool *pool, const struct db_scope *scope, const 
     return PQntuples(result) == 0 ? no_key(err) : read_key(result, 0, ret_key, err);
 }
 
-static int read_keys(const PGresult *result, struct store_api_keys *ret_keys, struct error *err)
+/* What was read before a failure is the caller's to free too. */
+static int read_keys(const PGresult *result, struct store_api_keys *keys, struct error *err)
 {
-    _cleanup_(store_api_keys_free) struct store_api_keys keys = {.items = NULL};
     int count = PQntuples(result);
 
-    if (count > 0) {
-        keys.items = calloc((size_t)count, sizeof(*keys.items));
-        if (!keys.items)
-            return error_set_errno(err, ENOMEM, "cannot list API keys");
-    }
+    if (count == 0)
+        return 0;
+    keys->items = calloc((size_t)count, sizeof(*keys->items));
+    if (!keys->items)
+        return error_set_errno(err, ENOMEM, "cannot list API keys");
     for (int i = 0; i < count; i++) {
-        if (read_key(result, i, &keys.items[i], err) < 0)
+        if (read_key(result, i, &keys->items[i], err) < 0)
             return -1;
-        keys.count++;
+        keys->count++;
     }
-    *ret_keys = keys;
-    keys = (struct store_api_keys){.items = NULL};
     return 0;
 }
 
@@ -190,11 +188,15 @@ int store_api_key_list(struct db_pool *pool, const struct db_scope *scope, uint3
 {
     const struct db_param params[] = {db_uuid(&scope->tenant), db_uuid(before), db_int8(limit)};
     const struct db_call call = DB_CALL(list_statement, params);
+    _cleanup_(store_api_keys_free) struct store_api_keys keys = {.items = NULL};
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    if (db_run_scoped(pool, scope, DB_RELAXED, &call, 1, &result, err) < 0)
+    if (db_run_scoped(pool, scope, DB_RELAXED, &call, 1, &result, err) < 0 ||
+        read_keys(result, &keys, err) < 0)
         return -1;
-    return read_keys(result, ret_keys, err);
+    *ret_keys = keys;
+    keys = (struct store_api_keys){.items = NULL};
+    return 0;
 }
 
 int store_api_key_revoke(struct db_pool *pool, const struct db_scope *scope, const struct id *id,

@@ -133,7 +133,7 @@ static void carry_over(struct issuer_list *fresh, struct issuer_list *before)
 static void reload(struct keyring *keyring)
 {
     struct issuer_list before;
-    struct issuer_list fresh;
+    struct issuer_list fresh = {.count = 0};
     struct error err;
 
     if (load_list(keyring->config, &fresh, &err) < 0) {
