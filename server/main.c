@@ -26,9 +26,9 @@
 #include <sys/sysinfo.h>
 
 enum {
-    WAITING_THREADS = 64,        /* for starts that wait for their turn */
+    WAITING_THREADS = 128,       /* for starts that wait for their turn */
     WAIT_MS = 2000,              /* so long; then 429 */
-    STARTS_PER_PROCESSOR = 2,    /* one works while one waits for PostgreSQL or the launcher */
+    TURN_MS = 50,                /* of what has started: most commands are done by then */
     SPARE_THREADS = 32,          /* for requests beside these: a few milliseconds each */
     QUEUE_TIMEOUT_MS = 5000,     /* then 503 rather than a wait that nobody sees */
     DRAIN_MS = 10000,            /* for requests under way when the server is told to stop */
@@ -112,11 +112,12 @@ static int open_admission(const struct config *config, struct admission **ret_ad
         .starting = (unsigned)config->sandbox_max_starts,
         .running = (unsigned)config->sandbox_max_concurrent,
         .held = held_threads(config),
+        .turn_ms = TURN_MS,
         .wait_ms = WAIT_MS,
     };
 
     if (limits.starting == 0)
-        limits.starting = STARTS_PER_PROCESSOR * (unsigned)get_nprocs();
+        limits.starting = (unsigned)get_nprocs() + 1; /* one waits for PostgreSQL or the launcher */
     return admission_open(&limits, ret_admission, err);
 }
 
@@ -205,6 +206,7 @@ static int start_listening(struct server *server, struct error *err)
         .secret = secret,
         .max_connections = (unsigned)config->server_max_connections,
         .upstreams = threads,
+        .flow_upstreams = (unsigned)config->sandbox_max_concurrent + SPARE_THREADS,
         .max_queued = (unsigned)config->server_max_connections,
         .queue_timeout_ms = QUEUE_TIMEOUT_MS,
         .limits = limits_of(config),

@@ -279,6 +279,7 @@ static int take_head(struct edge_conn *conn, size_t size, struct error *err)
     if (edge_head_parse(edge_buffer_bytes(&conn->input), size, &head, err) < 0)
         return -1;
     begin_request(conn, &head);
+    conn->flow = edge_flow_find(&conn->loop->flows, conn->loop->secret, &head, conn->client);
     if (conn->request.framing == EDGE_FRAMING_LENGTH && head.length > conn->request.max_bytes)
         return error_set(err, ERR_TOO_LARGE, "the body is over %llu bytes",
                          (unsigned long long)conn->request.max_bytes);

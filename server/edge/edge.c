@@ -92,8 +92,7 @@ static void init_lists(struct edge_loop *loop)
         TAILQ_INIT(&loop->timers[i]);
     TAILQ_INIT(&loop->deferred);
     TAILQ_INIT(&loop->dead);
-    TAILQ_INIT(&loop->waiting);
-    TAILQ_INIT(&loop->waiting_streaming);
+    edge_flows_init(&loop->flows);
     TAILQ_INIT(&loop->idle);
     TAILQ_INIT(&loop->busy);
     TAILQ_INIT(&loop->dead_upstreams);
@@ -106,6 +105,7 @@ static void init_options(struct edge_loop *loop, const struct edge_options *opti
     loop->max_connections = options->max_connections;
     loop->upstreams_max = options->upstreams;
     loop->streaming_max = options->upstreams > 1 ? options->upstreams / 2 : 1;
+    loop->flow_max = options->flow_upstreams > 0 ? options->flow_upstreams : options->upstreams;
     loop->max_queued = options->max_queued;
     (void)snprintf(loop->secret, sizeof(loop->secret), "%s", options->secret);
 }

@@ -28,6 +28,7 @@ struct edge_options {
     const char *secret;     /* edge_secret_new; copied */
     unsigned max_connections;
     unsigned upstreams;        /* connections to the HTTP layer; equals its threads */
+    unsigned flow_upstreams;   /* of them, for one client at most; 0: all */
     unsigned max_queued;       /* requests waiting for one of them; beyond it 503 */
     uint32_t queue_timeout_ms; /* longest wait for one of them; then 503 */
     struct edge_limits limits;

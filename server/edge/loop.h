@@ -16,6 +16,7 @@
 #include "server/edge/buffer.h"
 #include "server/edge/chunked.h"
 #include "server/edge/edge.h"
+#include "server/edge/flow.h"
 #include "server/edge/head.h"
 #include "server/http/link.h"
 
@@ -69,6 +70,7 @@ struct edge_upstream {
     struct edge_source source;
     struct edge_loop *loop;
     struct edge_conn *conn; /* NULL: idle or draining */
+    struct edge_flow *flow; /* that holds it; NULL: idle */
     bool readable;
     bool writable;
     bool ended;    /* it sends no more; what it sent may still have to be read */
@@ -114,6 +116,7 @@ struct edge_conn {
     size_t scanned; /* of `input`, by edge_head_scan */
     struct edge_request request;
     struct edge_answer answer;
+    struct edge_flow *flow; /* of the request */
     struct edge_upstream *upstream;
     struct edge_buffer input;  /* from the client */
     struct edge_buffer head;   /* to the upstream */
@@ -128,7 +131,6 @@ struct edge_conn {
     TAILQ_ENTRY(edge_conn) deferred_link;
 };
 
-TAILQ_HEAD(edge_conns, edge_conn);
 TAILQ_HEAD(edge_upstreams, edge_upstream);
 
 struct edge_loop {
@@ -147,14 +149,14 @@ struct edge_loop {
     unsigned max_connections;
     unsigned upstreams_max;
     unsigned streaming_max; /* upstreams that unfinished bodies may hold */
+    unsigned flow_max;      /* upstreams that one flow may hold */
     unsigned max_queued;
     char secret[EDGE_SECRET_SIZE];
     struct edge_conns timers[EDGE_TIMER_COUNT]; /* each connection is on one of them */
     struct edge_conns deferred;
     struct edge_conns dead;
     unsigned connections;
-    struct edge_conns waiting;           /* with the whole request */
-    struct edge_conns waiting_streaming; /* with a body still arriving */
+    struct edge_flows flows; /* with the requests that wait */
     unsigned queued;
     uint64_t next_queue_number;
     struct edge_upstreams idle;

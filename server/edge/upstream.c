@@ -61,10 +61,18 @@ static bool is_idle(const struct edge_upstream *upstream)
     return !upstream->conn && !upstream->draining;
 }
 
+static void leave_flow(struct edge_upstream *upstream)
+{
+    if (upstream->flow)
+        upstream->flow->attached--;
+    upstream->flow = NULL;
+}
+
 static void discard(struct edge_upstream *upstream)
 {
     struct edge_loop *loop = upstream->loop;
 
+    leave_flow(upstream);
     TAILQ_REMOVE(is_idle(upstream) ? &loop->idle : &loop->busy, upstream, link);
     TAILQ_INSERT_TAIL(&loop->dead_upstreams, upstream, link);
     close(upstream->source.fd);
@@ -96,6 +104,8 @@ static void attach(struct edge_conn *conn)
     TAILQ_REMOVE(&loop->idle, upstream, link);
     TAILQ_INSERT_TAIL(&loop->busy, upstream, link);
     upstream->conn = conn;
+    upstream->flow = conn->flow;
+    upstream->flow->attached++;
     conn->upstream = upstream;
     conn->state = EDGE_CONN_EXCHANGE;
     conn->request.streaming = !conn->request.body_done;
@@ -109,20 +119,13 @@ static void attach(struct edge_conn *conn)
     }
 }
 
-static struct edge_conns *queue_of(struct edge_conn *conn)
-{
-    struct edge_loop *loop = conn->loop;
-
-    return conn->request.body_done ? &loop->waiting : &loop->waiting_streaming;
-}
-
 void edge_upstream_submit(struct edge_conn *conn)
 {
     struct edge_loop *loop = conn->loop;
     struct error err;
 
-    /* Nobody overtakes: while others wait for the same, there is none to take. */
-    if (TAILQ_EMPTY(queue_of(conn)) && may_attach(loop, !conn->request.body_done)) {
+    /* Nobody overtakes: who waits may not have what is free, or would have been served. */
+    if (conn->flow->attached < loop->flow_max && may_attach(loop, !conn->request.body_done)) {
         attach(conn);
         return;
     }
@@ -133,7 +136,7 @@ void edge_upstream_submit(struct edge_conn *conn)
     }
     conn->state = EDGE_CONN_QUEUED;
     conn->queue_number = loop->next_queue_number++;
-    TAILQ_INSERT_TAIL(queue_of(conn), conn, queue_link);
+    edge_flow_add(&loop->flows, conn);
     loop->queued++;
     /* A request that is still arriving keeps the deadline it has. */
     if (conn->request.body_done)
@@ -142,31 +145,18 @@ void edge_upstream_submit(struct edge_conn *conn)
 
 void edge_upstream_unqueue(struct edge_conn *conn)
 {
-    TAILQ_REMOVE(queue_of(conn), conn, queue_link);
+    edge_flow_remove(&conn->loop->flows, conn);
     conn->loop->queued--;
-}
-
-/* The one that has waited longest, of those that may be attached now. */
-static struct edge_conn *next_waiting(struct edge_loop *loop)
-{
-    struct edge_conn *whole = TAILQ_FIRST(&loop->waiting);
-    struct edge_conn *streaming = TAILQ_FIRST(&loop->waiting_streaming);
-
-    if (whole && !may_attach(loop, false))
-        whole = NULL;
-    if (streaming && !may_attach(loop, true))
-        streaming = NULL;
-    if (whole && streaming)
-        return whole->queue_number < streaming->queue_number ? whole : streaming;
-    return whole ? whole : streaming;
 }
 
 static void serve_waiting(struct edge_loop *loop)
 {
     struct edge_conn *conn;
 
-    while ((conn = next_waiting(loop))) {
-        edge_upstream_unqueue(conn);
+    while ((conn = edge_flow_next(&loop->flows, loop->flow_max, may_attach(loop, false),
+                                  may_attach(loop, true)))) {
+        edge_flow_serve(&loop->flows, conn);
+        loop->queued--;
         conn->state = EDGE_CONN_BODY;
         attach(conn);
         edge_loop_defer(conn);
@@ -189,6 +179,7 @@ void edge_upstream_release(struct edge_conn *conn, bool reuse)
     struct edge_loop *loop = conn->loop;
 
     if (reuse) {
+        leave_flow(upstream);
         upstream->conn = NULL;
         TAILQ_REMOVE(&loop->busy, upstream, link);
         TAILQ_INSERT_HEAD(&loop->idle, upstream, link);

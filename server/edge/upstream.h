@@ -1,8 +1,8 @@
 /*
  * The connections to the HTTP layer. Each keeps one of its threads for as long as it is open, so
- * there are never more than threads. Requests that find none free wait, bounded, in order; those
- * whose body is still arriving may hold half of the upstreams at most, so that slow uploads never
- * shut the others out.
+ * there are never more than threads. Requests that find none free wait, bounded, in turns by flow
+ * (flow.h), and in a flow in order. Those whose body is still arriving may hold half of the
+ * upstreams at most, so that slow uploads never shut the others out.
  */
 #ifndef SERVER_EDGE_UPSTREAM_H
 #define SERVER_EDGE_UPSTREAM_H

@@ -17,6 +17,7 @@ enum outcome { WAITING, ADMITTED, GAVE_WAY };
 struct waiter {
     struct id tenant;
     bool run;
+    struct admission_ticket *ticket; /* to fill */
     uint64_t round;
     enum outcome outcome;
     pthread_cond_t decided;
@@ -24,6 +25,7 @@ struct waiter {
 };
 
 TAILQ_HEAD(waiters, waiter);
+TAILQ_HEAD(tickets, admission_ticket);
 
 struct admission {
     struct admission_limits limits;
@@ -33,6 +35,7 @@ struct admission {
     unsigned waiting;
     uint64_t round;       /* of the one admitted last */
     struct waiters queue; /* by round, in a round by arrival */
+    struct tickets turns; /* those that have an end; the next first */
 };
 
 int admission_open(const struct admission_limits *limits, struct admission **ret_admission,
@@ -45,6 +48,7 @@ int admission_open(const struct admission_limits *limits, struct admission **ret
     admission->limits = *limits;
     (void)pthread_mutex_init(&admission->lock, NULL);
     TAILQ_INIT(&admission->queue);
+    TAILQ_INIT(&admission->turns);
     *ret_admission = admission;
     return 0;
 }
@@ -63,10 +67,21 @@ static bool fits(const struct admission *admission, bool run)
            (!run || admission->running < admission->limits.running);
 }
 
-static void take(struct admission *admission, bool run)
+static void take(struct admission *admission, bool run, struct admission_ticket *ticket)
 {
+    *ticket = (struct admission_ticket){.starting = true, .running = run};
     admission->starting++;
     admission->running += run;
+}
+
+static void end_turn(struct admission *admission, struct admission_ticket *ticket)
+{
+    if (!ticket->starting)
+        return;
+    if (ticket->timed)
+        TAILQ_REMOVE(&admission->turns, ticket, link);
+    ticket->starting = false;
+    admission->starting--;
 }
 
 static void decide(struct admission *admission, struct waiter *waiter, enum outcome outcome)
@@ -89,10 +104,26 @@ static void admit_waiting(struct admission *admission)
         next = TAILQ_NEXT(waiter, link);
         if (!fits(admission, waiter->run))
             continue;
-        take(admission, waiter->run);
+        take(admission, waiter->run, waiter->ticket);
         admission->round = waiter->round > admission->round ? waiter->round : admission->round;
         decide(admission, waiter, ADMITTED);
     }
+    /* The first of those that go on waiting watches the turns' ends for all. */
+    if (!TAILQ_EMPTY(&admission->queue))
+        (void)pthread_cond_signal(&TAILQ_FIRST(&admission->queue)->decided);
+}
+
+/* Ends the turns that have lasted too long: what takes long need not be waited for. */
+static void end_long_turns(struct admission *admission)
+{
+    int64_t now = monotonic_usec();
+    unsigned before = admission->starting;
+    struct admission_ticket *ticket;
+
+    while ((ticket = TAILQ_FIRST(&admission->turns)) && ticket->end <= now)
+        end_turn(admission, ticket);
+    if (admission->starting != before)
+        admit_waiting(admission);
 }
 
 /* The round after the last in which the tenant has a turn, or may have had one. */
@@ -159,25 +190,39 @@ static void init_condition(pthread_cond_t *condition)
     (void)pthread_condattr_destroy(&attributes);
 }
 
+/* When a waiter has something to do by itself: at its own end, or at that of the oldest turn. */
+static struct timespec next_look(const struct admission *admission, const struct waiter *waiter,
+                                 int64_t end)
+{
+    const struct admission_ticket *oldest = TAILQ_FIRST(&admission->turns);
+
+    if (oldest && waiter == TAILQ_FIRST(&admission->queue) && oldest->end < end)
+        end = oldest->end;
+    return (struct timespec){.tv_sec = end / 1000000, .tv_nsec = (end % 1000000) * 1000};
+}
+
 static void wait_for_decision(struct admission *admission, struct waiter *waiter)
 {
     int64_t end = monotonic_usec() + admission->limits.wait_ms * INT64_C(1000);
-    const struct timespec until = {.tv_sec = end / 1000000, .tv_nsec = (end % 1000000) * 1000};
-    int waited = 0;
 
-    while (waiter->outcome == WAITING && waited == 0)
-        waited = pthread_cond_timedwait(&waiter->decided, &admission->lock, &until);
+    while (waiter->outcome == WAITING && monotonic_usec() < end) {
+        struct timespec until = next_look(admission, waiter, end);
+
+        (void)pthread_cond_timedwait(&waiter->decided, &admission->lock, &until);
+        end_long_turns(admission);
+    }
     if (waiter->outcome == WAITING)
         decide(admission, waiter, GAVE_WAY);
 }
 
 /* Called with the lock. */
 static int wait_for_turn(struct admission *admission, const struct id *tenant, bool run,
-                         struct error *err)
+                         struct admission_ticket *ticket, struct error *err)
 {
     struct waiter waiter = {
         .tenant = *tenant,
         .run = run,
+        .ticket = ticket,
         .round = next_round(admission, tenant),
         .outcome = WAITING,
     };
@@ -197,37 +242,42 @@ int admission_enter(struct admission *admission, const struct id *tenant, bool r
     int status = 0;
 
     (void)pthread_mutex_lock(&admission->lock);
+    end_long_turns(admission);
     if (fits(admission, run))
-        take(admission, run);
+        take(admission, run, ret_ticket);
     else
-        status = wait_for_turn(admission, tenant, run, err);
+        status = wait_for_turn(admission, tenant, run, ret_ticket, err);
     (void)pthread_mutex_unlock(&admission->lock);
-    if (status == 0)
-        *ret_ticket = (struct admission_ticket){.starting = true, .running = run};
     return status;
-}
-
-static void give_back(struct admission *admission, bool starting, bool running)
-{
-    if (!starting && !running)
-        return;
-    (void)pthread_mutex_lock(&admission->lock);
-    admission->starting -= starting;
-    admission->running -= running;
-    admit_waiting(admission);
-    (void)pthread_mutex_unlock(&admission->lock);
 }
 
 void admission_started(struct admission *admission, struct admission_ticket *ticket)
 {
-    give_back(admission, ticket->starting, false);
-    ticket->starting = false;
+    (void)pthread_mutex_lock(&admission->lock);
+    ticket->timed = true;
+    ticket->end = monotonic_usec() + admission->limits.turn_ms * INT64_C(1000);
+    TAILQ_INSERT_TAIL(&admission->turns, ticket, link);
+    if (!TAILQ_EMPTY(&admission->queue))
+        (void)pthread_cond_signal(&TAILQ_FIRST(&admission->queue)->decided);
+    (void)pthread_mutex_unlock(&admission->lock);
+}
+
+void admission_yield(struct admission *admission, struct admission_ticket *ticket)
+{
+    (void)pthread_mutex_lock(&admission->lock);
+    end_turn(admission, ticket);
+    admit_waiting(admission);
+    (void)pthread_mutex_unlock(&admission->lock);
 }
 
 void admission_leave(struct admission *admission, struct admission_ticket *ticket)
 {
-    give_back(admission, ticket->starting, ticket->running);
-    *ticket = (struct admission_ticket){.starting = false};
+    (void)pthread_mutex_lock(&admission->lock);
+    end_turn(admission, ticket);
+    admission->running -= ticket->running;
+    ticket->running = false;
+    admit_waiting(admission);
+    (void)pthread_mutex_unlock(&admission->lock);
 }
 
 unsigned admission_waiting(struct admission *admission)

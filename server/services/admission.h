@@ -1,7 +1,9 @@
 /*
  * Admission to this node's processor: starts of sandboxes wait for their turn here, so that one
- * tenant's burst delays another's start by one start, not by all of them. At most `starting` begin
- * at once; executions also hold one of the `running` places until their end.
+ * tenant's burst delays another's start by one start, not by all of them. At most `starting` have
+ * their turn at once. A turn covers the start and the first `turn_ms` of what was started, because
+ * most commands are done by then: so short ones do not get into each other's way. Executions also
+ * hold one of the `running` places until their end.
  *
  * Turns go round by tenant: who waits gets a round, one later than its tenant's last, and rounds
  * are served in order. Waits are bounded in time, and in number: when too many wait, the last of
@@ -14,6 +16,8 @@
 #include <atoll/error.h>
 #include <atoll/id.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
 
 struct admission;
 
@@ -21,13 +25,17 @@ struct admission_limits {
     unsigned starting; /* at once */
     unsigned running;  /* executions at once */
     unsigned held;     /* executions and waits together: each holds a request's thread */
+    unsigned turn_ms;
     unsigned wait_ms;
 };
 
-/* What a request holds; zeroed it holds nothing. */
+/* What a request holds; zeroed it holds nothing. It may not move while it does. */
 struct admission_ticket {
     bool starting;
     bool running;
+    bool timed;  /* the sandbox is there: the turn has an end */
+    int64_t end; /* of the turn, monotonic microseconds */
+    TAILQ_ENTRY(admission_ticket) link;
 };
 
 int admission_open(const struct admission_limits *limits, struct admission **ret_admission,
@@ -43,8 +51,11 @@ DEFINE_CLEANUP(struct admission *, admission, admission_close)
 int admission_enter(struct admission *admission, const struct id *tenant, bool run,
                     struct admission_ticket *ret_ticket, struct error *err);
 
-/* The sandbox is there: the next may start. The place stays. */
+/* The sandbox is there: the turn ends by itself, or before by one of the two below. */
 void admission_started(struct admission *admission, struct admission_ticket *ticket);
+
+/* The work is done, or waits: the next may start. The place stays. */
+void admission_yield(struct admission *admission, struct admission_ticket *ticket);
 
 /* Gives back all that the ticket holds. */
 void admission_leave(struct admission *admission, struct admission_ticket *ticket);

@@ -365,6 +365,7 @@ static int run_admitted(struct run *run, struct error *err)
         return -1;
     stages->begin_usec = lap(&mark);
     performed = perform(run, err);
+    admission_yield(run->services->admission, &run->ticket); /* what is left waits for a disk */
     mark = monotonic_usec();
     record(run, performed);
     stages->record_usec = lap(&mark);

@@ -55,7 +55,7 @@ static void *enter(void *data)
 
 static struct admission *make(unsigned starting, unsigned running, unsigned held, unsigned wait_ms)
 {
-    const struct admission_limits limits = {starting, running, held, wait_ms};
+    const struct admission_limits limits = {starting, running, held, LONG_MS, wait_ms};
     struct admission *admission;
 
     admitted = 0;
@@ -124,9 +124,9 @@ static void test_a_start_ends_before_its_run(void **state)
     (void)state;
     assert_int_equal(admission_enter(admission, &tenant_a, true, &second, &err), -1);
     assert_int_equal(err.code, ERR_TOO_MANY);
-    admission_started(admission, &first);
+    admission_yield(admission, &first);
     assert_int_equal(admission_enter(admission, &tenant_a, true, &second, &err), 0);
-    admission_started(admission, &second);
+    admission_yield(admission, &second);
     /* Both places are taken; a start that needs none goes on. */
     assert_int_equal(admission_enter(admission, &tenant_a, true, &third, &err), -1);
     assert_int_equal(err.limit, 2);
@@ -149,8 +149,8 @@ static void test_a_ticket_is_given_back_once(void **state)
     struct admission_ticket next;
 
     (void)state;
-    admission_started(admission, &ticket);
-    admission_started(admission, &ticket);
+    admission_yield(admission, &ticket);
+    admission_yield(admission, &ticket);
     admission_leave(admission, &ticket);
     admission_leave(admission, &ticket);
     next = hold(admission, true);
@@ -199,6 +199,27 @@ static void test_the_longest_queue_gives_way(void **state)
     join(requests + 3, 1);
     assert_int_equal(admitted, 3);
     assert_ptr_equal(order[1], &tenant_b);
+}
+
+static void test_a_long_turn_ends(void **state)
+{
+    const struct admission_limits limits = {1, 9, 99, 5, LONG_MS};
+    struct admission_ticket first, second, third;
+    struct admission *admission;
+
+    (void)state;
+    assert_int_equal(admission_open(&limits, &admission, NULL), 0);
+    assert_int_equal(admission_enter(admission, &tenant_a, true, &first, NULL), 0);
+    admission_started(admission, &first);
+    assert_int_equal(admission_enter(admission, &tenant_a, true, &second, NULL), 0);
+    admission_started(admission, &second);
+    assert_false(first.starting);
+    assert_true(first.running);
+    admission_leave(admission, &first);
+    assert_int_equal(admission_enter(admission, &tenant_a, true, &third, NULL), 0);
+    admission_leave(admission, &second);
+    admission_leave(admission, &third);
+    admission_close(admission);
 }
 
 static void test_a_tenant_that_comes_late_does_not_catch_up(void **state)
@@ -255,6 +276,7 @@ int main(void)
         cmocka_unit_test(test_a_ticket_is_given_back_once),
         cmocka_unit_test(test_a_wait_ends),
         cmocka_unit_test(test_the_longest_queue_gives_way),
+        cmocka_unit_test(test_a_long_turn_ends),
         cmocka_unit_test(test_a_tenant_that_comes_late_does_not_catch_up),
         cmocka_unit_test(test_a_tenant_that_comes_again_waits_for_the_others),
     };
