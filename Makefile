@@ -77,10 +77,21 @@ $(BUILD)/obj/gen/migrations.o: $(BUILD)/gen/migrations.c
 	$(SAY) CC $<
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c $< -o $@
 
+$(BUILD)/gen/docs_page.c: scripts/embed-text $(wildcard server/docs/*)
+	@mkdir -p $(@D)
+	scripts/embed-text docs_style=server/docs/style.css docs_body=server/docs/page.html \
+		docs_script=server/docs/script.js > $@
+
+$(BUILD)/obj/gen/docs_page.o: $(BUILD)/gen/docs_page.c
+	@mkdir -p $(@D)
+	$(SAY) CC $<
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c $< -o $@
+
 # --- programs
 
 SERVER_LIBS  := config json host auth db runtime agentproto base
-$(BUILD)/bin/atoll-server: $(call objects,$(SERVER_SRC)) $(LIB_FILES) $(BUILD)/obj/gen/migrations.o
+$(BUILD)/bin/atoll-server: $(call objects,$(SERVER_SRC)) $(LIB_FILES) $(BUILD)/obj/gen/migrations.o \
+		$(BUILD)/obj/gen/docs_page.o
 	@mkdir -p $(@D)
 	$(SAY) LD $@
 	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(call link_libs,$(SERVER_LIBS)) \
@@ -135,7 +146,8 @@ TEST_BINS   := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(TEST_MAINS))
 # A test may reach into any program: everything but the mains is one more archive.
 PROGRAM_OBJ := $(call objects,$(filter-out %/main.c,$(SERVER_SRC) $(MONITOR_SRC) $(WORKER_SRC) \
                $(LAUNCHER_SRC) $(AGENT_SRC) $(CLI_SRC)))
-$(BUILD)/libprograms.a: $(PROGRAM_OBJ) $(TEST_SUPPORT) $(BUILD)/obj/gen/migrations.o
+$(BUILD)/libprograms.a: $(PROGRAM_OBJ) $(TEST_SUPPORT) $(BUILD)/obj/gen/migrations.o \
+		$(BUILD)/obj/gen/docs_page.o
 	@rm -f $@
 	$(SAY) AR $@
 	$(Q)ar rcs $@ $^

@@ -3,10 +3,10 @@
 #include "cli/defaults.h"
 #include "lib/base/util.h"
 #include <atoll/log.h>
+#include <atoll/version.h>
 #include <stdio.h>
 #include <string.h>
 
-#define ATOLL_VERSION "0.1.0"
 
 static int cli_help(struct cli *cli, struct error *err);
 static int cli_version(struct cli *cli, struct error *err);

@@ -12,9 +12,11 @@
 #include "server/address_file.h"
 #include "server/auth/auth.h"
 #include "server/edge/edge.h"
+#include "server/handlers/description.h"
 #include "server/http.h"
 #include "server/http/link.h"
 #include "server/identity.h"
+#include "server/routes/openapi.h"
 #include "server/routes/router.h"
 #include "server/services/audit.h"
 #include "server/services/idempotency.h"
@@ -50,6 +52,7 @@ struct server {
     struct services services;
     struct token_maker token_maker;
     struct router router;
+    struct description description;
     struct http *http;
     struct edge *edge;
     int signals; /* a signalfd of SIGTERM, SIGINT and SIGHUP */
@@ -62,6 +65,7 @@ static void server_close(struct server *server)
     http_stop(server->http);
     late_records_stop(server->services.late_records);
     idempotency_free(server->services.idempotency);
+    description_done(&server->description);
     auth_destroy(server->router.auth);
     audit_stop(server->services.audit);
     launcher_client_free(server->services.launcher);
@@ -130,6 +134,16 @@ static int open_auth(struct server *server, struct error *err)
         return -1;
     server->token_maker = identity_token_maker(server->router.auth);
     server->services.token_maker = &server->token_maker;
+    return 0;
+}
+
+static int describe_api(struct server *server, struct error *err)
+{
+    char *openapi;
+
+    if (openapi_make(&openapi, err) < 0 || description_init(&server->description, openapi, err) < 0)
+        return -1;
+    server->router.description = &server->description;
     return 0;
 }
 
@@ -248,7 +262,7 @@ static int serve(struct server *server, struct error *err)
 {
     int waited;
 
-    if (open_services(server, err) < 0)
+    if (describe_api(server, err) < 0 || open_services(server, err) < 0)
         return -1;
     waited = register_node(server, err);
     if (waited != 0)
@@ -257,6 +271,19 @@ static int serve(struct server *server, struct error *err)
         return -1;
     while (daemon_wait(server->signals, DAEMON_NEVER) == DAEMON_RELOAD)
         server_reload(server);
+    return 0;
+}
+
+static int print_openapi(void)
+{
+    _cleanup_free_ char *openapi = NULL;
+    struct error err;
+
+    if (openapi_make(&openapi, &err) < 0) {
+        (void)fprintf(stderr, "atoll-server: %s\n", err.message);
+        return 1;
+    }
+    (void)puts(openapi);
     return 0;
 }
 
@@ -274,6 +301,8 @@ int main(int argc, char **argv)
         router_print_errors(stdout);
         return 0;
     }
+    if (argc == 2 && strcmp(argv[1], "--print-openapi") == 0)
+        return print_openapi();
     log_init("atoll-server", LOG_INFO, false);
     if (load_config(&server, argc, argv, &err) < 0) {
         log_error("%s", err.message);

@@ -111,7 +111,9 @@ cJSON *json_encode(const struct json_table *table, void *source)
         const struct json_field *field = &table->fields[i];
         cJSON *value = encode_field(field, (char *)source + field->offset);
 
-        if (!cJSON_AddItemToObject(object, field->name, value)) {
+        if (field->omitted && cJSON_IsNull(value)) {
+            cJSON_Delete(value);
+        } else if (!cJSON_AddItemToObject(object, field->name, value)) {
             cJSON_Delete(value);
             failed = true;
         }

@@ -32,7 +32,8 @@ int json_parse(const char *text, size_t size, cJSON **ret_value, struct error *e
 #define JSON_NULL_INTEGER INT64_MIN
 
 enum json_type {
-    JSON_TYPE_STRING,  /* `const char *` into the parsed value; range is its length in bytes */
+    JSON_TYPE_STRING,  /* `const char *` into the parsed value; range is its count of characters,
+                          as in JSON Schema: each is up to four bytes */
     JSON_TYPE_INTEGER, /* `int64_t`; a number with a fraction is refused */
     JSON_TYPE_NUMBER,  /* `double` */
     JSON_TYPE_BOOL,    /* `bool` */
@@ -56,12 +57,15 @@ struct json_field {
     const char *name;
     enum json_type type;
     bool required; /* request: must be given. Answer: is never null */
+    bool omitted;  /* answer: is left out where it would be null */
     int64_t min;
     int64_t max;
     size_t offset;       /* of the member in the struct; untouched when the field is absent */
     const char *choices; /* STRING: the allowed words, separated by '|'; NULL: any */
     const char *format;  /* for the API's description only, e.g. "uri"; NULL: none */
     const char *about;   /* one sentence for the API's description */
+    const char *schema;  /* members of a JSON Schema, as JSON, for what is not said above and the
+                            handler checks; for the API's description only; NULL: none */
     const struct json_table *of; /* RECORD: its members. ARRAY, MAP: of each entry, or NULL */
 };
 
@@ -70,12 +74,14 @@ struct json_table {
     const char *name; /* as the API's description calls it, e.g. "Sandbox" */
     const struct json_field *fields;
     size_t count;
+    const char *schema; /* as a field's, for rules between the fields; NULL: none */
 };
 
 /* Declares `name_` as the table of the array `fields_`. */
-#define JSON_TABLE(name_, fields_)                                                                 \
+#define JSON_TABLE(name_, fields_) JSON_TABLE_WITH(name_, fields_, NULL)
+#define JSON_TABLE_WITH(name_, fields_, schema_)                                                   \
     {                                                                                              \
-        (name_), (fields_), sizeof(fields_) / sizeof((fields_)[0])                                 \
+        (name_), (fields_), sizeof(fields_) / sizeof((fields_)[0]), (schema_)                      \
     }
 
 /*
@@ -90,7 +96,8 @@ int json_decode(const cJSON *object, const struct json_field *fields, size_t cou
  * Makes the object that `table` describes from the struct `source`. A `cJSON *` member (OBJECT,
  * ARRAY, STRINGS, MAP, ANY) is moved into the result and is NULL in `source` afterwards, also on
  * failure. Null is shown for a NULL pointer, a zero time, a zero id and JSON_NULL_INTEGER where
- * the field is not required. Returns NULL when memory is short; the result is the caller's.
+ * the field is not required; an `omitted` field is left out instead. Returns NULL when memory is
+ * short; the result is the caller's.
  */
 cJSON *json_encode(const struct json_table *table, void *source);
 

@@ -10,9 +10,12 @@
 
 enum { CALL_IDS_MAX = 2 };
 
+struct description;
+
 struct call {
     struct http_request *request;
     struct services *services;
+    const struct description *description; /* of the API (server/handlers/description.h) */
     struct caller caller;
     struct id id;                /* of the first id in the route's pattern */
     struct id ids[CALL_IDS_MAX]; /* of all of them, in order */

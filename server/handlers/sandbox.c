@@ -1,11 +1,10 @@
 #include "server/handlers/sandbox.h"
 
-#include "lib/base/util.h"
 #include "server/handlers/sandbox_request.h"
 #include "server/handlers/sandbox_view.h"
 #include "server/services/sandboxes.h"
 
-enum { LIST_LIMIT_DEFAULT = 100, LIST_LIMIT_MAX = 1000 };
+enum { PAGE_DEFAULT = 100 };
 
 static struct sandbox_limits limits_of(const struct config *config)
 {
@@ -40,71 +39,42 @@ int handle_sandbox_get(struct call *call, struct error *err)
     return call_respond_json(call, 200, sandbox_view(&record), err);
 }
 
-/* Reads ?limit= and ?cursor=; without a cursor *ret_has_cursor is false. */
-static int list_range(struct call *call, uint64_t *ret_limit, struct id *ret_cursor,
-                      bool *ret_has_cursor, struct error *err)
-{
-    uint64_t limit = LIST_LIMIT_DEFAULT;
-    char text[64];
-    int found = http_request_query_value(call->request, "limit", text, sizeof(text), err);
+struct list_query {
+    int64_t limit;
+    struct id cursor; /* zero: from the newest on */
+};
 
-    if (found < 0)
-        return -1;
-    if (found && (!parse_u64(text, LIST_LIMIT_MAX, &limit) || limit == 0))
-        return error_set_field(err, ERR_INVALID_FIELD, "limit", "'limit' must be 1 to %d",
-                               LIST_LIMIT_MAX);
-    found = http_request_query_value(call->request, "cursor", text, sizeof(text), err);
-    if (found < 0)
-        return -1;
-    *ret_limit = limit;
-    *ret_has_cursor = found;
-    if (found && !id_parse(text, ret_cursor))
-        return error_set_field(err, ERR_INVALID_FIELD, "cursor",
-                               "'cursor' must be a next_cursor of an earlier page");
-    return 0;
-}
-
-static cJSON *list_view(const struct sandbox_list *list)
-{
-    cJSON *view = cJSON_CreateObject();
-    cJSON *array = cJSON_AddArrayToObject(view, "sandboxes");
-    char cursor[ID_TEXT_SIZE];
-
-    for (size_t i = 0; i < list->count; i++)
-        cJSON_AddItemToArray(array, sandbox_view(&list->items[i]));
-    if (list->more) {
-        id_format(&list->items[list->count - 1].id, cursor);
-        cJSON_AddStringToObject(view, "next_cursor", cursor);
-    } else {
-        cJSON_AddNullToObject(view, "next_cursor");
-    }
-    return view;
-}
+static const struct json_field list_query_fields[] = {
+    {.name = "limit",
+     .type = JSON_TYPE_INTEGER,
+     .min = 1,
+     .max = SANDBOX_PAGE_MAX,
+     .offset = offsetof(struct list_query, limit),
+     .about = "The most sandboxes to answer with; 100 when it is not given."},
+    {.name = "cursor",
+     .type = JSON_TYPE_ID,
+     .offset = offsetof(struct list_query, cursor),
+     .about = "The next_cursor of an earlier page."},
+};
+const struct json_table sandbox_list_query = JSON_TABLE("StoredSandboxQuery", list_query_fields);
 
 int handle_sandbox_list(struct call *call, struct error *err)
 {
+    static const struct id none;
     _cleanup_(sandbox_list_free) struct sandbox_list list = {0};
-    struct id cursor = {{0}};
-    bool has_cursor = false;
-    uint64_t limit = 0;
+    struct list_query query = {.limit = PAGE_DEFAULT};
+    struct call_query_storage storage;
 
-    if (list_range(call, &limit, &cursor, &has_cursor, err) < 0 ||
-        sandboxes_list(call->services, &call->caller, (unsigned)limit, has_cursor ? &cursor : NULL,
-                       &list, err) < 0)
+    if (call_query(call, &sandbox_list_query, &storage, &query, err) < 0 ||
+        sandboxes_list(call->services, &call->caller, (unsigned)query.limit,
+                       id_equal(&query.cursor, &none) ? NULL : &query.cursor, &list, err) < 0)
         return -1;
-    return call_respond_json(call, 200, list_view(&list), err);
+    return call_respond_json(call, 200, sandbox_list_view(&list), err);
 }
 
 static int respond_deleted(struct call *call, struct error *err)
 {
-    char id[ID_TEXT_SIZE];
-    cJSON *view;
-
-    id_format(&call->id, id);
-    view = cJSON_CreateObject();
-    cJSON_AddStringToObject(view, "id", id);
-    cJSON_AddBoolToObject(view, "deleted", true);
-    return call_respond_json(call, 200, view, err);
+    return call_respond_json(call, 200, sandbox_deleted_view(&call->id), err);
 }
 
 int handle_sandbox_delete(struct call *call, struct error *err)
@@ -122,6 +92,9 @@ int handle_sandbox_delete_rest(struct call *call, struct error *err)
     return respond_deleted(call, err);
 }
 
+/* Clients send an empty body, or an empty object; a field in it would be one that we ignore. */
+const struct json_table sandbox_execute_table = {.name = "ExecutionRequest"};
+
 int handle_sandbox_execute(struct call *call, struct error *err)
 {
     _cleanup_(execution_result_free) struct execution_result result = {0};
@@ -130,7 +103,6 @@ int handle_sandbox_execute(struct call *call, struct error *err)
         char none;
     } nothing;
 
-    /* Clients send an empty body, or an empty object; a field in it would be one that we ignore. */
     if (call_json_body(call, true, &body, err) < 0 ||
         (body && json_decode(body, NULL, 0, "", &nothing, err) < 0) ||
         execution_run(call->services, &call->caller, &call->id, &result, err) < 0)
@@ -142,14 +114,10 @@ int handle_sandbox_files(struct call *call, struct error *err)
 {
     _cleanup_(sandbox_files_free) struct sandbox_files files = {0};
     _cleanup_cjson_ cJSON *body = NULL;
-    cJSON *view;
 
     if (call_json_body(call, false, &body, err) < 0 ||
         sandbox_request_files(body, &files, err) < 0 ||
         sandboxes_put_files(call->services, &call->caller, &call->id, &files, err) < 0)
         return -1;
-    view = cJSON_CreateObject();
-    cJSON_AddBoolToObject(view, "success", true);
-    cJSON_AddNumberToObject(view, "files_written", (double)files.count);
-    return call_respond_json(call, 200, view, err);
+    return call_respond_json(call, 200, sandbox_files_written_view(files.count), err);
 }

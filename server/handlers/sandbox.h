@@ -7,6 +7,9 @@
 
 #include "server/handlers/call.h"
 
+extern const struct json_table sandbox_list_query;
+extern const struct json_table sandbox_execute_table;
+
 int handle_sandbox_create(struct call *call, struct error *err);
 int handle_sandbox_get(struct call *call, struct error *err);
 int handle_sandbox_list(struct call *call, struct error *err);

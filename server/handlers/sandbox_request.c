@@ -10,6 +10,10 @@
 enum {
     FILE_MAX = 16 << 20,
     ENV_MAX = 256,
+    /* The configuration may set lower limits, no higher ones. */
+    TIMEOUT_MAX_MS = 86400000,
+    MEMORY_MIN_MB = 16,
+    MEMORY_MAX_MB = 1048576,
 };
 
 struct file_body {
@@ -19,30 +23,100 @@ struct file_body {
     bool is_executable;
 };
 
+/* Of a path's text: names a file (does not end in a slash), without a segment "..". */
+#define ANYTHING     "[\\\\s\\\\S]*"
+#define PATH_PATTERN "(?!\\\\.$)(?!(?:" ANYTHING "/)?\\\\.\\\\.(?:/|$))" ANYTHING "[^/]"
+
 static const struct json_field file_fields[] = {
     {.name = "path",
      .type = JSON_TYPE_STRING,
      .required = true,
      .min = 1,
-     .max = 1024,
-     .offset = offsetof(struct file_body, path)},
+     .max = SANDBOX_PATH_MAX,
+     .offset = offsetof(struct file_body, path),
+     .schema = "{\"pattern\":\"^" PATH_PATTERN "$\"}",
+     .about = "Where it lands: a relative path under /sandbox/. No `..`; at most 1024 bytes."},
     {.name = "content",
      .type = JSON_TYPE_STRING,
      .required = true,
      .min = 0,
      .max = FILE_MAX,
-     .offset = offsetof(struct file_body, content)},
+     .offset = offsetof(struct file_body, content),
+     .about = "Its bytes, as `encoding` says."},
     {.name = "encoding",
      .type = JSON_TYPE_STRING,
-     .min = 0,
-     .max = 16,
-     .offset = offsetof(struct file_body, encoding)},
+     .choices = "utf-8|base64",
+     .offset = offsetof(struct file_body, encoding),
+     .about = "utf-8 when it is not given."},
     {.name = "is_executable",
      .type = JSON_TYPE_BOOL,
-     .offset = offsetof(struct file_body, is_executable)},
+     .offset = offsetof(struct file_body, is_executable),
+     .about = "Mode 0755 instead of 0644."},
+};
+const struct json_table sandbox_file_table = JSON_TABLE_WITH(
+    "SandboxFile", file_fields,
+    "{\"if\":{\"properties\":{\"encoding\":{\"const\":\"base64\"}},\"required\":[\"encoding\"]},"
+    "\"then\":{\"properties\":{\"content\":{\"pattern\":"
+    "\"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/"
+    "]{2}[AEIMQUYcgkosw048]=)?$\"}}}}");
+
+const struct json_field sandbox_files_body = {
+    .name = "files",
+    .type = JSON_TYPE_ARRAY,
+    .max = SANDBOX_FILES_MAX,
+    .of = &sandbox_file_table,
+    .about = "Files to add, or to replace.",
 };
 
-const struct json_table sandbox_file_table = JSON_TABLE("File", file_fields);
+static const struct json_field create_fields[] = {
+    {.name = "runtime",
+     .type = JSON_TYPE_STRING,
+     .required = true,
+     .choices = RUNTIME_CHOICES,
+     .offset = offsetof(struct sandbox_definition_body, runtime),
+     .about = "What runs the code."},
+    {.name = "code",
+     .type = JSON_TYPE_STRING,
+     .required = true,
+     .min = 1,
+     .max = SANDBOX_CODE_MAX,
+     .offset = offsetof(struct sandbox_definition_body, code),
+     .about = "The program; at most 1 MiB."},
+    {.name = "entry_point",
+     .type = JSON_TYPE_STRING,
+     .min = 1,
+     .max = SANDBOX_PATH_MAX,
+     .offset = offsetof(struct sandbox_definition_body, entry_point),
+     .schema = "{\"pattern\":\"^(?:" ANYTHING "[ \\\\t\\\\n]" ANYTHING "|" PATH_PATTERN ")$\"}",
+     .about = "The file that the code lands in and that is run; with white space in it, a command "
+              "line for /bin/sh."},
+    {.name = "timeout_ms",
+     .type = JSON_TYPE_INTEGER,
+     .min = 1,
+     .max = TIMEOUT_MAX_MS,
+     .offset = offsetof(struct sandbox_definition_body, timeout_ms),
+     .about = "Time limit of an execution; the installation may allow less."},
+    {.name = "memory_limit_mb",
+     .type = JSON_TYPE_INTEGER,
+     .min = MEMORY_MIN_MB,
+     .max = MEMORY_MAX_MB,
+     .offset = offsetof(struct sandbox_definition_body, memory_limit_mb),
+     .about = "Memory limit; the installation may allow less."},
+    {.name = "env_vars",
+     .type = JSON_TYPE_OBJECT,
+     .max = ENV_MAX,
+     .offset = offsetof(struct sandbox_definition_body, env_vars),
+     .schema = "{\"propertyNames\":{\"pattern\":\"^[A-Za-z_][A-Za-z0-9_]*$\",\"maxLength\":255},"
+               "\"additionalProperties\":{\"type\":\"string\",\"maxLength\":32768}}",
+     .about = "Environment variables; a value has at most 32 KiB."},
+    {.name = "files",
+     .type = JSON_TYPE_ARRAY,
+     .max = SANDBOX_FILES_MAX,
+     .of = &sandbox_file_table,
+     .offset = offsetof(struct sandbox_definition_body, files),
+     .about = "Files beside the code."},
+};
+const struct json_table sandbox_create_table = JSON_TABLE("SandboxDefinition", create_fields);
 
 static int fill_content(const struct file_body *body, const char *where, struct sandbox_file *file,
                         struct error *err)
@@ -53,11 +127,6 @@ static int fill_content(const struct file_body *body, const char *where, struct 
         file->size = strlen(body->content);
         file->content = strdup(body->content);
         return file->content ? 0 : error_set(err, ERR_INTERNAL, "out of memory");
-    }
-    if (strcmp(body->encoding, "base64") != 0) {
-        (void)snprintf(field, sizeof(field), "%s.encoding", where);
-        return error_set_field(err, ERR_INVALID_FIELD, field, "'%s' must be utf-8 or base64",
-                               field);
     }
     if (base64_decode(body->content, strlen(body->content), &file->content, &file->size))
         return 0;
@@ -121,13 +190,27 @@ static int copy_text(const char *text, char **ret_copy, struct error *err)
     return 0;
 }
 
+/* The configured limits, which a reload may change. */
+static int check_limits(const struct sandbox_definition_body *body,
+                        const struct sandbox_limits *limits, struct error *err)
+{
+    if (body->timeout_ms > limits->max_timeout_ms)
+        return error_set_field(err, ERR_INVALID_FIELD, "timeout_ms", "'timeout_ms' must be 1 to %u",
+                               limits->max_timeout_ms);
+    if (body->memory_limit_mb > limits->max_memory_mb)
+        return error_set_field(err, ERR_INVALID_FIELD, "memory_limit_mb",
+                               "'memory_limit_mb' must be %d to %u", MEMORY_MIN_MB,
+                               limits->max_memory_mb);
+    return 0;
+}
+
 static int check_body(const struct sandbox_definition_body *body, struct error *err)
 {
     _cleanup_free_ char *path = NULL;
 
-    if (!runtime_find(body->runtime))
-        return error_set_field(err, ERR_INVALID_FIELD, "runtime", "'runtime' must be one of %s",
-                               runtime_names());
+    if (strlen(body->code) > SANDBOX_CODE_MAX)
+        return error_set_field(err, ERR_INVALID_FIELD, "code", "'code' must have 1 to %d bytes",
+                               SANDBOX_CODE_MAX);
     /* A command line is no path; anything else must be one that files may have. */
     if (body->entry_point && !strpbrk(body->entry_point, " \t\n") &&
         sandbox_path_resolve(body->entry_point, "entry_point", &path, err) < 0)
@@ -163,55 +246,22 @@ int sandbox_request_definition(const struct sandbox_definition_body *body,
     return 0;
 }
 
+static int64_t smaller(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
 int sandbox_request_create(const cJSON *json, const struct sandbox_limits *limits,
                            struct sandbox_definition *ret_definition, struct error *err)
 {
-    const struct json_field fields[] = {
-        {.name = "runtime",
-         .type = JSON_TYPE_STRING,
-         .required = true,
-         .min = 1,
-         .max = 32,
-         .offset = offsetof(struct sandbox_definition_body, runtime)},
-        {.name = "code",
-         .type = JSON_TYPE_STRING,
-         .required = true,
-         .min = 1,
-         .max = SANDBOX_CODE_MAX,
-         .offset = offsetof(struct sandbox_definition_body, code)},
-        {.name = "entry_point",
-         .type = JSON_TYPE_STRING,
-         .min = 1,
-         .max = 1024,
-         .offset = offsetof(struct sandbox_definition_body, entry_point)},
-        {.name = "timeout_ms",
-         .type = JSON_TYPE_INTEGER,
-         .min = 1,
-         .max = limits->max_timeout_ms,
-         .offset = offsetof(struct sandbox_definition_body, timeout_ms)},
-        {.name = "memory_limit_mb",
-         .type = JSON_TYPE_INTEGER,
-         .min = 16,
-         .max = limits->max_memory_mb,
-         .offset = offsetof(struct sandbox_definition_body, memory_limit_mb)},
-        {.name = "env_vars",
-         .type = JSON_TYPE_OBJECT,
-         .min = 0,
-         .max = ENV_MAX,
-         .offset = offsetof(struct sandbox_definition_body, env_vars)},
-        {.name = "files",
-         .type = JSON_TYPE_ARRAY,
-         .min = 0,
-         .max = SANDBOX_FILES_MAX,
-         .offset = offsetof(struct sandbox_definition_body, files)},
-    };
     struct sandbox_definition_body body = {
-        .timeout_ms = limits->default_timeout_ms,
-        .memory_limit_mb = limits->default_memory_mb,
+        .timeout_ms = smaller(limits->default_timeout_ms, limits->max_timeout_ms),
+        .memory_limit_mb = smaller(limits->default_memory_mb, limits->max_memory_mb),
         .env_field = "env_vars",
     };
 
-    if (json_decode(json, fields, ARRAY_SIZE(fields), "", &body, err) < 0)
+    if (json_decode(json, create_fields, ARRAY_SIZE(create_fields), "", &body, err) < 0 ||
+        check_limits(&body, limits, err) < 0)
         return -1;
     return sandbox_request_definition(&body, ret_definition, err);
 }

@@ -17,7 +17,7 @@ struct sandbox_limits {
     uint32_t max_memory_mb;
 };
 
-enum { SANDBOX_CODE_MAX = 1 << 20, SANDBOX_FILES_MAX = 1000 };
+enum { SANDBOX_CODE_MAX = 1 << 20, SANDBOX_FILES_MAX = 1000, SANDBOX_PAGE_MAX = 1000 };
 
 /* A definition in a request, decoded by its table; points into the request. */
 struct sandbox_definition_body {
@@ -37,6 +37,10 @@ extern const struct json_table sandbox_file_table;
 /* Checks what a table cannot. The result is the caller's (sandbox_definition_free). */
 int sandbox_request_definition(const struct sandbox_definition_body *body,
                                struct sandbox_definition *ret_definition, struct error *err);
+
+/* The body of POST /sandbox, and that of POST /sandbox/{id}/files, an array. */
+extern const struct json_table sandbox_create_table;
+extern const struct json_field sandbox_files_body;
 
 /* Decodes the body of POST /sandbox. The result is the caller's (sandbox_definition_free). */
 int sandbox_request_create(const cJSON *body, const struct sandbox_limits *limits,

@@ -10,8 +10,6 @@
 /* What a client should wait before it tries again: admission places and reconnects are quick. */
 enum { RETRY_AFTER_SECONDS = 1 };
 
-static const struct route_table *const tables[] = {&sandbox_service_routes, &v1_routes};
-
 /* What a path holds where its pattern has a placeholder. */
 struct placeholders {
     struct id ids[CALL_IDS_MAX];
@@ -80,9 +78,9 @@ static void find_route(const struct http_request *request, struct match *match)
 
     if (method == HTTP_HEAD)
         method = HTTP_GET; /* http.c leaves the body out */
-    for (size_t t = 0; t < ARRAY_SIZE(tables); t++) {
-        for (size_t i = 0; i < tables[t]->count; i++) {
-            const struct route *route = &tables[t]->routes[i];
+    for (size_t t = 0; t < route_tables_count; t++) {
+        for (size_t i = 0; i < route_tables[t]->count; i++) {
+            const struct route *route = &route_tables[t]->routes[i];
             struct placeholders taken;
 
             if (!pattern_matches(route->pattern, request, &taken))
@@ -140,7 +138,7 @@ static int run_route(struct passage *passage, const struct route *route, struct 
         return -1;
     if (!has_key)
         return route->handler(&passage->call, err);
-    passage->plan = remake_plan(tables, ARRAY_SIZE(tables), route);
+    passage->plan = remake_plan(route_tables, route_tables_count, route);
     return idempotent_run(&passage->call, &passage->plan, &passage->attempt, err);
 }
 
@@ -193,7 +191,11 @@ static void add_retry_after(struct http_request *request, const struct error *er
 void router_handle(struct http_request *request, void *user)
 {
     const struct router *router = user;
-    struct passage passage = {.call = {.request = request, .services = router->services}};
+    struct passage passage = {
+        .call = {.request = request,
+                 .services = router->services,
+                 .description = router->description},
+    };
     struct error err = {0};
     int64_t start = monotonic_usec();
 
@@ -213,40 +215,4 @@ void router_handle(struct http_request *request, void *user)
               http_request_raw_path(request), http_response_status(request),
               (long long)(monotonic_usec() - start));
     log_identity(NULL, NULL, NULL);
-}
-
-void router_print_routes(FILE *out)
-{
-    (void)fputs("# Routes\n\nDerived from the server's route tables by `make docs`.\n\n"
-                "| method | path | least role | |\n|---|---|---|---|\n",
-                out);
-    for (size_t t = 0; t < ARRAY_SIZE(tables); t++) {
-        for (size_t i = 0; i < tables[t]->count; i++) {
-            const struct route *route = &tables[t]->routes[i];
-
-            (void)fprintf(
-                out, "| %s | `%s` | %s | %s |\n", http_method_name(route->method), route->pattern,
-                route->role == ROLE_NONE ? "public" : role_name(route->role), route->summary);
-        }
-    }
-    (void)fputs("\n`HEAD` goes wherever `GET` does; `OPTIONS` names the methods of a path.\n", out);
-}
-
-void router_print_errors(FILE *out)
-{
-    static const struct {
-        enum error_code code;
-        const char *meaning;
-    } codes[] = {
-#define ERROR_ROW(symbol, wire, status, meaning) {symbol, meaning},
-        ERROR_CODES(ERROR_ROW)
-#undef ERROR_ROW
-    };
-
-    (void)fputs("# Error codes\n\nDerived from `include/atoll/error.h` by `make docs`.\n\n"
-                "| code | status | meaning |\n|---|---|---|\n",
-                out);
-    for (size_t i = 0; i < ARRAY_SIZE(codes); i++)
-        (void)fprintf(out, "| `%s` | %d | %s |\n", error_code_name(codes[i].code),
-                      error_code_status(codes[i].code), codes[i].meaning);
 }

@@ -17,6 +17,8 @@ struct auth;
 enum {
     ROUTE_STREAMS = 1, /* the answer may have no end: Accept: text/event-stream, or an upgrade */
     ROUTE_SECRET = 2,  /* the answer holds a secret: it is not kept for retries */
+    ROUTE_BODY_OPTIONAL = 4, /* `request` may be left out */
+    ROUTE_VERSIONED = 8,     /* answers an ETag; GET minds If-None-Match, a change If-Match */
 };
 
 struct route {
@@ -29,8 +31,11 @@ struct route {
     const char *name; /* its operation, e.g. "createSandbox" */
     const struct json_table *query;
     const struct json_table *request;
+    const struct json_field *body; /* of a request that is no object, instead of `request` */
     const struct json_table *response;
-    int status; /* of success; 0: 200 */
+    const char *media; /* of an answer that is not JSON */
+    int status;        /* of success; 0: 200 */
+    int other_status;  /* another one with the same answer; 0: none */
     unsigned flags;
     /*
      * Answers a retry with the same Idempotency-Key whose first answer was lost; it may find all
@@ -42,15 +47,20 @@ struct route {
 struct route_table {
     const struct route *routes;
     size_t count;
+    const char *tag; /* what the description calls them; NULL: by the second segment of the path */
 };
 
 /* The tables, one a dialect. */
 extern const struct route_table sandbox_service_routes;
 extern const struct route_table v1_routes;
+extern const struct route_table description_routes;
+extern const struct route_table *const route_tables[];
+extern const size_t route_tables_count;
 
 struct router {
     struct auth *auth;
     struct services *services;
+    const struct description *description;
 };
 
 /* An http_handler; `user` is a struct router. */

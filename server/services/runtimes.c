@@ -5,8 +5,6 @@
 #include <atoll/cleanup.h>
 #include <string.h>
 
-enum { SANDBOX_PATH_MAX = 1024 };
-
 /*
  * Node cannot read TypeScript: esbuild bundles the entry file beside itself, so that packages and
  * relative imports resolve as they would have, and node runs the result with mapped stack traces.
@@ -31,11 +29,6 @@ const struct runtime *runtime_find(const char *name)
             return &runtimes[i];
     }
     return NULL;
-}
-
-const char *runtime_names(void)
-{
-    return "node, typescript, bun, python, shell";
 }
 
 /* True when a segment of the path is `..`: refused rather than resolved, so that no reader of the

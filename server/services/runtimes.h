@@ -10,7 +10,7 @@
 /* What a sandbox's relative paths start from, and the working directory of its code. */
 #define SANDBOX_HOME "/sandbox/"
 
-enum { RUNTIME_ARGV_MAX = 6 };
+enum { RUNTIME_ARGV_MAX = 6, SANDBOX_PATH_MAX = 1024 /* bytes */ };
 
 struct runtime {
     const char *name;
@@ -23,8 +23,8 @@ struct runtime {
 /* The runtime of that name, or NULL. */
 const struct runtime *runtime_find(const char *name);
 
-/* "node, typescript, bun, python, shell": for messages. */
-const char *runtime_names(void);
+/* The names, as the choices of a request's field. */
+#define RUNTIME_CHOICES "node|typescript|bun|python|shell"
 
 /* How one definition is run. Pointers lead into the definition or static storage, but `entry_path`
  * is owned: free it with launch_plan_free. */

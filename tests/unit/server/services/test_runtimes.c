@@ -96,9 +96,21 @@ static void test_paths_stay_where_they_say(void **state)
     }
 }
 
+/* What a request may name must be what runs. */
+static void test_every_choice_is_a_runtime(void **state)
+{
+    char choices[] = RUNTIME_CHOICES;
+    char *rest = choices;
+
+    (void)state;
+    for (const char *name = strsep(&rest, "|"); name; name = strsep(&rest, "|"))
+        assert_non_null(runtime_find(name));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_choice_is_a_runtime),
         cmocka_unit_test(test_code_lands_in_the_default_file_and_is_run),
         cmocka_unit_test(test_an_entry_point_names_the_file),
         cmocka_unit_test(test_an_entry_point_with_spaces_is_a_command_line),
