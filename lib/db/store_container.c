@@ -42,10 +42,19 @@ static const struct db_statement get_environment_statement = {
     "container_get_environment",
     "SELECT " WITH_ENV " FROM sandboxes WHERE " OWN_CONTAINER " AND deleted_at IS NULL"};
 
+/*
+ * The planner cannot estimate the policies and the filters that may be absent, takes a tenant's
+ * rows for few, and would read and sort all of them. In the order of the index a page is all it
+ * reads.
+ */
+static const struct db_statement list_settings_statement = {
+    "container_list_settings", "SELECT set_config('enable_sort', 'off', true),"
+                               " set_config('enable_bitmapscan', 'off', true)"};
+
 static const struct db_statement list_statement = {
     "container_list", "SELECT " WITHOUT_ENV " FROM sandboxes"
                       " WHERE tenant_id = $1::uuid AND kind = 'container' AND deleted_at IS NULL"
-                      " AND id < coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')"
+                      " AND id < $2::uuid"
                       " AND ($3::uuid IS NULL OR project_id = $3::uuid)"
                       " AND ($4::text IS NULL OR state = $4::text)"
                       " AND ($5::text IS NULL OR image = $5::text)"
@@ -259,16 +268,22 @@ int store_container_list(struct db_pool *pool, const struct db_scope *scope,
                          const struct store_container_filter *filter,
                          struct container_list *ret_list, struct error *err)
 {
-    const struct db_param params[] = {db_uuid(&scope->tenant),  db_uuid(filter->before),
+    static const struct id behind_all = {.bytes = {[0 ... ID_BYTES - 1] = 0xff}};
+    const struct id *before = filter->before ? filter->before : &behind_all;
+    const struct db_param params[] = {db_uuid(&scope->tenant),  db_uuid(before),
                                       db_uuid(filter->project), db_text(filter->state),
                                       db_text(filter->image),   db_text(filter->labels_json),
                                       db_int8(filter->limit)};
-    const struct db_call call = DB_CALL(list_statement, params);
-    _cleanup_pg_result_ PGresult *result = NULL;
+    const struct db_call calls[] = {{&list_settings_statement, NULL, 0},
+                                    DB_CALL(list_statement, params)};
+    PGresult *results[2] = {NULL};
+    int status;
 
-    if (db_run_scoped(pool, scope, DB_RELAXED, &call, 1, &result, err) < 0)
+    if (db_run_scoped(pool, scope, DB_RELAXED, calls, 2, results, err) < 0)
         return -1;
-    return container_rows_take(&result, ret_list, err);
+    status = container_rows_take(&results[1], ret_list, err);
+    db_results_clear(results, 2);
+    return status;
 }
 
 static int conflict(const struct store_container_step *step, struct error *err)
