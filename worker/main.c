@@ -15,6 +15,7 @@
 enum {
     LAUNCHER_TIMEOUT_MS = 10000,
     RECONCILE_S = 10,
+    COMMANDS_S = 1,
     RETAIN_S = 60,
     RETRY_USEC = 2000000, /* after a failure, when the interval is longer */
 };
@@ -27,7 +28,15 @@ struct task {
     bool failing;
 };
 
-enum { TASK_EXPIRE, TASK_IDLE, TASK_RECONCILE, TASK_CONTAINERS, TASK_RETAIN, TASK_COUNT };
+enum {
+    TASK_EXPIRE,
+    TASK_IDLE,
+    TASK_RECONCILE,
+    TASK_CONTAINERS,
+    TASK_COMMANDS,
+    TASK_RETAIN,
+    TASK_COUNT
+};
 
 struct schedule {
     struct daemon *daemon;
@@ -101,6 +110,7 @@ static int run(struct daemon *daemon, struct error *err)
                                  daemon->config.sandbox_cleanup_interval_s, 0, false},
                   [TASK_CONTAINERS] = {"reconciliation of containers", worker_reconcile_containers,
                                        RECONCILE_S, 0, false},
+                  [TASK_COMMANDS] = {"main commands", worker_watch_commands, COMMANDS_S, 0, false},
                   [TASK_RECONCILE] = {"reconciliation", worker_reconcile, RECONCILE_S, 0, false},
                   [TASK_RETAIN] = {"retention", worker_retain, RETAIN_S, 0, false}},
     };

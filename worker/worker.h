@@ -19,6 +19,7 @@ struct worker {
     struct db_pool *pool;
     struct launcher_client *launcher;
     char node[STORE_NODE_MAX + 1]; /* whose containers it looks after */
+    struct id watched;             /* the last container that worker_watch_commands came to */
 };
 
 /* What a round did, for the log. The tasks log what they removed themselves. */
@@ -51,6 +52,12 @@ int worker_stop_idle(struct worker *worker, struct worker_round *ret_round, stru
  */
 int worker_reconcile_containers(struct worker *worker, struct worker_round *ret_round,
                                 struct error *err);
+
+/*
+ * Stops containers whose main command has ended, and records how. A round is bounded in time,
+ * whatever the sandboxes' agents do; the next one goes on behind it.
+ */
+int worker_watch_commands(struct worker *worker, struct worker_round *ret_round, struct error *err);
 
 /* Removes rows that are older than `monitor.retention_seconds`; makes partitions to come. */
 int worker_retain(struct worker *worker, struct worker_round *ret_round, struct error *err);

@@ -18,7 +18,8 @@ enum place_column {
 };
 
 static const struct db_statement up_statement = {
-    "containers_up", "SELECT " PLACE_COLUMNS " FROM sandboxes WHERE is_up AND node_id = $1::text"};
+    "containers_up",
+    "SELECT " PLACE_COLUMNS " FROM sandboxes WHERE is_up AND node_id = $1::text ORDER BY id"};
 
 /* A stop that is under way is somebody's, also when he takes long. */
 static const struct db_statement stop_idle_statement = {

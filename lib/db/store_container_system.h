@@ -17,7 +17,7 @@ struct store_container_place {
     uint32_t in_state_s; /* seconds since its state last changed */
 };
 
-/* The caller frees *ret_places, which is NULL when there are none. */
+/* In the order of ids. The caller frees *ret_places, which is NULL when there are none. */
 int store_containers_up(struct db_pool *pool, const char *node,
                         struct store_container_place **ret_places, size_t *ret_count,
                         struct error *err);

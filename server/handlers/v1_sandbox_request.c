@@ -12,6 +12,7 @@
 enum {
     SECONDS_MAX = 365 * 24 * 3600,
     COMMAND_TIMEOUT_MAX_S = 24 * 3600,
+    RUN_TIMEOUT_MAX_S = 30 * 24 * 3600,
     ARGUMENTS_MAX = 256,
     ARGUMENTS_BYTES_MAX = 128 << 10,   /* as JSON; the agent takes them and the environment */
     ENVIRONMENT_BYTES_MAX = 256 << 10, /* in one request of 1 MiB */
@@ -90,7 +91,7 @@ static const struct json_field resources_fields[] = {
     {.name = "timeout",
      .type = JSON_TYPE_INTEGER,
      .min = 1,
-     .max = SECONDS_MAX,
+     .max = RUN_TIMEOUT_MAX_S,
      .offset = offsetof(struct resources_body, timeout),
      .about = "Seconds that the main command may run."},
     {.name = "max_retries",

@@ -1,5 +1,6 @@
 /* Changes of a container's state: see containers.h. */
 #include "lib/runtime/launcher_client.h"
+#include "server/services/container_command.h"
 #include "server/services/container_launch.h"
 #include "server/services/containers.h"
 
@@ -25,8 +26,9 @@ static int refuse_state(const struct container_record *record, const char *verb,
 }
 
 /* Takes the step in the database; the record is what it became. */
-static int take_step(struct change *change, enum sandbox_state to, enum container_reason reason,
-                     struct error *err)
+static int take_step_with(struct change *change, enum sandbox_state to,
+                          enum container_reason reason, const struct container_exit *exit,
+                          struct error *err)
 {
     struct store_origin origin = caller_origin(change->caller);
     struct store_container_step step = {
@@ -35,6 +37,9 @@ static int take_step(struct change *change, enum sandbox_state to, enum containe
         .from = change->record.state,
         .to = to,
         .reason = reason,
+        .has_exit = exit->seen,
+        .exit_code = exit->exit_code,
+        .exit_signal = exit->signal,
     };
     struct container_record next;
 
@@ -43,6 +48,14 @@ static int take_step(struct change *change, enum sandbox_state to, enum containe
     container_record_free(&change->record);
     change->record = next;
     return 0;
+}
+
+static int take_step(struct change *change, enum sandbox_state to, enum container_reason reason,
+                     struct error *err)
+{
+    static const struct container_exit none;
+
+    return take_step_with(change, to, reason, &none, err);
 }
 
 /* The start has failed for the reason in `err`, which stays; the disk is there. */
@@ -94,16 +107,48 @@ static int note_stopping(struct change *change, struct error *err)
     return store_container_stopping(change->services->db, &change->scope, &step, err);
 }
 
+/* TERM and time for the main command, which cannot use them while it is frozen. */
+static int end_command(struct change *change, uint32_t timeout_s, struct container_exit *ret_exit,
+                       struct error *err)
+{
+    const struct container_record *record = &change->record;
+
+    if (record->state == SANDBOX_PAUSED && timeout_s > 0 &&
+        launcher_client_thaw(change->services->launcher, &record->id, record->generation, err) <
+            0 &&
+        err->code != ERR_NOT_FOUND)
+        return -1;
+    container_command_end(change->services, record, timeout_s, ret_exit);
+    return 0;
+}
+
+/* The worker may have seen the end of the main command, and taken the step, before us. */
+static int take_stopped(struct change *change, const struct container_exit *exit, struct error *err)
+{
+    struct container_record now;
+
+    if (take_step_with(change, SANDBOX_STOPPED, CONTAINER_REQUESTED, exit, err) == 0)
+        return 0;
+    if (err->code != ERR_CONFLICT || store_container_get(change->services->db, &change->scope,
+                                                         &change->record.id, &now, err) < 0)
+        return -1;
+    container_record_free(&change->record);
+    change->record = now;
+    return now.state == SANDBOX_STOPPED ? 0 : refuse_state(&now, "stopped", err);
+}
+
 static int stop(struct change *change, uint32_t timeout_s, struct error *err)
 {
-    (void)timeout_s;
+    struct container_exit exit;
+
     if (change->record.state == SANDBOX_STOPPED)
         return 0;
     if (change->record.state != SANDBOX_RUNNING && change->record.state != SANDBOX_PAUSED)
         return refuse_state(&change->record, "stopped", err);
-    if (note_stopping(change, err) < 0 || container_end(change->services, &change->record, err) < 0)
+    if (note_stopping(change, err) < 0 || end_command(change, timeout_s, &exit, err) < 0 ||
+        container_end(change->services, &change->record, err) < 0)
         return -1;
-    return take_step(change, SANDBOX_STOPPED, CONTAINER_REQUESTED, err);
+    return take_stopped(change, &exit, err);
 }
 
 static int restart(struct change *change, uint32_t timeout_s, struct error *err)

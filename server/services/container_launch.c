@@ -1,6 +1,7 @@
 #include "server/services/container_launch.h"
 
 #include "lib/runtime/launcher_client.h"
+#include "server/services/container_command.h"
 
 #include <stdio.h>
 
@@ -10,6 +11,7 @@ static void fill_request(const struct container_record *record, struct launcher_
         .id = record->id,
         .generation = record->generation,
         .profile = LAUNCHER_PROFILE_STRICT,
+        .keep_logs = 1,
         .upper = LAUNCHER_UPPER_DISK,
         .pids_max = record->pids_max,
         .cpu_milli = record->cpu_milli,
@@ -39,7 +41,7 @@ int container_launch(struct services *services, const struct container_record *r
     if (record->generation > 1 && destroy(services, &record->id, 0, err) < 0)
         return -1;
     if (launcher_client_create(services->launcher, &request, NULL, err) == 0)
-        return 0;
+        return container_command_start(services, record, err);
     if (err->code == ERR_RUNTIME_MISSING)
         return error_set_field(err, ERR_NOT_SUPPORTED, "image",
                                "the image '%s' is not installed here", record->image);

@@ -10,9 +10,10 @@
 #include <atoll/container.h>
 
 /*
- * Makes the sandbox of the record's generation; what is left of an earlier one is ended first.
- * ERR_NOT_SUPPORTED (field image) when the image is not installed. On failure nothing runs, unless
- * the error is ERR_UNAVAILABLE: then the worker finds out.
+ * Makes the sandbox of the record's generation and starts its main command; what is left of an
+ * earlier generation is ended first. ERR_NOT_SUPPORTED (field image) when the image is not
+ * installed, ERR_INVALID_FIELD (field command) when the command cannot be executed. After a failure
+ * the caller ends what there may be.
  */
 int container_launch(struct services *services, const struct container_record *record,
                      struct error *err);

@@ -388,3 +388,82 @@ def test_a_sandbox_outlives_every_daemon(sandboxes, stack):
     assert run_folders(stack, made["id"]) == [f"{made['id']}.1"]
     eventually(lambda: sandboxes.act(made["id"], "pause").status == 200, 10, "it can be paused")
     assert sandboxes.get(made["id"])["state"] == "paused"
+
+
+def stopped(sandboxes, sandbox_id):
+    return lambda: sandboxes.get(sandbox_id)["state"] == "stopped"
+
+
+@pytest.mark.parametrize("command,exit_code,exit_signal", [
+    ("exit 7", 7, None), (["/bin/true"], 0, None), ("kill -9 $$", None, 9),
+])
+def test_the_end_of_the_main_command_stops_it(sandboxes, stack, command, exit_code, exit_signal):
+    made = sandboxes.create(command=command)
+    eventually(stopped(sandboxes, made["id"]), 20, "the sandbox is stopped")
+    shown = sandboxes.get(made["id"])
+    assert shown["state_reason"] == "command_exited"
+    assert (shown["exit_code"], shown["exit_signal"]) == (exit_code, exit_signal)
+    eventually(lambda: run_folders(stack, made["id"]) == [], 10, "nothing of it runs")
+    again = sandboxes.change(made["id"], "start")
+    assert again["exit_code"] is None and again["exit_signal"] is None
+
+
+def test_entrypoint_command_and_environment_make_the_main_command(sandboxes):
+    made = sandboxes.create(
+        entrypoint=["/bin/sh", "-c", 'test "$1$NAME" = ab && test "$PWD" = /sandbox && exit 42', "-"],
+        command=["a"], env={"NAME": "b"},
+    )
+    eventually(stopped(sandboxes, made["id"]), 20, "the sandbox is stopped")
+    assert sandboxes.get(made["id"])["exit_code"] == 42
+
+
+def test_a_new_environment_counts_from_the_next_start_on(sandboxes):
+    made = sandboxes.create(command="exit $CODE", env={"CODE": "3"})
+    eventually(stopped(sandboxes, made["id"]), 20, "the sandbox is stopped")
+    assert sandboxes.get(made["id"])["exit_code"] == 3
+    sandboxes.patch(f"{made['id']}/environment", {"environment": {"CODE": "4"}})
+    sandboxes.change(made["id"], "start")
+    eventually(stopped(sandboxes, made["id"]), 20, "the sandbox is stopped again")
+    assert sandboxes.get(made["id"])["exit_code"] == 4
+
+
+def test_a_stop_lets_the_main_command_end(sandboxes):
+    made = sandboxes.create(command="trap 'exit 5' TERM; while :; do sleep 0.05; done")
+    shown = sandboxes.change(made["id"], "stop", {"timeout": 20})
+    assert shown["state"] == "stopped" and shown["state_reason"] == "requested"
+    assert shown["exit_code"] == 5
+
+
+def test_a_stop_does_not_wait_longer_than_it_is_told(sandboxes):
+    made = sandboxes.create(command=["/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"])
+    shown = sandboxes.change(made["id"], "stop", {"timeout": 1})
+    assert shown["state"] == "stopped" and shown["exit_code"] is None
+
+
+def test_a_stop_of_a_paused_sandbox_lets_its_command_end(sandboxes):
+    made = sandboxes.create(command="trap 'exit 6' TERM; while :; do sleep 0.05; done")
+    sandboxes.change(made["id"], "pause")
+    assert sandboxes.change(made["id"], "stop", {"timeout": 20})["exit_code"] == 6
+
+
+def test_a_command_that_cannot_be_executed_leaves_nothing(sandboxes, stack):
+    before = stack.sandbox_count()
+    response = sandboxes.try_create(command=["/no/such/program"])
+    assert assert_problem(response, 400, "invalid_field")["field"] == "command"
+    assert stack.sandbox_count() == before
+
+
+def test_the_time_limit_of_the_main_command(sandboxes):
+    made = sandboxes.create(command="sleep 1000", resources={"timeout": 1})
+    eventually(stopped(sandboxes, made["id"]), 30, "the time limit ends it")
+    shown = sandboxes.get(made["id"])
+    assert shown["state_reason"] == "command_exited" and shown["exit_signal"] == 15
+
+
+def test_a_failing_main_command_is_tried_again(sandboxes):
+    made = sandboxes.create(
+        command="test -e /tmp/second && exit 0; touch /tmp/second; exit 1",
+        resources={"max_retries": 1},
+    )
+    eventually(stopped(sandboxes, made["id"]), 30, "the second attempt ends")
+    assert sandboxes.get(made["id"])["exit_code"] == 0

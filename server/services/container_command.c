@@ -1,0 +1,130 @@
+#include "server/services/container_command.h"
+
+#include "lib/base/util.h"
+#include "lib/json/json.h"
+#include "lib/runtime/agent_process.h"
+#include "lib/runtime/launcher_client.h"
+#include "server/services/environment.h"
+
+#include <signal.h>
+
+enum {
+    AGENT_MS = 10 * 1000, /* for an answer that nothing has to be waited for */
+    KILL_GRACE_MS = 10 * 1000,
+    BACKOFF_MS = 1000,
+    LOG_BYTES = 16 << 20,
+    LOG_LINES = 100 * 1000,
+};
+
+#define COMMAND_USER "user"
+#define COMMAND_CWD  "/sandbox"
+
+DEFINE_CLEANUP(struct agent_client *, agent_client, agent_client_free)
+DEFINE_CLEANUP(char **, environment, environment_free)
+
+static bool has_command(const struct container_record *record)
+{
+    return record->entrypoint_json || record->command_json;
+}
+
+static int connect_agent(struct services *services, const struct container_record *record,
+                         int64_t deadline, struct agent_client **ret_client, struct error *err)
+{
+    char path[LAUNCHER_CLIENT_PATH_SIZE];
+
+    launcher_client_agent_path(services->launcher, &record->id, record->generation, path);
+    return agent_client_connect(path, deadline, ret_client, err);
+}
+
+/* Adds the texts of a stored JSON array to argv; NULL JSON is none. */
+static size_t add_arguments(const cJSON *array, const char **argv, size_t count)
+{
+    const cJSON *entry;
+
+    cJSON_ArrayForEach(entry, array) argv[count++] = entry->valuestring;
+    return count;
+}
+
+static cJSON *stored_array(const char *json)
+{
+    return json ? cJSON_Parse(json) : cJSON_CreateArray();
+}
+
+/* A program that is not there or cannot be executed is the caller's to put right. */
+static int explain_failure(struct error *err)
+{
+    struct error cause = *err;
+
+    if (cause.code != ERR_NOT_FOUND && cause.code != ERR_INVALID_FIELD)
+        return -1;
+    return error_set_field(err, ERR_INVALID_FIELD, "command", "the main command cannot start: %s",
+                           cause.message);
+}
+
+static int start(struct services *services, const struct container_record *record,
+                 const char *const *argv, char *const *environment, struct error *err)
+{
+    int64_t deadline = monotonic_usec() + AGENT_MS * INT64_C(1000);
+    _cleanup_(cleanup_agent_client) struct agent_client *client = NULL;
+    const struct agent_start_request request = {
+        .id = record->id,
+        .argv = argv,
+        .env = (const char *const *)environment,
+        .cwd = COMMAND_CWD,
+        .user = COMMAND_USER,
+        .timeout_ms = record->run_timeout_s * 1000,
+        .grace_ms = KILL_GRACE_MS,
+        .retries = record->max_retries,
+        .backoff_ms = BACKOFF_MS,
+        .log_bytes = LOG_BYTES,
+        .log_lines = LOG_LINES,
+    };
+    struct agent_process process;
+
+    if (connect_agent(services, record, deadline, &client, err) < 0)
+        return -1;
+    if (agent_process_start(client, &request, deadline, &process, err) == 0)
+        return 0;
+    return explain_failure(err);
+}
+
+int container_command_start(struct services *services, const struct container_record *record,
+                            struct error *err)
+{
+    _cleanup_cjson_ cJSON *entrypoint = stored_array(record->entrypoint_json);
+    _cleanup_cjson_ cJSON *command = stored_array(record->command_json);
+    size_t count = (size_t)cJSON_GetArraySize(entrypoint) + (size_t)cJSON_GetArraySize(command);
+    _cleanup_free_ const char **argv = calloc(count + 1, sizeof(*argv));
+    _cleanup_(cleanup_environment) char **environment = NULL;
+
+    if (!entrypoint || !command || !argv)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    if (count == 0)
+        return 0;
+    if (environment_make(record->env_json, &environment, err) < 0)
+        return -1;
+    (void)add_arguments(command, argv, add_arguments(entrypoint, argv, 0));
+    return start(services, record, argv, environment, err);
+}
+
+void container_command_end(struct services *services, const struct container_record *record,
+                           uint32_t timeout_s, struct container_exit *ret_exit)
+{
+    int64_t deadline = monotonic_usec() + (AGENT_MS + timeout_s * INT64_C(1000)) * 1000;
+    _cleanup_(cleanup_agent_client) struct agent_client *client = NULL;
+    struct agent_process process;
+    struct error unneeded;
+
+    *ret_exit = (struct container_exit){.seen = false};
+    if (!has_command(record) || timeout_s == 0 ||
+        connect_agent(services, record, deadline, &client, &unneeded) < 0)
+        return;
+    (void)agent_process_signal(client, &record->id, SIGTERM, AGENT_SIGNAL_TREE, true, deadline,
+                               &unneeded);
+    if (agent_process_wait(client, &record->id, timeout_s * 1000, deadline, &process, &unneeded) <
+            0 ||
+        process.state != AGENT_PROCESS_ENDED)
+        return;
+    *ret_exit = (struct container_exit){
+        .seen = true, .exit_code = process.exit_code, .signal = process.signal};
+}
