@@ -105,7 +105,8 @@ $(BUILD)/bin/atoll-monitor: $(call objects,$(MONITOR_SRC)) $(LIB_FILES) $(BUILD)
 $(BUILD)/bin/atoll-worker: $(call objects,$(WORKER_SRC)) $(LIB_FILES) $(BUILD)/obj/gen/migrations.o
 	@mkdir -p $(@D)
 	$(SAY) LD $@
-	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(call link_libs,config db runtime host agentproto base) -lpq -o $@
+	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(call link_libs,config db runtime host agentproto base) \
+		-lpq -lcurl -lcrypto -o $@
 
 $(BUILD)/bin/atoll-launcher: $(call objects,$(LAUNCHER_SRC)) $(LIB_FILES)
 	@mkdir -p $(@D)

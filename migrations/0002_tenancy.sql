@@ -330,19 +330,22 @@ CREATE INDEX events_tenant ON events (tenant_id, tx, id);
 CREATE TABLE webhooks (
     id          uuid PRIMARY KEY,
     tenant_id   uuid NOT NULL REFERENCES tenants ON DELETE CASCADE,
-    project_id  uuid NOT NULL,
+    project_id  uuid, -- NULL: of the whole tenant, and of what belongs to no project
     url         text NOT NULL CHECK (length(url) BETWEEN 1 AND 2048),
     secret      text NOT NULL CHECK (length(secret) BETWEEN 16 AND 255),
     kinds       text[] NOT NULL, -- of events; empty: all
     is_active   boolean NOT NULL DEFAULT true,
+    version     integer NOT NULL DEFAULT 1, -- of what a caller may change, for ETag
     created_at  timestamptz NOT NULL DEFAULT now(),
     updated_at  timestamptz NOT NULL DEFAULT now(),
     FOREIGN KEY (tenant_id, project_id) REFERENCES projects (tenant_id, id) ON DELETE CASCADE
 );
 CREATE INDEX webhooks_list ON webhooks (tenant_id, id);
 
+-- A worker that claims a delivery counts the attempt and puts the next one off by its lease, so that
+-- what a killed worker had claimed is due again.
 CREATE TABLE webhook_deliveries (
-    id              uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    id              uuid PRIMARY KEY DEFAULT atoll_new_id(),
     tenant_id       uuid NOT NULL,
     webhook_id      uuid NOT NULL REFERENCES webhooks ON DELETE CASCADE,
     event_id        bigint NOT NULL,
@@ -354,11 +357,14 @@ CREATE TABLE webhook_deliveries (
     last_status     integer,
     last_error      text,
     created_at      timestamptz NOT NULL DEFAULT now(),
-    ended_at        timestamptz,
+    ended_at        timestamptz CHECK ((state = 'pending') = (ended_at IS NULL)),
     UNIQUE (webhook_id, event_id)
 );
-CREATE INDEX webhook_deliveries_due ON webhook_deliveries (next_attempt_at) WHERE state = 'pending';
-CREATE INDEX webhook_deliveries_list ON webhook_deliveries (tenant_id, webhook_id, created_at);
+CREATE INDEX webhook_deliveries_due ON webhook_deliveries (webhook_id, next_attempt_at)
+    WHERE state = 'pending';
+CREATE INDEX webhook_deliveries_list ON webhook_deliveries (webhook_id, id);
+CREATE INDEX webhook_deliveries_list_state ON webhook_deliveries (webhook_id, state, id);
+CREATE INDEX webhook_deliveries_ended ON webhook_deliveries (ended_at) WHERE ended_at IS NOT NULL;
 
 -- How far the worker has turned events into deliveries: one row.
 CREATE TABLE webhook_cursor (
@@ -406,10 +412,6 @@ BEGIN
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
         EXECUTE format('CREATE POLICY system_all ON %I TO atoll_system USING (true)', name);
     END LOOP;
-    FOREACH name IN ARRAY ARRAY['webhook_deliveries'] LOOP
-        EXECUTE format('CREATE POLICY app_own_tenant ON %I TO atoll_app'
-                       ' USING (tenant_id = atoll_tenant())', name);
-    END LOOP;
     FOREACH name IN ARRAY ARRAY['api_keys', 'webhooks'] LOOP
         EXECUTE format('CREATE POLICY app_own_tenant ON %I TO atoll_app'
                        ' USING (tenant_id = atoll_tenant()'
@@ -417,6 +419,10 @@ BEGIN
     END LOOP;
 END
 $policies$;
+-- Whoever sees a webhook, within his project, sees its deliveries.
+CREATE POLICY app_own_tenant ON webhook_deliveries TO atoll_app
+    USING (tenant_id = atoll_tenant()
+           AND EXISTS (SELECT FROM webhooks w WHERE w.id = webhook_id));
 CREATE POLICY app_own_tenant ON quotas TO atoll_app
     USING (tenant_id = atoll_tenant() OR atoll_operator());
 -- The key is the caller's, also where an operator changes another tenant.
@@ -429,10 +435,10 @@ CREATE POLICY owner_all ON webhooks TO CURRENT_USER USING (true);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON tenants, projects, quotas TO atoll_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON api_keys, webhooks TO atoll_app;
-GRANT SELECT, INSERT ON webhook_deliveries TO atoll_app;
+GRANT SELECT ON webhook_deliveries TO atoll_app;
 GRANT SELECT, INSERT, DELETE ON idempotency_keys TO atoll_app;
 GRANT UPDATE (status, media_type, answer, boot_id, claimed_at) ON idempotency_keys TO atoll_app;
-GRANT UPDATE (state, next_attempt_at, attempts) ON webhook_deliveries TO atoll_app;
+GRANT UPDATE (state, next_attempt_at, attempts, ended_at) ON webhook_deliveries TO atoll_app;
 GRANT SELECT, DELETE ON idempotency_keys TO atoll_system;
 GRANT SELECT, INSERT, UPDATE, DELETE ON webhook_deliveries, webhook_cursor TO atoll_system;
 GRANT SELECT, UPDATE ON webhooks, api_keys TO atoll_system;

@@ -1,11 +1,12 @@
 /*
  * atoll-worker: what has to happen though nobody asks for it. A table of tasks, each with its
- * interval, run one after another by one thread. PostgreSQL or the launcher being away is logged
- * once a task and tried again; nothing that is due is forgotten, because it is found by looking,
- * not by remembering.
+ * interval, run one after another by one thread; webhooks have another (webhooks.h). PostgreSQL or
+ * the launcher being away is logged once a task and tried again; nothing that is due is forgotten,
+ * because it is found by looking, not by remembering.
  */
 #include "lib/base/util.h"
 #include "lib/runtime/daemon.h"
+#include "worker/webhooks.h"
 #include "worker/worker.h"
 
 #include <atoll/cleanup.h>
@@ -101,6 +102,7 @@ static struct task *next_task(struct schedule *schedule)
 
 static int run(struct daemon *daemon, struct error *err)
 {
+    _cleanup_(cleanup_webhooks) struct webhooks *webhooks = NULL;
     _cleanup_(schedule_done) struct schedule schedule = {
         .daemon = daemon,
         .worker = {.config = &daemon->config, .pool = daemon->pool},
@@ -117,7 +119,8 @@ static int run(struct daemon *daemon, struct error *err)
 
     if (daemon_node_name(&daemon->config, schedule.worker.node, err) < 0 ||
         launcher_client_open(daemon->config.state_run_dir, LAUNCHER_TIMEOUT_MS,
-                             &schedule.worker.launcher, err) < 0)
+                             &schedule.worker.launcher, err) < 0 ||
+        webhooks_start(&daemon->config, &webhooks, err) < 0)
         return -1;
     log_info("looking for expired sandboxes every %" PRId64 " s",
              daemon->config.sandbox_cleanup_interval_s);

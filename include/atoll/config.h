@@ -112,7 +112,17 @@ enum config_type { CONFIG_STRING, CONFIG_INTEGER, CONFIG_BOOL };
       CONFIG_INTEGER, "86400", 60, 31536000, NULL, 1, "How long samples and tombstones are kept")  \
     X(events_retention_s, "events", "retention_seconds", "ATOLL_EVENTS_RETENTION", CONFIG_INTEGER, \
       "7776000", 60, 315360000, NULL, 1,                                                           \
-      "How long events are kept, and with them what usage is counted from")
+      "How long events are kept, and with them what usage is counted from")                        \
+    X(webhooks_timeout_ms, "webhooks", "timeout_ms", "ATOLL_WEBHOOKS_TIMEOUT_MS", CONFIG_INTEGER,  \
+      "10000", 100, 60000, NULL, 0, "Time limit of one delivery, from the name's look-up on")      \
+    X(webhooks_max_attempts, "webhooks", "max_attempts", "ATOLL_WEBHOOKS_MAX_ATTEMPTS",            \
+      CONFIG_INTEGER, "8", 1, 100, NULL, 0, "A delivery that fails so often is dead")              \
+    X(webhooks_retry_ms, "webhooks", "retry_delay_ms", "ATOLL_WEBHOOKS_RETRY_DELAY_MS",            \
+      CONFIG_INTEGER, "10000", 10, 3600000, NULL, 0,                                               \
+      "Longest wait before the second attempt; doubled for each one after it, up to an hour")      \
+    X(webhooks_allow_private, "webhooks", "allow_private", "ATOLL_WEBHOOKS_ALLOW_PRIVATE",         \
+      CONFIG_BOOL, "false", 0, 0, NULL, 0,                                                         \
+      "Deliver to private, loopback and link-local addresses too; for development only")
 
 /* Which C type a config_type is. */
 #define CONFIG_C_TYPE_CONFIG_STRING  char *

@@ -1,0 +1,21 @@
+/*
+ * Which Internet addresses a server may be sent to by somebody else: those of the public Internet.
+ * A URL of a tenant must not lead into the operator's network, to this host, or to the metadata
+ * service of a cloud.
+ *
+ * The ranges are IANA's special-purpose registries (RFC 6890 and the registries that it began).
+ * Ask about the address that is connected to, not about a name: a name may resolve to something
+ * else the next time (DNS rebinding).
+ */
+#ifndef LIB_BASE_ADDRESS_H
+#define LIB_BASE_ADDRESS_H
+
+#include <sys/socket.h>
+
+/* NULL for an address of the public Internet; else a word that says what it is, e.g. "private". */
+const char *address_refusal(const struct sockaddr *address);
+
+/* The same for a numeric address as text; NULL also for text that is not one, such as a name. */
+const char *address_text_refusal(const char *text);
+
+#endif
