@@ -310,7 +310,11 @@ def test_a_flood_of_refusals_is_few_events(stack):
     assert len(rows) <= 3
 
 
-def test_token_command_binds_to_a_project(stack):
-    token = stack.atoll("token", "--project", "f" * 32, "--scope", "viewer").stdout.strip()
-    response = stack.client(token).get("/sandboxes")
-    assert (response.status, response.json["code"]) == (403, "forbidden")
+def test_token_command_binds_to_a_project(stack, client):
+    sandbox = client.create()
+    bound = stack.client(
+        stack.atoll("token", "--project", "f" * 32, "--scope", "viewer").stdout.strip())
+    assert client.get(f"/sandbox/{sandbox}").status == 200
+    assert bound.get(f"/sandbox/{sandbox}").status == 404
+    assert bound.try_create(runtime="shell", code="true").status == 403
+    assert client.delete(sandbox).status == 200
