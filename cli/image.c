@@ -15,7 +15,7 @@ static void print_info(const struct image_info *info, void *userdata)
 {
     (void)userdata;
     (void)printf("%-20s %8" PRId64 " MB  %-20s  %s\n", info->name, info->size_bytes / 1000000,
-                 info->built_at, info->source);
+                 info->built_at[0] ? info->built_at : "-", info->source[0] ? info->source : "-");
 }
 
 static int list(const struct cli *cli, char **arguments, struct error *err)

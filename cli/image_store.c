@@ -14,8 +14,7 @@
 
 #define BUILDING_PREFIX ".building-"
 #define OLD_PREFIX      ".old-"
-
-enum { IMAGE_JSON_MAX = 4096 };
+#define INFO_FOLDER     ".info"
 
 static const struct identity root_identity = {0};
 
@@ -91,12 +90,11 @@ int image_store_begin(const struct image_store *store, const char *name, bool op
     return folder_ensure(path, &root_identity, open ? 0755 : 0700, err);
 }
 
-static int write_info(const char *folder, const struct image_info *info, struct error *err)
+static int write_info(const char *path, const struct image_info *info, struct error *err)
 {
     _cleanup_cjson_ cJSON *object = cJSON_CreateObject();
     _cleanup_free_ char *text = NULL;
     _cleanup_close_ int fd = -1;
-    char path[IMAGE_PATH_SIZE + 16];
 
     if (cJSON_AddStringToObject(object, "name", info->name) &&
         cJSON_AddStringToObject(object, "built_at", info->built_at) &&
@@ -105,11 +103,26 @@ static int write_info(const char *folder, const struct image_info *info, struct 
         text = cJSON_PrintUnformatted(object);
     if (!text)
         return error_set(err, ERR_INTERNAL, "out of memory");
-    (void)snprintf(path, sizeof(path), "%s/image.json", folder);
     fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0)
         return error_set_errno(err, errno, "%s", path);
     return write_all(fd, text, strlen(text), err);
+}
+
+/* The image's own, and a copy for those who may not enter it. */
+static int write_infos(const struct image_store *store, const char *folder,
+                       const struct image_info *info, struct error *err)
+{
+    char path[IMAGE_PATH_SIZE + 16];
+
+    (void)snprintf(path, sizeof(path), "%s/image.json", folder);
+    if (write_info(path, info, err) < 0)
+        return -1;
+    store_path(store, INFO_FOLDER, "", path);
+    if (folder_ensure(path, &root_identity, 0755, err) < 0)
+        return -1;
+    store_path(store, INFO_FOLDER "/", info->name, path);
+    return write_info(path, info, err);
 }
 
 /* A free name for an old tree: the first number that is not taken. */
@@ -138,7 +151,7 @@ int image_store_publish(const struct image_store *store, const struct image_info
 
     store_path(store, BUILDING_PREFIX, info->name, building);
     store_path(store, "", info->name, path);
-    if (write_info(building, info, err) < 0 ||
+    if (write_infos(store, building, info, err) < 0 ||
         folder_ensure(building, &root_identity, 0700, err) < 0)
         return -1;
     /* The tree must be on disk before it has a name that survives a power cut. */
@@ -157,7 +170,11 @@ int image_store_retire(const struct image_store *store, const char *name, struct
     store_path(store, "", name, path);
     if (access(path, F_OK) < 0)
         return error_set(err, ERR_NOT_FOUND, "there is no image %s", name);
-    return move_to_old(store, path, name, err);
+    if (move_to_old(store, path, name, err) < 0)
+        return -1;
+    store_path(store, INFO_FOLDER "/", name, path);
+    (void)unlink(path); /* it may be older than the copies */
+    return 0;
 }
 
 static bool has_prefix(const char *name, const char *prefix)
@@ -183,77 +200,9 @@ int image_store_sweep(const struct image_store *store, bool in_use, struct error
     return 0;
 }
 
-/* An image whose image.json is missing or odd is listed with what is known: its name. */
-static void read_info(const struct image_store *store, const char *name, struct image_info *info)
-{
-    static const struct json_field fields[] = {
-        {.name = "name",
-         .type = JSON_TYPE_STRING,
-         .required = true,
-         .min = 1,
-         .max = IMAGE_NAME_MAX},
-        {.name = "built_at",
-         .type = JSON_TYPE_STRING,
-         .required = true,
-         .min = 1,
-         .max = 31,
-         .offset = sizeof(char *)},
-        {.name = "source",
-         .type = JSON_TYPE_STRING,
-         .required = true,
-         .min = 0,
-         .max = 127,
-         .offset = 2 * sizeof(char *)},
-        {.name = "size_bytes",
-         .type = JSON_TYPE_INTEGER,
-         .required = true,
-         .min = 0,
-         .max = INT64_C(1) << 50,
-         .offset = 3 * sizeof(char *)},
-    };
-    struct {
-        const char *name;
-        const char *built_at;
-        const char *source;
-        int64_t size_bytes;
-    } raw = {0};
-    _cleanup_cjson_ cJSON *object = NULL;
-    _cleanup_free_ char *text = NULL;
-    char path[IMAGE_PATH_SIZE];
-    char tail[IMAGE_NAME_MAX + 16];
-    struct error ignored;
-    size_t size;
-
-    *info = (struct image_info){.built_at = "-", .source = "-"};
-    (void)snprintf(info->name, sizeof(info->name), "%s", name);
-    (void)snprintf(tail, sizeof(tail), "%s/image.json", name);
-    store_path(store, "", tail, path);
-    if (read_file(AT_FDCWD, path, IMAGE_JSON_MAX, &text, &size, &ignored) < 0 ||
-        json_parse(text, size, &object, &ignored) < 0 ||
-        json_decode(object, fields, ARRAY_SIZE(fields), "", &raw, &ignored) < 0)
-        return;
-    (void)snprintf(info->built_at, sizeof(info->built_at), "%s", raw.built_at);
-    (void)snprintf(info->source, sizeof(info->source), "%s", raw.source);
-    info->size_bytes = raw.size_bytes;
-}
-
 int image_store_list(const struct image_store *store,
                      void (*visit)(const struct image_info *info, void *userdata), void *userdata,
                      struct error *err)
 {
-    _cleanup_closedir_ DIR *dir = opendir(store->path);
-
-    if (!dir && errno == ENOENT)
-        return 0;
-    if (!dir)
-        return error_set_errno(err, errno, "%s", store->path);
-    for (struct dirent *entry; (entry = readdir(dir));) {
-        struct image_info info;
-
-        if (!name_valid(entry->d_name, IMAGE_NAME_MAX))
-            continue;
-        read_info(store, entry->d_name, &info);
-        visit(&info, userdata);
-    }
-    return 0;
+    return image_catalog_list(store->path, visit, userdata, err);
 }

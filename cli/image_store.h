@@ -3,6 +3,7 @@
  *
  *   <name>/rootfs/       the tree, owned by root as the image's root
  *   <name>/image.json    name, built_at, source, size_bytes
+ *   .info/<name>         a copy of it, for the server
  *   .building-<name>     a build that runs, or that was killed
  *   .old-<name>-<n>      a tree that was replaced or removed while sandboxes used it
  *   .lock                held by every command that changes something
@@ -13,25 +14,19 @@
 #ifndef CLI_IMAGE_STORE_H
 #define CLI_IMAGE_STORE_H
 
+#include "lib/image/catalog.h"
+
 #include <atoll/cleanup.h>
 #include <atoll/error.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { IMAGE_NAME_MAX = 63, IMAGE_PATH_SIZE = PATH_MAX + NAME_MAX + 64 };
+enum { IMAGE_PATH_SIZE = PATH_MAX + NAME_MAX + 64 };
 
 struct image_store {
     char path[PATH_MAX];
     int lock_fd; /* -1: opened for reading */
-};
-
-/* What image.json says. */
-struct image_info {
-    char name[IMAGE_NAME_MAX + 1];
-    char built_at[32];
-    char source[128];
-    int64_t size_bytes;
 };
 
 void image_store_close(struct image_store *store);

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-
 static int cli_help(struct cli *cli, struct error *err);
 static int cli_version(struct cli *cli, struct error *err);
 

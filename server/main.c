@@ -21,6 +21,7 @@
 #include "server/services/audit.h"
 #include "server/services/idempotency.h"
 #include "server/services/late_records.h"
+#include "server/services/node.h"
 
 #include <atoll/log.h>
 #include <errno.h>
@@ -55,6 +56,7 @@ struct server {
     struct description description;
     struct http *http;
     struct edge *edge;
+    struct node_reporter *reporter;
     int signals; /* a signalfd of SIGTERM, SIGINT and SIGHUP */
 };
 
@@ -63,6 +65,7 @@ static void server_close(struct server *server)
     address_file_remove(server->config->state_run_dir);
     edge_stop(server->edge, DRAIN_MS);
     http_stop(server->http);
+    node_reporter_stop(server->reporter);
     late_records_stop(server->services.late_records);
     idempotency_free(server->services.idempotency);
     description_done(&server->description);
@@ -267,7 +270,8 @@ static int serve(struct server *server, struct error *err)
     waited = register_node(server, err);
     if (waited != 0)
         return waited < 0 ? -1 : 0;
-    if (start_listening(server, err) < 0)
+    if (node_reporter_start(&server->services, &server->reporter, err) < 0 ||
+        start_listening(server, err) < 0)
         return -1;
     while (daemon_wait(server->signals, DAEMON_NEVER) == DAEMON_RELOAD)
         server_reload(server);

@@ -183,6 +183,10 @@ int daemon_node_name(const struct config *config, char name[static STORE_NODE_MA
 
     if (gethostname(host, sizeof(host) - 1) < 0)
         return error_set_errno(err, errno, "cannot read the host's name");
-    (void)snprintf(name, STORE_NODE_MAX + 1, "%.*s:%s", room, host, config->state_run_dir);
+    (void)snprintf(name, STORE_NODE_MAX + 1, "%.*s%s", room, host, config->state_run_dir);
+    /* A name is one segment of a URL's path. */
+    for (char *c = name; *c != '\0'; c++)
+        if (*c == '/')
+            *c = ':';
     return 0;
 }

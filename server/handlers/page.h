@@ -20,6 +20,17 @@ extern const struct json_table page_query_table;
 
 int page_query(struct call *call, struct page_query *ret_query, struct error *err);
 
+/* The same for lists by name: the cursor is the name of the last item. */
+struct page_name_query {
+    int64_t limit;
+    const char *cursor; /* NULL: the first page */
+    struct call_query_storage storage;
+};
+
+extern const struct json_table page_name_query_table;
+
+int page_name_query(struct call *call, struct page_name_query *ret_query, struct error *err);
+
 /* What a list answers: by a table whose fields are PAGE_FIELDS(item's table). */
 struct page_view {
     cJSON *items;            /* moved into the answer */
@@ -34,12 +45,17 @@ struct page_view {
      .offset = offsetof(struct page_view, items),                                                  \
      .of = &(item_table)},                                                                         \
     {                                                                                              \
-        .name = "next_cursor", .type = JSON_TYPE_STRING, .max = 63,                                \
+        .name = "next_cursor", .type = JSON_TYPE_STRING, .max = 255,                               \
         .offset = offsetof(struct page_view, next_cursor),                                         \
         .about = "`cursor` of the next page; null: there is none"                                  \
     }
 
-/* Answers with a page by its table; `last` is the id of its last item, NULL when no page follows.
+/* Answers with a page by its table; `cursor` of the next one, NULL when there is none. Takes
+ * `items`, which may be NULL for want of memory. */
+int page_respond_by_name(struct call *call, const struct json_table *table, cJSON *items,
+                         const char *cursor, struct error *err);
+
+/* The same; `last` is the id of its last item, NULL when no page follows.
  * Takes `items`, which may be NULL for want of memory. */
 int page_respond(struct call *call, const struct json_table *table, cJSON *items,
                  const struct id *last, struct error *err);

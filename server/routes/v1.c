@@ -2,6 +2,8 @@
 #include "server/handlers/health.h"
 #include "server/handlers/page.h"
 #include "server/handlers/v1_api_keys.h"
+#include "server/handlers/v1_images.h"
+#include "server/handlers/v1_nodes.h"
 #include "server/handlers/v1_projects.h"
 #include "server/handlers/v1_quotas.h"
 #include "server/handlers/v1_runs.h"
@@ -383,6 +385,29 @@ static const struct route routes[] = {
      .summary = "Send an ended delivery again",
      .name = "retryWebhookDelivery",
      .response = &v1_webhook_delivery_table},
+    {.method = HTTP_GET,
+     .pattern = "/v1/nodes",
+     .role = ROLE_OPERATOR,
+     .handler = handle_v1_node_list,
+     .summary = "List the nodes",
+     .name = "listNodes",
+     .query = &page_name_query_table,
+     .response = &v1_node_page_table},
+    {.method = HTTP_GET,
+     .pattern = "/v1/nodes/{name}",
+     .role = ROLE_OPERATOR,
+     .handler = handle_v1_node_get,
+     .summary = "Show a node",
+     .name = "getNode",
+     .response = &v1_node_table},
+    {.method = HTTP_GET,
+     .pattern = "/v1/images",
+     .role = ROLE_VIEWER,
+     .handler = handle_v1_image_list,
+     .summary = "List the images of the node that answers",
+     .name = "listImages",
+     .query = &page_name_query_table,
+     .response = &v1_image_page_table},
 };
 
 const struct route_table v1_routes = {routes, ARRAY_SIZE(routes), NULL};

@@ -1,0 +1,83 @@
+"""Nodes and images: what the operator sees of the machines, and everybody of what runs on them."""
+
+import concurrent.futures
+
+import pytest
+
+from support.client import assert_problem
+from support.tenancy import as_role
+from support.wait import eventually
+
+
+@pytest.fixture(scope="module")
+def operator(stack):
+    return as_role(stack, "operator")
+
+
+def the_node(operator):
+    (node,) = operator.get("/v1/nodes").json["items"]
+    return node
+
+
+def test_the_server_reports_itself(operator):
+    node = eventually(lambda: (n := the_node(operator))["version"] and n)
+    assert node["state"] == "ready"
+    assert node["cpu_milli"] >= 1000 and node["memory_mb"] > 0
+    assert node["started_at"] <= node["seen_at"]
+    shown = operator.get(f"/v1/nodes/{node['id']}").json
+    assert shown["id"] == node["id"]
+    assert "/" not in node["id"]
+
+
+def test_it_reports_again_and_counts_what_lives(stack, operator):
+    client = stack.client()
+    before = the_node(operator)
+    sandbox = client.create("shell", "sleep 60", timeout_ms=60000)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        run = pool.submit(client.try_execute, sandbox)
+        eventually(lambda: the_node(operator)["sandboxes"] == 1, 30)
+        assert the_node(operator)["seen_at"] > before["seen_at"]
+        assert client.delete(sandbox).status == 200
+        run.result(timeout=30)
+
+
+def test_a_silent_node_is_away(stack, operator):
+    stack.postgres.execute(
+        "INSERT INTO nodes (id, boot_id, seen_at) "
+        "VALUES ('gone', gen_random_uuid(), now() - interval '1 minute')"
+    )
+    try:
+        assert operator.get("/v1/nodes/gone").json["state"] == "away"
+        first = operator.get("/v1/nodes?limit=1").json
+        second = operator.get(f"/v1/nodes?limit=1&cursor={first['next_cursor']}").json
+        names = [node["id"] for node in first["items"] + second["items"]]
+        assert names == sorted(names) and "gone" in names
+        assert second["next_cursor"] is None
+    finally:
+        stack.postgres.execute("DELETE FROM nodes WHERE id = 'gone'")
+
+
+def test_a_node_that_is_not_there(operator):
+    assert_problem(operator.get("/v1/nodes/nowhere"), 404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["/v1/nodes", "/v1/nodes/any"])
+def test_only_operators_see_nodes(stack, path):
+    assert_problem(as_role(stack, "admin").get(path), 403, "forbidden")
+
+
+def test_images_are_those_installed(stack):
+    viewer = as_role(stack, "viewer")
+    answer = viewer.get("/v1/images")
+    assert answer.status == 200
+    names = [image["name"] for image in answer.json["items"]]
+    installed = [path.name for path in stack.images.iterdir() if not path.name.startswith(".")]
+    assert names == sorted(installed)
+    assert "base" in names
+    page = viewer.get("/v1/images?limit=1").json
+    assert [image["name"] for image in page["items"]] == names[:1]
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=201", "name=x"])
+def test_bad_lists_are_refused(stack, query):
+    assert_problem(as_role(stack, "viewer").get(f"/v1/images?{query}"), 400)
