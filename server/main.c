@@ -14,6 +14,7 @@
 #include "server/edge/edge.h"
 #include "server/handlers/description.h"
 #include "server/http.h"
+#include "server/http/cors.h"
 #include "server/http/link.h"
 #include "server/identity.h"
 #include "server/routes/openapi.h"
@@ -93,6 +94,15 @@ static void adopt_config(struct server *server, struct loaded_config *loaded)
     daemon_log_init("atoll-server", server->config);
 }
 
+/* What the table of keys cannot say. A configuration that is refused is freed. */
+static int check_config(struct config *config, struct error *err)
+{
+    if (cors_check_origins(config->server_cors_origins, err) == 0)
+        return 0;
+    config_done(config);
+    return -1;
+}
+
 static int load_config(struct server *server, int argc, char **argv, struct error *err)
 {
     _cleanup_free_ struct loaded_config *loaded = calloc(1, sizeof(*loaded));
@@ -100,7 +110,8 @@ static int load_config(struct server *server, int argc, char **argv, struct erro
     if (!loaded)
         return error_set_errno(err, ENOMEM, "cannot load the configuration");
     if (config_take_only_options(argc, argv, &server->options, err) < 0 ||
-        config_load(&server->options, &loaded->config, NULL, err) < 0)
+        config_load(&server->options, &loaded->config, NULL, err) < 0 ||
+        check_config(&loaded->config, err) < 0)
         return -1;
     adopt_config(server, TAKE_PTR(loaded));
     return 0;
@@ -249,7 +260,8 @@ static void server_reload(struct server *server)
     struct error err = {0};
     struct edge_limits limits;
 
-    if (!fresh || daemon_load_again(&server->options, server->config, &fresh->config, &err) < 0) {
+    if (!fresh || daemon_load_again(&server->options, server->config, &fresh->config, &err) < 0 ||
+        check_config(&fresh->config, &err) < 0) {
         log_error("the configuration stays as it was: %s", fresh ? err.message : "out of memory");
         return;
     }

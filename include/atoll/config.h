@@ -35,6 +35,9 @@ enum config_type { CONFIG_STRING, CONFIG_INTEGER, CONFIG_BOOL };
       CONFIG_INTEGER, "60000", 100, 3600000, NULL, 1, "An idle keep-alive connection is closed")   \
     X(server_max_connections, "server", "max_connections", "ATOLL_MAX_CONNECTIONS",                \
       CONFIG_INTEGER, "1024", 16, 65536, NULL, 0, "Client connections at once")                    \
+    X(server_cors_origins, "server", "cors_origins", "ATOLL_CORS_ORIGINS", CONFIG_STRING, "", 0,   \
+      2048, NULL, 1,                                                                               \
+      "Origins whose pages may call the API, separated by spaces: https://app.example.com")        \
     X(sandbox_backend, "sandbox", "backend", "SANDBOX_BACKEND", CONFIG_STRING, "native", 1, 16,    \
       "native|nsjail", 0, "What makes sandboxes; `nsjail` is another name for `native`")           \
     X(sandbox_timeout_ms, "sandbox", "default_timeout_ms", "SANDBOX_TIMEOUT_MS", CONFIG_INTEGER,   \

@@ -47,12 +47,12 @@ function isId(schema) {
   return schema.type === 'string' && (schema.pattern || '').startsWith('^[0-9a-fA-F]{8}');
 }
 
-function typeText(raw) {
+function typeText(raw, hideNull) {
   const { schema, nullable } = unwrap(raw);
-  const orNull = nullable ? ' or null' : '';
+  const orNull = nullable && !hideNull ? ' or null' : '';
   if (schema.enum) return schema.enum.join(', ') + orNull;
   if (schema.const !== undefined) return JSON.stringify(schema.const) + orNull;
-  if (schema.anyOf) return schema.anyOf.map(typeText).join(', or ') + orNull;
+  if (schema.anyOf) return schema.anyOf.map((choice) => typeText(choice)).join(', or ') + orNull;
   if (isId(schema)) return `id${orNull}`;
   if (schema.format === 'date-time') return `time (RFC 3339)${orNull}`;
   switch (schema.type) {
@@ -90,13 +90,14 @@ function fieldRows(raw, prefix, depth) {
   });
 }
 
-function fieldTable(rows, showRequired) {
+/* Of a request, what is not required may be left out, or null: `required` says it all. */
+function fieldTable(rows, isRequest) {
   const body = rows.map((row) =>
     element('tr', {},
       element('td', { className: 'field' }, row.path,
-        showRequired && row.required
+        isRequest && row.required
           ? element('span', { className: 'required' }, ' required') : null),
-      element('td', { className: 'type muted' }, typeText(row.field)),
+      element('td', { className: 'type muted' }, typeText(row.field, isRequest)),
       element('td', {}, row.about || '')));
   const head = element('tr', {}, ...['Field', 'Type and range', 'Meaning'].map((text) =>
     element('th', { scope: 'col' }, text)));
@@ -125,7 +126,7 @@ function jsonSchema(part) {
     ? part.content['application/json'].schema : undefined;
 }
 
-function objectParts(title, schema, showRequired) {
+function objectParts(title, schema, isRequest) {
   if (!schema) return [];
   const whole = unwrap(schema).schema;
   const rows = fieldRows(schema, '', 0);
@@ -133,7 +134,7 @@ function objectParts(title, schema, showRequired) {
   if (rows.length === 0)
     return section(title, element('p', { className: 'muted' }, kind || 'An empty object.'));
   return section(title, kind ? element('p', { className: 'muted' }, kind) : null,
-    fieldTable(rows, showRequired));
+    fieldTable(rows, isRequest));
 }
 
 function answerParts(operation) {

@@ -2,6 +2,8 @@
 
 #include "lib/base/util.h"
 #include "server/auth/auth.h"
+#include "server/http/accept.h"
+#include "server/http/cors.h"
 #include "server/routes/remake.h"
 
 #include <atoll/log.h>
@@ -127,6 +129,20 @@ struct passage {
     struct attempt attempt;
 };
 
+/* Errors are problem+json whatever Accept says: it would be of no use to hide them. */
+static int check_accept(const struct http_request *request, const struct route *route,
+                        struct error *err)
+{
+    const char *accept = http_request_header(request, "Accept");
+    const char *media = route->media ? route->media : "application/json";
+
+    if ((!route->response && !route->media) || http_request_header_count(request, "Accept") > 1 ||
+        accept_allows(accept, media) ||
+        (route->flags & ROUTE_STREAMS && accept_allows(accept, "text/event-stream")))
+        return 0;
+    return error_set(err, ERR_NOT_ACCEPTABLE, "the answer is %s", media);
+}
+
 /* Calls the route's handler, once for all requests with the same key. */
 static int run_route(struct passage *passage, const struct route *route, struct error *err)
 {
@@ -173,6 +189,8 @@ static int dispatch(struct passage *passage, const struct router *router, struct
     };
     if (call->caller.role < match.route->role)
         return auth_refuse_role(router->auth, request, identity, err);
+    if (check_accept(request, match.route, err) < 0)
+        return -1;
     call->id = match.taken.ids[0];
     memcpy(call->ids, match.taken.ids, sizeof(call->ids));
     call->name = match.taken.name;
@@ -199,6 +217,8 @@ void router_handle(struct http_request *request, void *user)
     struct error err = {0};
     int64_t start = monotonic_usec();
 
+    if (cors_handle(request, atomic_load(&router->services->config)->server_cors_origins))
+        return;
     if (dispatch(&passage, router, &err) < 0) {
         /* A caller's mistake is the caller's to see; everything else is ours, and logged once. */
         if (error_code_status(err.code) >= 500)

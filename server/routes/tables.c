@@ -2,8 +2,8 @@
 #include "server/routes/router.h"
 
 const struct route_table *const route_tables[] = {
-    &sandbox_service_routes,
     &v1_routes,
+    &sandbox_service_routes,
     &description_routes,
 };
 const size_t route_tables_count = ARRAY_SIZE(route_tables);

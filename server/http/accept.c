@@ -1,0 +1,57 @@
+#include "server/http/accept.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static const char spaces[] = " \t";
+
+/* How exactly a range names the type: 0 not at all, 1 by any type, 2 by its subtypes, 3 itself. */
+static int exactness(const char *range, size_t length, const char *type, size_t type_length)
+{
+    size_t family = strcspn(type, "/") + 1;
+
+    if (length == 3 && memcmp(range, "*/*", 3) == 0)
+        return 1;
+    if (length == family + 1 && range[family] == '*' && strncasecmp(range, type, family) == 0)
+        return 2;
+    return length == type_length && strncasecmp(range, type, length) == 0 ? 3 : 0;
+}
+
+/* Whether the parameters of a range hold a weight of zero. */
+static bool weighs_nothing(const char *parameters, const char *end)
+{
+    while (parameters < end && *parameters == ';') {
+        parameters++;
+        parameters += strspn(parameters, spaces);
+        if (strncasecmp(parameters, "q=", 2) == 0)
+            return strtod(parameters + 2, NULL) <= 0;
+        parameters += strcspn(parameters, ";,");
+    }
+    return false;
+}
+
+bool accept_allows(const char *value, const char *media_type)
+{
+    size_t type_length = strcspn(media_type, "; \t");
+    bool allowed = false;
+    int best = 0;
+
+    if (!value || value[strspn(value, spaces)] == '\0')
+        return true;
+    while (*value != '\0') {
+        const char *range = value + strspn(value, " \t,");
+        const char *end = range + strcspn(range, ",");
+        size_t length = strcspn(range, "; \t,");
+        int found = exactness(range, length, media_type, type_length);
+
+        if (found > best) {
+            const char *parameters = range + length;
+
+            allowed = !weighs_nothing(parameters + strspn(parameters, spaces), end);
+            best = found;
+        }
+        value = end;
+    }
+    return allowed;
+}
