@@ -4,6 +4,7 @@
 #include "server/http/answer.h"
 #include "server/http/link.h"
 #include "server/http/problem.h"
+#include "server/stream/stream.h"
 
 #include <atoll/cleanup.h>
 #include <atoll/log.h>
@@ -26,12 +27,14 @@ enum {
 struct http {
     struct mg_context *context;
     char secret[EDGE_SECRET_SIZE];
+    struct streams *streams;
     http_handler handler;
     void *user;
     uint16_t port;
 };
 
 struct http_request {
+    struct http *http;
     struct mg_connection *connection;
     const struct mg_request_info *info;
     struct edge_link link;
@@ -316,6 +319,24 @@ void http_respond_problem(struct http_request *request, const struct error *erro
                        text ? text : "{}", text ? strlen(text) : 2);
 }
 
+void http_respond_stream(struct http_request *request, const char *media_type,
+                         struct stream *stream)
+{
+    char id[STREAM_ID_SIZE];
+    struct error err;
+    int offered = request->http->streams
+                      ? streams_offer(request->http->streams, stream, id, &err)
+                      : error_set(&err, ERR_INTERNAL, "this server has no streams");
+
+    if (offered < 0) {
+        http_respond_problem(request, &err);
+        return;
+    }
+    request->keeps = false;
+    http_response_header(request, EDGE_STREAM_FIELD, id);
+    http_respond_bytes(request, 200, media_type, NULL, 0);
+}
+
 void http_respond_empty(struct http_request *request, int status)
 {
     http_respond_bytes(request, status, NULL, NULL, 0);
@@ -393,6 +414,7 @@ static int begin_request(struct mg_connection *connection)
         mg_disable_connection_keep_alive(connection);
         return 500;
     }
+    request->http = http;
     request->connection = connection;
     request->info = info;
     serve(http, request);
@@ -472,6 +494,7 @@ int http_start(const struct http_options *options, struct http **ret_http, struc
     (void)snprintf(http->secret, sizeof(http->secret), "%s", options->edge_secret);
     http->handler = options->handler;
     http->user = options->user;
+    http->streams = options->streams;
     http->context = start_civetweb(http, options);
     if (!http->context) {
         free(http);

@@ -17,6 +17,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct stream;
+struct streams;
+
 /* X(symbol, method) */
 #define HTTP_METHODS(X)                                                                            \
     X(HTTP_GET, "GET")                                                                             \
@@ -42,6 +45,7 @@ struct http_options {
     unsigned threads;            /* requests that run at once; the edge's `upstreams` equals it */
     unsigned request_timeout_ms; /* for a body that the edge forwards piece by piece */
     const char *edge_secret;     /* edge_secret_new; copied */
+    struct streams *streams;     /* for http_respond_stream; NULL: there are none */
     http_handler handler;
     void *user; /* passed to the handler */
 };
@@ -117,6 +121,13 @@ void http_respond_problem(struct http_request *request, const struct error *erro
 /* For text that is at hand already; `media_type` is a constant. */
 void http_respond_bytes(struct http_request *request, int status, const char *media_type,
                         const void *data, size_t size);
+
+/*
+ * 200 with a body that comes as it is made: hands the stream over to the edge, which takes a
+ * reference of its own. The handler may return; whoever pushes goes on.
+ */
+void http_respond_stream(struct http_request *request, const char *media_type,
+                         struct stream *stream);
 
 /* 204, or another status whose answer has no body. */
 void http_respond_empty(struct http_request *request, int status);

@@ -23,6 +23,7 @@
 #include "server/services/idempotency.h"
 #include "server/services/late_records.h"
 #include "server/services/node.h"
+#include "server/stream/stream.h"
 
 #include <atoll/log.h>
 #include <errno.h>
@@ -38,6 +39,9 @@ enum {
     DRAIN_MS = 10000,            /* for requests under way when the server is told to stop */
     LAUNCHER_TIMEOUT_MS = 10000, /* it answers in milliseconds; longer and it is away */
     DATABASE_RETRY_USEC = 1000000,
+    STREAM_GUARD_MS = 10000, /* a revoked key ends a stream after this and the guard's own time */
+    STREAM_OFFER_MS = 10000, /* the edge takes a stream at once, or its client has gone */
+    STREAM_HEARTBEAT_MS = 15000, /* proxies give up on what is silent for 30 to 60 s */
 };
 
 /* A configuration and those that reloads have replaced. */
@@ -69,6 +73,7 @@ static void server_close(struct server *server)
     node_reporter_stop(server->reporter);
     late_records_stop(server->services.late_records);
     idempotency_free(server->services.idempotency);
+    streams_free(server->services.streams);
     description_done(&server->description);
     auth_destroy(server->router.auth);
     audit_stop(server->services.audit);
@@ -165,6 +170,10 @@ static int open_services(struct server *server, struct error *err)
 {
     const struct config *config = server->config;
     struct services *services = &server->services;
+    const struct streams_options stream_options = {
+        .guard_ms = STREAM_GUARD_MS,
+        .offer_ms = STREAM_OFFER_MS,
+    };
 
     transitions_init(&services->transitions);
     atomic_store(&services->config, config);
@@ -178,7 +187,8 @@ static int open_services(struct server *server, struct error *err)
             0 ||
         late_records_start(services->db, &services->late_records, err) < 0 ||
         audit_start(services->db, &services->audit, err) < 0 ||
-        idempotency_create(&services->idempotency, err) < 0)
+        idempotency_create(&services->idempotency, err) < 0 ||
+        streams_create(&stream_options, &services->streams, err) < 0)
         return -1;
     server->router.services = services;
     return open_auth(server, err);
@@ -225,6 +235,7 @@ static int start_listening(struct server *server, struct error *err)
         .threads = threads,
         .request_timeout_ms = (unsigned)config->server_body_timeout_ms,
         .edge_secret = secret,
+        .streams = server->services.streams,
         .handler = router_handle,
         .user = &server->router,
     };
@@ -237,6 +248,8 @@ static int start_listening(struct server *server, struct error *err)
         .flow_upstreams = (unsigned)config->sandbox_max_concurrent + SPARE_THREADS,
         .max_queued = (unsigned)config->server_max_connections,
         .queue_timeout_ms = QUEUE_TIMEOUT_MS,
+        .streams = server->services.streams,
+        .heartbeat_ms = STREAM_HEARTBEAT_MS,
         .limits = limits_of(config),
     };
     uint16_t port;

@@ -2,6 +2,7 @@
 
 #include "server/edge/exchange.h"
 #include "server/edge/reply.h"
+#include "server/edge/streaming.h"
 #include "server/edge/upstream.h"
 
 #include <errno.h>
@@ -55,6 +56,7 @@ void edge_conn_close(struct edge_conn *conn)
         edge_upstream_unqueue(conn);
     if (conn->upstream)
         edge_upstream_abandon(conn);
+    edge_streaming_leave(conn);
     conn->state = EDGE_CONN_CLOSED;
     close(conn->source.fd);
     edge_buffer_release(&conn->input);
@@ -423,9 +425,13 @@ static bool step_closed(__attribute__((unused)) struct edge_conn *conn)
 
 /* Each returns true when it should be called, or the next state's step, again at once. */
 static bool (*const steps[])(struct edge_conn *conn) = {
-    [EDGE_CONN_HEAD] = step_head,     [EDGE_CONN_BODY] = step_body,
-    [EDGE_CONN_QUEUED] = step_queued, [EDGE_CONN_EXCHANGE] = edge_exchange_step,
-    [EDGE_CONN_FLUSH] = step_flush,   [EDGE_CONN_LINGER] = step_linger,
+    [EDGE_CONN_HEAD] = step_head,
+    [EDGE_CONN_BODY] = step_body,
+    [EDGE_CONN_QUEUED] = step_queued,
+    [EDGE_CONN_EXCHANGE] = edge_exchange_step,
+    [EDGE_CONN_STREAM] = edge_streaming_step,
+    [EDGE_CONN_FLUSH] = step_flush,
+    [EDGE_CONN_LINGER] = step_linger,
     [EDGE_CONN_CLOSED] = step_closed,
 };
 
@@ -458,6 +464,10 @@ void edge_conn_expired(struct edge_conn *conn)
 {
     struct error err;
 
+    if (conn->timer == EDGE_TIMER_STREAM) {
+        edge_streaming_heartbeat(conn);
+        return;
+    }
     if (conn->timer == EDGE_TIMER_REQUEST && !conn->answer.head_done) {
         (void)error_set(&err, ERR_REQUEST_TIMEOUT, "the request did not arrive in time");
         edge_conn_refuse(conn, &err);

@@ -107,6 +107,8 @@ static void init_options(struct edge_loop *loop, const struct edge_options *opti
     loop->streaming_max = options->upstreams > 1 ? options->upstreams / 2 : 1;
     loop->flow_max = options->flow_upstreams > 0 ? options->flow_upstreams : options->upstreams;
     loop->max_queued = options->max_queued;
+    loop->heartbeat_ms = options->heartbeat_ms;
+    loop->streams = options->streams;
     (void)snprintf(loop->secret, sizeof(loop->secret), "%s", options->secret);
 }
 
@@ -126,8 +128,12 @@ static int open_fds(struct edge_loop *loop, const struct edge_options *options, 
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     loop->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     loop->wake = (struct edge_source){EDGE_SOURCE_WAKE, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    if (loop->streams)
+        loop->stream_wake =
+            (struct edge_source){EDGE_SOURCE_STREAMS, streams_wake_fd(loop->streams)};
     if (loop->epoll_fd < 0 || loop->spare_fd < 0 || loop->wake.fd < 0 ||
-        watch_level(loop, &loop->listener) < 0 || watch_level(loop, &loop->wake) < 0)
+        watch_level(loop, &loop->listener) < 0 || watch_level(loop, &loop->wake) < 0 ||
+        (loop->streams && watch_level(loop, &loop->stream_wake) < 0))
         return error_set_errno(err, errno, "cannot watch the public port");
     return 0;
 }

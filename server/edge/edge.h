@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct edge;
+struct streams;
 
 /* Sizes in bytes, times in milliseconds. */
 struct edge_limits {
@@ -31,6 +32,8 @@ struct edge_options {
     unsigned flow_upstreams;   /* of them, for one client at most; 0: all */
     unsigned max_queued;       /* requests waiting for one of them; beyond it 503 */
     uint32_t queue_timeout_ms; /* longest wait for one of them; then 503 */
+    struct streams *streams;   /* that answers may name; NULL: none; outlives the edge */
+    uint32_t heartbeat_ms;     /* a stream that sent nothing so long gets its heartbeat */
     struct edge_limits limits;
 };
 

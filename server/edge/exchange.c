@@ -2,6 +2,7 @@
 
 #include "server/edge/conn.h"
 #include "server/edge/response.h"
+#include "server/edge/streaming.h"
 #include "server/edge/upstream.h"
 
 #include <errno.h>
@@ -208,7 +209,12 @@ static bool take_answer_head(struct edge_conn *conn)
         fail(conn);
         return true;
     }
+    if (response.stream.size > 0 && !edge_streaming_begin(conn, &response)) {
+        fail(conn);
+        return true;
+    }
     begin_answer(conn, &response);
+    conn->answer.done |= conn->stream != NULL;
     if (!write_answer_head(conn, &response)) {
         edge_conn_close(conn);
         return true;
@@ -296,6 +302,8 @@ static void finish(struct edge_conn *conn)
     edge_upstream_release(conn, reuse);
     conn->request.keep_alive = conn->request.keep_alive && conn->request.body_done && sent;
     conn->state = EDGE_CONN_FLUSH;
+    if (conn->stream)
+        edge_streaming_enter(conn);
 }
 
 /* A client that takes nothing has a deadline, unless its request's own is running. */

@@ -3,6 +3,7 @@
 #include "lib/base/util.h"
 #include "server/edge/conn.h"
 #include "server/edge/reply.h"
+#include "server/edge/streaming.h"
 #include "server/edge/upstream.h"
 
 #include <arpa/inet.h>
@@ -30,6 +31,8 @@ static int64_t timer_usec(struct edge_loop *loop, enum edge_timer timer)
         return (int64_t)atomic_load(&loop->request_timeout_ms) * 1000;
     case EDGE_TIMER_QUEUE:
         return (int64_t)loop->queue_timeout_ms * 1000;
+    case EDGE_TIMER_STREAM:
+        return (int64_t)loop->heartbeat_ms * 1000;
     case EDGE_TIMER_LINGER:
         return (int64_t)LINGER_MS * 1000;
     case EDGE_TIMER_NONE:
@@ -148,19 +151,29 @@ static void accept_clients(struct edge_loop *loop)
     }
 }
 
+/* An eventfd: only its arrival matters. */
+static void clear_wake(int fd)
+{
+    uint64_t count;
+
+    while (read(fd, &count, sizeof(count)) < 0 && errno == EINTR)
+        ;
+}
+
 static void dispatch(struct edge_loop *loop, const struct epoll_event *event)
 {
     struct edge_source *source = event->data.ptr;
-    uint64_t count;
 
     switch (source->kind) {
     case EDGE_SOURCE_LISTENER:
         accept_clients(loop);
         break;
     case EDGE_SOURCE_WAKE:
-        /* Only its arrival matters. */
-        while (read(source->fd, &count, sizeof(count)) < 0 && errno == EINTR)
-            ;
+        clear_wake(source->fd);
+        break;
+    case EDGE_SOURCE_STREAMS:
+        clear_wake(source->fd);
+        edge_streaming_wake(loop);
         break;
     case EDGE_SOURCE_CONN:
         edge_conn_event((struct edge_conn *)source, event->events);
@@ -232,10 +245,12 @@ static int next_timeout(struct edge_loop *loop)
     return left <= 0 ? 0 : (int)((left + 999) / 1000);
 }
 
-/* Closes the listener, and every connection whose request has not arrived whole. */
+/* Closes the listener, every connection whose request has not arrived whole, and every stream: it
+ * has no end to wait for. */
 static void begin_stop(struct edge_loop *loop)
 {
-    static const enum edge_timer timers[] = {EDGE_TIMER_IDLE, EDGE_TIMER_REQUEST};
+    static const enum edge_timer timers[] = {EDGE_TIMER_NONE, EDGE_TIMER_IDLE, EDGE_TIMER_REQUEST,
+                                             EDGE_TIMER_WRITE, EDGE_TIMER_STREAM};
 
     if (loop->listener.fd < 0)
         return;
@@ -247,7 +262,8 @@ static void begin_stop(struct edge_loop *loop)
         while (conn) {
             struct edge_conn *next = TAILQ_NEXT(conn, timer_link);
 
-            if (conn->state == EDGE_CONN_HEAD || conn->state == EDGE_CONN_BODY)
+            if (conn->state == EDGE_CONN_HEAD || conn->state == EDGE_CONN_BODY ||
+                conn->state == EDGE_CONN_STREAM)
                 edge_conn_close(conn);
             conn = next;
         }

@@ -19,6 +19,7 @@
 #include "server/edge/flow.h"
 #include "server/edge/head.h"
 #include "server/http/link.h"
+#include "server/stream/stream.h"
 
 #include <stdatomic.h>
 #include <sys/queue.h>
@@ -35,6 +36,7 @@ enum {
 enum edge_source_kind {
     EDGE_SOURCE_LISTENER,
     EDGE_SOURCE_WAKE,
+    EDGE_SOURCE_STREAMS,
     EDGE_SOURCE_CONN,
     EDGE_SOURCE_UPSTREAM,
 };
@@ -52,6 +54,7 @@ enum edge_timer {
     EDGE_TIMER_REQUEST, /* from a request's first byte to its last */
     EDGE_TIMER_QUEUE,   /* waiting for an upstream */
     EDGE_TIMER_WRITE,   /* the client takes none of its answer */
+    EDGE_TIMER_STREAM,  /* nothing was sent of a stream */
     EDGE_TIMER_LINGER,  /* the answer was sent; waiting for the client to close */
     EDGE_TIMER_COUNT,
 };
@@ -61,6 +64,7 @@ enum edge_conn_state {
     EDGE_CONN_BODY,     /* collecting a body */
     EDGE_CONN_QUEUED,   /* waiting for an upstream */
     EDGE_CONN_EXCHANGE, /* attached to an upstream */
+    EDGE_CONN_STREAM,   /* the answer is a stream */
     EDGE_CONN_FLUSH,    /* the last bytes of an answer are going out */
     EDGE_CONN_LINGER,
     EDGE_CONN_CLOSED,
@@ -118,6 +122,7 @@ struct edge_conn {
     struct edge_answer answer;
     struct edge_flow *flow; /* of the request */
     struct edge_upstream *upstream;
+    struct stream *stream;     /* of state STREAM */
     struct edge_buffer input;  /* from the client */
     struct edge_buffer head;   /* to the upstream */
     struct edge_buffer body;   /* to the upstream */
@@ -138,13 +143,16 @@ struct edge_loop {
     int spare_fd; /* given up to accept and close one when descriptors run out */
     struct edge_source listener;
     struct edge_source wake;
-    int64_t now; /* monotonic microseconds, once a turn */
+    struct edge_source stream_wake; /* the streams' own descriptor */
+    struct streams *streams;        /* NULL: there are none */
+    int64_t now;                    /* monotonic microseconds, once a turn */
     atomic_bool stopping;
     atomic_int_least64_t stop_deadline;
     atomic_uint_least64_t max_body_bytes;
     atomic_uint_least32_t request_timeout_ms;
     atomic_uint_least32_t idle_timeout_ms;
     uint32_t queue_timeout_ms;
+    uint32_t heartbeat_ms;
     uint16_t upstream_port;
     unsigned max_connections;
     unsigned upstreams_max;

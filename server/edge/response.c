@@ -55,6 +55,11 @@ static int take_field(struct edge_response *response, struct edge_field *field, 
         field->forward = false;
         response->keep_alive = edge_span_equal(field->value, EDGE_SPAN("keep-alive"));
     }
+    if (edge_span_equal(field->name, EDGE_SPAN("x-atoll-stream")))
+        response->stream = field->value;
+    if (field->name.size > 8 &&
+        edge_span_equal((struct edge_span){field->name.data, 8}, EDGE_SPAN("x-atoll-")))
+        field->forward = false; /* between the HTTP layer and the edge */
     for (size_t i = 0; i < ARRAY_SIZE(dropped); i++)
         if (edge_span_equal(field->name, dropped[i]))
             field->forward = false;

@@ -12,8 +12,9 @@ struct edge_response {
     struct edge_span reason;
     enum edge_framing framing; /* NONE: no body follows */
     uint64_t length;
-    bool has_length; /* a Content-Length came, be it of a HEAD's answer */
-    bool keep_alive; /* the upstream takes another request on this connection */
+    bool has_length;         /* a Content-Length came, be it of a HEAD's answer */
+    struct edge_span stream; /* the id of the stream that is the body; empty: none */
+    bool keep_alive;         /* the upstream takes another request on this connection */
     size_t field_count;
     struct edge_field fields[EDGE_FIELDS_MAX]; /* `forward` is false for those that end here */
 };

@@ -14,6 +14,12 @@
 
 #define EDGE_LINK_FIELD "X-Atoll-Edge"
 
+/*
+ * And what an answer tells the edge, which passes no X-Atoll- field on: the id of the stream that
+ * is the body (server/stream/stream.h).
+ */
+#define EDGE_STREAM_FIELD "X-Atoll-Stream"
+
 enum {
     EDGE_SECRET_SIZE = 33, /* 32 hex digits and a NUL */
     EDGE_LINK_REQUEST_ID_SIZE = 65,

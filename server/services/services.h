@@ -19,6 +19,7 @@
 struct audit;
 struct db_pool;
 struct idempotency;
+struct streams;
 struct late_records;
 struct launcher_client;
 struct token_maker;
@@ -31,6 +32,7 @@ struct services {
     struct audit *audit;
     const struct token_maker *token_maker;
     struct idempotency *idempotency;
+    struct streams *streams;
     struct admission *admission;
     struct transitions transitions; /* of containers */
     char node_id[STORE_NODE_MAX + 1];

@@ -2,6 +2,7 @@
 
 #include "lib/base/util.h"
 #include "server/http/link.h"
+#include "server/stream/stream.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -114,13 +115,52 @@ static void handle_segments(struct http_request *request)
     cJSON_Delete(body);
 }
 
+/* What stream the last /stream made; under the lock. */
+static struct stream *latest;
+static unsigned gone_count;
+static struct streams *streams;
+
+static void note_gone(__attribute__((unused)) void *user)
+{
+    pthread_mutex_lock(&lock);
+    gone_count++;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&lock);
+}
+
+static void handle_stream(struct http_request *request)
+{
+    struct stream *stream;
+    struct error err;
+
+    assert_int_equal(stream_new(streams, SERVICE_STREAM_CAPACITY, &stream, &err), 0);
+    stream_set_gone(stream, note_gone, NULL);
+    if (strcmp(http_request_query(request), "heartbeat") == 0)
+        stream_set_heartbeat(stream, ": heartbeat\n\n");
+    http_response_header(request, "X-Own", "kept");
+    http_respond_stream(request, "text/event-stream", stream);
+    pthread_mutex_lock(&lock);
+    stream_unref(latest);
+    latest = stream;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&lock);
+}
+
+/* An answer that names a stream which nobody offered. */
+static void handle_forged(struct http_request *request)
+{
+    http_response_header(request, EDGE_STREAM_FIELD, "0123456789abcdef0123456789abcdef");
+    http_respond_bytes(request, 200, "text/plain", "x", 1);
+}
+
 static const struct {
     const char *name;
     void (*handle)(struct http_request *request);
 } routes[] = {
     {"health", handle_health},   {"echo", handle_echo},         {"bytes", handle_bytes},
     {"headers", handle_headers}, {"early", handle_early},       {"wait", handle_wait},
-    {"silent", handle_silent},   {"segments", handle_segments},
+    {"silent", handle_silent},   {"segments", handle_segments}, {"stream", handle_stream},
+    {"forged", handle_forged},
 };
 
 static void handle(struct http_request *request, __attribute__((unused)) void *user)
@@ -156,16 +196,23 @@ struct edge_options service_options(void)
 
 void service_start(struct service *service, struct edge_options *options)
 {
+    const struct streams_options stream_options = {.guard_ms = 20, .offer_ms = 20000};
     struct error err = {0};
+
+    assert_int_equal(streams_create(&stream_options, &streams, &err), 0);
     struct http_options http_options = {
         .threads = options->upstreams,
         .request_timeout_ms = 20000,
         .edge_secret = service->secret,
+        .streams = streams,
         .handler = handle,
     };
 
     waiting = 0;
     let_go = false;
+    latest = NULL;
+    gone_count = 0;
+    options->streams = streams;
     assert_int_equal(edge_secret_new(service->secret, &err), 0);
     assert_int_equal(http_start(&http_options, &service->http, &err), 0);
     options->secret = service->secret;
@@ -179,6 +226,30 @@ void service_stop(struct service *service)
     service_let_go();
     edge_stop(service->edge, 5000);
     http_stop(service->http);
+    stream_unref(latest);
+    latest = NULL;
+    streams_free(streams);
+}
+
+struct stream *service_await_stream(void)
+{
+    struct stream *stream;
+
+    pthread_mutex_lock(&lock);
+    while (!latest)
+        pthread_cond_wait(&changed, &lock);
+    stream = latest;
+    latest = NULL;
+    pthread_mutex_unlock(&lock);
+    return stream;
+}
+
+void service_await_gone(unsigned count)
+{
+    pthread_mutex_lock(&lock);
+    while (gone_count < count)
+        pthread_cond_wait(&changed, &lock);
+    pthread_mutex_unlock(&lock);
 }
 
 void service_await_waiting(unsigned count)

@@ -670,7 +670,8 @@ static void test_stop_finishes_what_began(void **state)
     close(half);
     close(idle);
     assert_int_equal(pthread_join(thread, NULL), 0);
-    http_stop(service.http);
+    service.edge = NULL;
+    service_stop(&service);
 }
 
 static void test_port_in_use(void **state)
