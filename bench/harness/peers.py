@@ -190,8 +190,8 @@ class Docker:
                     pass
 
 
-def atoll(tools, stack, name, title, runtime, code, weight):
-    """create, execute, delete over HTTP."""
+def atoll(tools, stack, name, title, runtime, code, weight, token=None):
+    """create, execute, delete over HTTP, for the token's tenant."""
     body = json.dumps({"runtime": runtime, "code": code})
     return Contender(name, title, [str(tools / "load"), "--addr", stack.address, "--token",
-                                   stack.token, "--cycle", body], weight=weight)
+                                   token or stack.token, "--cycle", body], weight=weight)

@@ -127,6 +127,10 @@ def table(results):
                              "p99 ms"],
                             [[tool, f"{part['per_second']:.0f}", milliseconds(part["p99_us"])]
                              for tool, part in results["get"].items()])]
+    if results["fair"]:
+        lines += ["", *grid(["one tenant's create, execute, delete", "p50 ms", "p99 ms"],
+                            [[how, milliseconds(part["p50_us"]), milliseconds(part["p99_us"])]
+                             for how, part in results["fair"].items()])]
     memory = results["memory"]
     if memory:
         lines += ["", *grid([f"memory of an idle sandbox (median of {memory['sandboxes']})",

@@ -124,6 +124,13 @@ class Stack:
                               capture_output=True, text=True)
         return [line.split("|") for line in done.stdout.splitlines()]
 
+    def tenant_token(self, name):
+        """A token of a tenant that is made for it."""
+        ((tenant,),) = self.rows(f"WITH made AS (INSERT INTO tenants (name) VALUES ('{name}')"
+                                 " RETURNING id) SELECT id FROM made")
+        return subprocess.run([self.cli, "token", "--tenant", tenant], env=self.environment,
+                              check=True, capture_output=True, text=True).stdout.strip()
+
     def close(self):
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)

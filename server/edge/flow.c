@@ -96,10 +96,8 @@ static struct edge_conn *first_of(const struct edge_flow *flow, bool whole, bool
 struct edge_conn *edge_flow_next(const struct edge_flows *flows, unsigned most, bool whole,
                                  bool arriving)
 {
-    const struct edge_flow *flow;
-
-    TAILQ_FOREACH(flow, &flows->turns, turn)
-    {
+    for (const struct edge_flow *flow = TAILQ_FIRST(&flows->turns); flow;
+         flow = TAILQ_NEXT(flow, turn)) {
         struct edge_conn *conn = flow->attached < most ? first_of(flow, whole, arriving) : NULL;
 
         if (conn)

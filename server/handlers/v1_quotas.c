@@ -25,6 +25,7 @@ const struct json_table v1_quota_put_table = JSON_TABLE("QuotaLimits", limit_fie
 static const struct json_field used_fields[] = {QUOTA_LIMITS(USED_FIELD)};
 static const struct json_table used_table = JSON_TABLE("QuotaUse", used_fields);
 
+/* NOLINTNEXTLINE(misc-redundant-expression): two headers say it, neither may include the other */
 _Static_assert(QUOTA_UNLIMITED == JSON_NULL_INTEGER, "no limit shows as null");
 
 static const struct json_field quota_fields[] = {

@@ -129,10 +129,8 @@ static void end_long_turns(struct admission *admission)
 /* The round after the last in which the tenant has a turn, or may have had one. */
 static uint64_t next_round(const struct admission *admission, const struct id *tenant)
 {
-    const struct waiter *waiter;
-
-    TAILQ_FOREACH_REVERSE(waiter, &admission->queue, waiters, link)
-    {
+    for (const struct waiter *waiter = TAILQ_LAST(&admission->queue, waiters); waiter;
+         waiter = TAILQ_PREV(waiter, waiters, link)) {
         if (id_equal(&waiter->tenant, tenant))
             return waiter->round + 1;
     }
@@ -141,13 +139,10 @@ static uint64_t next_round(const struct admission *admission, const struct id *t
 
 static void enqueue(struct admission *admission, struct waiter *waiter)
 {
-    struct waiter *before;
+    struct waiter *before = TAILQ_LAST(&admission->queue, waiters);
 
-    TAILQ_FOREACH_REVERSE(before, &admission->queue, waiters, link)
-    {
-        if (before->round <= waiter->round)
-            break;
-    }
+    while (before && before->round > waiter->round)
+        before = TAILQ_PREV(before, waiters, link);
     if (before)
         TAILQ_INSERT_AFTER(&admission->queue, before, waiter, link);
     else
