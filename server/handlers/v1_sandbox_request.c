@@ -21,6 +21,7 @@ enum {
     LABEL_NAME_MAX = 63,
     LABEL_VALUE_MAX = 255,
     CAPABILITIES_MAX = 32,
+    CAPABILITY_NAME_MAX = 32,
     RETRIES_MAX = 100,
     CORES_MAX = 1024,
     MEMORY_MIN_MB = 16,
@@ -323,6 +324,16 @@ static int no_memory(struct error *err)
     return error_set(err, ERR_INTERNAL, "out of memory");
 }
 
+static int copy_text(const char *text, char **ret_copy, struct error *err)
+{
+    char *copy = text ? strdup(text) : NULL;
+
+    if (text && !copy)
+        return no_memory(err);
+    *ret_copy = copy;
+    return 0;
+}
+
 /* --- what cannot be given */
 
 static int not_supported(const char *field, const char *what, struct error *err)
@@ -359,6 +370,10 @@ static int check_supported(const struct create_body *body, struct error *err)
         return not_supported("network", "sandboxes have no network here: none", err);
     if (body->privileged)
         return not_supported("privileged", "a sandbox is never privileged", err);
+    if (body->read_only_root)
+        return not_supported("read_only_root", "the root file system can be written here", err);
+    if (asks(body->cap_add))
+        return not_supported("cap_add", "commands have no capabilities here", err);
     if (body->force_build)
         return not_supported("force_build", "images are not built here", err);
     if (asks(body->build_context))
@@ -601,17 +616,34 @@ static int take_ports(const cJSON *ports, char **ret_json, struct error *err)
     return print_value(normal, "ports", SIZE_MAX, ret_json, err);
 }
 
-/* --- create */
+/* --- capabilities */
 
-static int copy_text(const char *text, char **ret_copy, struct error *err)
+/* "ALL", or a name as in capabilities(7), with or without CAP_. */
+static bool capability_valid(const char *name)
 {
-    char *copy = text ? strdup(text) : NULL;
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_";
+    size_t length = strlen(name);
 
-    if (text && !copy)
-        return no_memory(err);
-    *ret_copy = copy;
-    return 0;
+    return length > 0 && length <= CAPABILITY_NAME_MAX && strspn(name, letters) == length;
 }
+
+static int take_capabilities(const cJSON *names, const char *field, char **ret_json,
+                             struct error *err)
+{
+    const cJSON *entry;
+
+    cJSON_ArrayForEach(entry, names)
+    {
+        if (!capability_valid(entry->valuestring))
+            return error_set_field(err, ERR_INVALID_FIELD, field,
+                                   "'%s' must hold names of capabilities, like CHOWN, or ALL",
+                                   field);
+    }
+    return names ? print_value(names, field, SIZE_MAX, ret_json, err)
+                 : copy_text("[]", ret_json, err);
+}
+
+/* --- create */
 
 static int take_image(const struct create_body *body, struct container_spec *spec,
                       struct error *err)
@@ -688,8 +720,8 @@ static int take_spec(const struct create_body *body, const struct config *config
         take_arguments(body->command, "command", &spec->command_json, err) < 0 ||
         take_arguments(body->entrypoint, "entrypoint", &spec->entrypoint_json, err) < 0 ||
         take_ports(body->ports, &spec->ports_json, err) < 0 ||
-        copy_text("[]", &spec->cap_add_json, err) < 0 ||
-        copy_text("[]", &spec->cap_drop_json, err) < 0)
+        take_capabilities(body->cap_add, "cap_add", &spec->cap_add_json, err) < 0 ||
+        take_capabilities(body->cap_drop, "cap_drop", &spec->cap_drop_json, err) < 0)
         return -1;
     return 0;
 }

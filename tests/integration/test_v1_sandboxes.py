@@ -1,6 +1,9 @@
 """/v1/sandboxes: containers from their creation to their end."""
 
 import concurrent.futures
+import re
+import signal
+from pathlib import Path
 
 import pytest
 
@@ -138,6 +141,8 @@ INVALID = [
     ({"labels": {"a b": "x"}}, "labels.a b"),
     ({"labels": {"a": "x" * 256}}, "labels.a"),
     ({"project_id": "x"}, "project_id"),
+    ({"cap_drop": ["all"]}, "cap_drop"),
+    ({"cap_drop": "ALL"}, "cap_drop"),
 ]
 
 
@@ -159,6 +164,8 @@ NOT_SUPPORTED = [
     ({"network": True}, "network"),
     ({"network": "egress"}, "network"),
     ({"privileged": True}, "privileged"),
+    ({"cap_add": ["SYS_ADMIN"]}, "cap_add"),
+    ({"read_only_root": True}, "read_only_root"),
     ({"force_build": True}, "force_build"),
     ({"image": "no-such-image"}, "image"),
     ({"image": "python:3.9"}, "image"),
@@ -427,21 +434,39 @@ def test_a_new_environment_counts_from_the_next_start_on(sandboxes):
     assert sandboxes.get(made["id"])["exit_code"] == 4
 
 
-def test_a_stop_lets_the_main_command_end(sandboxes):
+def handles_term(stack, sandbox_id, field="SigCgt"):
+    """Whether a process of the sandbox has said what TERM does to it (proc(5))."""
+    for pid in stack.sandbox_processes():
+        try:
+            group = Path(f"/proc/{pid}/cgroup").read_text()
+            status = Path(f"/proc/{pid}/status").read_text()
+        except OSError:
+            continue
+        mask = int(re.search(rf"^{field}:\s+(\w+)", status, re.M).group(1), 16)
+        name = re.search(r"^Name:\s+(.*)", status, re.M).group(1)
+        if sandbox_id in group and name == "sh" and mask & 1 << signal.SIGTERM - 1:
+            return True
+    return False
+
+
+def test_a_stop_lets_the_main_command_end(sandboxes, stack):
     made = sandboxes.create(command="trap 'exit 5' TERM; while :; do sleep 0.05; done")
+    eventually(lambda: handles_term(stack, made["id"]), 20, "its command is ready for TERM")
     shown = sandboxes.change(made["id"], "stop", {"timeout": 20})
     assert shown["state"] == "stopped" and shown["state_reason"] == "requested"
     assert shown["exit_code"] == 5
 
 
-def test_a_stop_does_not_wait_longer_than_it_is_told(sandboxes):
+def test_a_stop_does_not_wait_longer_than_it_is_told(sandboxes, stack):
     made = sandboxes.create(command=["/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"])
+    eventually(lambda: handles_term(stack, made["id"], "SigIgn"), 20, "its command ignores TERM")
     shown = sandboxes.change(made["id"], "stop", {"timeout": 1})
     assert shown["state"] == "stopped" and shown["exit_code"] is None
 
 
-def test_a_stop_of_a_paused_sandbox_lets_its_command_end(sandboxes):
+def test_a_stop_of_a_paused_sandbox_lets_its_command_end(sandboxes, stack):
     made = sandboxes.create(command="trap 'exit 6' TERM; while :; do sleep 0.05; done")
+    eventually(lambda: handles_term(stack, made["id"]), 20, "its command is ready for TERM")
     sandboxes.change(made["id"], "pause")
     assert sandboxes.change(made["id"], "stop", {"timeout": 20})["exit_code"] == 6
 

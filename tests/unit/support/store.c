@@ -54,6 +54,22 @@ struct id make_sandbox(struct db_pool *pool, const struct id *tenant)
     return id;
 }
 
+struct container_spec simple_container(void)
+{
+    return (struct container_spec){.image = (char *)"base",
+                                   .env_json = (char *)"{\"NAME\": \"value\"}",
+                                   .ports_json = (char *)"[]",
+                                   .labels_json = (char *)"{\"team\": \"a\"}",
+                                   .cap_add_json = (char *)"[]",
+                                   .cap_drop_json = (char *)"[]",
+                                   .cpu_milli = 500,
+                                   .memory_mb = 64,
+                                   .disk_mb = 128,
+                                   .pids_max = 32,
+                                   .idle_timeout_s = 3600,
+                                   .max_lifetime_s = 86400};
+}
+
 struct store_run make_run(const struct id *sandbox)
 {
     struct store_run run = {.sandbox = *sandbox, .node_id = "node-1", .deadline_ms = 30000};
@@ -105,4 +121,31 @@ long number_of(const char *sql, const struct id *id)
     _cleanup_free_ char *value = value_of(sql, id);
 
     return strtol(value, NULL, 10);
+}
+
+struct id make_container(struct db_pool *pool, const struct id *tenant)
+{
+    const struct container_spec spec = simple_container();
+    const struct db_scope scope = {.tenant = *tenant};
+    _cleanup_(container_record_free) struct container_record record = {.owner = NULL};
+    struct error err;
+    struct id id;
+
+    assert_int_equal(id_new(&id, NULL), 0);
+    if (store_container_insert(pool, &scope, &id, &spec, "node-1", &test_origin, &record, &err) < 0)
+        fail_msg("%s", err.message);
+    return id;
+}
+
+void step_container(struct db_pool *pool, const struct id *tenant, const struct id *id,
+                    uint32_t generation, enum sandbox_state from, enum sandbox_state to)
+{
+    const struct store_container_step step = {
+        .id = *id, .generation = generation, .from = from, .to = to};
+    const struct db_scope scope = {.tenant = *tenant};
+    _cleanup_(container_record_free) struct container_record record = {.owner = NULL};
+    struct error err;
+
+    if (store_container_step(pool, &scope, &step, &test_origin, &record, &err) < 0)
+        fail_msg("%s", err.message);
 }

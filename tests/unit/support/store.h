@@ -2,6 +2,7 @@
 #ifndef TESTS_UNIT_SUPPORT_STORE_H
 #define TESTS_UNIT_SUPPORT_STORE_H
 
+#include "lib/db/store_container.h"
 #include "lib/db/store_run.h"
 #include "lib/db/store_sandbox.h"
 
@@ -36,5 +37,15 @@ struct store_run_end completed(const struct store_run *run, uint32_t generation)
 /* postgres_number and postgres_value with the id in the place of %s. */
 long number_of(const char *sql, const struct id *id);
 char *value_of(const char *sql, const struct id *id);
+
+/* A container without a main command; it owns nothing, so it must not be freed. */
+struct container_spec simple_container(void);
+
+/* Stores a container without a main command in state creating, generation 1, on node "node-1". */
+struct id make_container(struct db_pool *pool, const struct id *tenant);
+
+/* Takes a step from `from` to `to`; fails the test when it cannot be taken. */
+void step_container(struct db_pool *pool, const struct id *tenant, const struct id *id,
+                    uint32_t generation, enum sandbox_state from, enum sandbox_state to);
 
 #endif

@@ -34,6 +34,7 @@ static struct {
     struct launcher_entry live[LIVE_MAX];
     uint32_t count;
     int destroy_status; /* errno value that destroy answers with */
+    bool resumed;       /* whom the next freeze or thaw concerns is resumed by somebody else */
 } launcher = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static struct config config = {.monitor_retention_s = 100, .events_retention_s = 100};
@@ -64,10 +65,24 @@ static int destroy(const struct launcher_request *request)
         return launcher.destroy_status;
     for (uint32_t i = 0; i < launcher.count; i++) {
         if (!id_equal(&launcher.live[i].id, &request->id) ||
-            launcher.live[i].generation != request->generation)
+            (request->generation != 0 && launcher.live[i].generation != request->generation))
             continue;
         launcher.live[i] = launcher.live[--launcher.count];
         return 0;
+    }
+    return ESRCH;
+}
+
+static int set_frozen(const struct launcher_request *request, bool frozen)
+{
+    if (launcher.resumed)
+        postgres_execute("UPDATE sandboxes SET state = 'running' WHERE state = 'paused'");
+    launcher.resumed = false;
+    for (uint32_t i = 0; i < launcher.count; i++) {
+        if (id_equal(&launcher.live[i].id, &request->id)) {
+            launcher.live[i].frozen = frozen;
+            return 0;
+        }
     }
     return ESRCH;
 }
@@ -87,6 +102,8 @@ static bool answer(int fd)
     (void)pthread_mutex_lock(&launcher.lock);
     if (request.op == LAUNCHER_OP_DESTROY)
         packet.reply.status = destroy(&request);
+    if (request.op == LAUNCHER_OP_FREEZE || request.op == LAUNCHER_OP_THAW)
+        packet.reply.status = set_frozen(&request, request.op == LAUNCHER_OP_FREEZE);
     if (request.op == LAUNCHER_OP_LIST) {
         packet.reply.count = launcher.count;
         memcpy(packet.entries, launcher.live, sizeof(packet.entries));
@@ -125,6 +142,7 @@ static int start_launcher(void)
 
     launcher.count = 0;
     launcher.destroy_status = 0;
+    launcher.resumed = false;
     (void)snprintf(launcher.folder, sizeof(launcher.folder), "/tmp/atoll-run-XXXXXX");
     if (!mkdtemp(launcher.folder) || pipe2(launcher.stop, O_CLOEXEC) < 0)
         return -1;
@@ -153,7 +171,7 @@ static void stop_launcher(void)
 static int setup(void **state)
 {
     app = NULL;
-    worker = (struct worker){.config = &config};
+    worker = (struct worker){.config = &config, .node = "node-1"};
     if (postgres_test_setup(state) < 0 || start_launcher() != 0)
         return -1;
     app = postgres_pool("atoll_app", 1);
@@ -318,6 +336,157 @@ static void test_retention_follows_the_configuration(void **state)
     assert_int_equal(postgres_number("SELECT count(*) FROM sandboxes"), 0);
 }
 
+/* A running container in generation 1, so long unchanged that nobody is at it. */
+static struct id make_running(void)
+{
+    struct id id = make_container(app, &default_tenant);
+
+    step_container(app, &default_tenant, &id, 1, SANDBOX_CREATING, SANDBOX_RUNNING);
+    postgres_execute("UPDATE sandboxes SET state_changed_at = now() - interval '100 seconds'");
+    return id;
+}
+
+static void assert_state(const struct id *id, const char *wanted)
+{
+    _cleanup_free_ char *found =
+        value_of("SELECT state || ' ' || state_reason FROM sandboxes WHERE id = '%s'", id);
+
+    assert_string_equal(found, wanted);
+}
+
+static void test_an_idle_container_is_stopped(void **state)
+{
+    struct id idle = make_running();
+    struct id used = make_running();
+    struct id paused = make_running();
+
+    (void)state;
+    step_container(app, &default_tenant, &paused, 1, SANDBOX_RUNNING, SANDBOX_PAUSED);
+    postgres_execute("UPDATE sandboxes SET last_active_at = now() - interval '3601 seconds'");
+    (void)number_of("UPDATE sandboxes SET last_active_at = now() WHERE id = '%s'", &used);
+    add_live(&idle, 1, 11);
+    add_live(&used, 1, 11);
+    add_live(&paused, 1, 11);
+    assert_int_equal(run_task(worker_stop_idle), 1);
+    assert_int_equal(run_task(worker_stop_idle), 0);
+    assert_state(&idle, "stopped idle_timeout");
+    assert_state(&used, "running requested");
+    assert_state(&paused, "paused requested");
+    assert_int_equal(live_count(), 2);
+    assert_int_equal(number_of("SELECT count(*) FROM events WHERE sandbox_id = '%s' AND actor ="
+                               " 'worker' AND kind = 'sandbox.stopped'",
+                               &idle),
+                     1);
+}
+
+static void test_the_lifetime_ends_a_container_whatever_it_does(void **state)
+{
+    struct id id = make_running();
+
+    (void)state;
+    add_live(&id, 1, 11);
+    expire_all();
+    assert_int_equal(run_task(worker_expire), 1);
+    assert_int_equal(live_count(), 0);
+    assert_state(&id, "deleted max_lifetime");
+}
+
+static void test_a_container_without_a_sandbox_is_lost(void **state)
+{
+    struct id lost = make_running();
+    struct id stopping = make_running();
+    struct id elsewhere = make_running();
+
+    (void)state;
+    (void)number_of("UPDATE sandboxes SET state_reason = 'stop_requested' WHERE id = '%s'",
+                    &stopping);
+    (void)number_of("UPDATE sandboxes SET node_id = 'node-2' WHERE id = '%s'", &elsewhere);
+    add_live(&lost, 2, 11); /* another generation is another sandbox */
+    assert_int_equal(run_task(worker_reconcile_containers), 2);
+    assert_state(&lost, "stopped lost");
+    assert_state(&stopping, "stopped requested");
+    assert_state(&elsewhere, "running requested");
+    assert_int_equal(run_task(worker_reconcile), 1);
+    assert_int_equal(live_count(), 0);
+}
+
+static void test_a_live_container_is_nobodys_orphan(void **state)
+{
+    struct id running = make_running();
+    struct id stopped = make_running();
+    struct id creating = make_container(app, &default_tenant);
+
+    (void)state;
+    step_container(app, &default_tenant, &stopped, 1, SANDBOX_RUNNING, SANDBOX_STOPPED);
+    add_live(&running, 1, 1000);
+    add_live(&creating, 1, 1000);
+    add_live(&stopped, 1, 1000);
+    assert_int_equal(run_task(worker_reconcile), 1);
+    assert_int_equal(live_count(), 2);
+    assert_int_equal(run_task(worker_reconcile_containers), 0);
+}
+
+/* What a server left that ended in the middle. */
+static void test_an_unfinished_creation_is_finished_or_fails(void **state)
+{
+    struct id again = make_running();
+    struct id lives = make_container(app, &default_tenant);
+    struct id unknown = make_container(app, &default_tenant);
+    struct id dead = make_container(app, &default_tenant);
+
+    (void)state;
+    step_container(app, &default_tenant, &again, 1, SANDBOX_RUNNING, SANDBOX_STOPPED);
+    step_container(app, &default_tenant, &again, 1, SANDBOX_STOPPED, SANDBOX_CREATING);
+    (void)number_of("UPDATE sandboxes SET command = '[\"x\"]' WHERE id = '%s'", &unknown);
+    add_live(&lives, 1, 100);
+    add_live(&unknown, 1, 100);
+    assert_int_equal(run_task(worker_reconcile_containers), 0);
+    postgres_execute("UPDATE sandboxes SET state_changed_at = now() - interval '100 seconds'");
+    assert_int_equal(run_task(worker_reconcile_containers), 4);
+    assert_state(&lives, "running requested");
+    assert_state(&unknown, "failed unfinished");
+    assert_state(&dead, "failed unfinished");
+    assert_state(&again, "stopped unfinished");
+    assert_int_equal(live_count(), 1);
+}
+
+static bool is_frozen(void)
+{
+    bool frozen;
+
+    (void)pthread_mutex_lock(&launcher.lock);
+    frozen = launcher.live[0].frozen;
+    (void)pthread_mutex_unlock(&launcher.lock);
+    return frozen;
+}
+
+static void test_the_freezer_follows_the_row(void **state)
+{
+    struct id id = make_running();
+
+    (void)state;
+    add_live(&id, 1, 100);
+    step_container(app, &default_tenant, &id, 1, SANDBOX_RUNNING, SANDBOX_PAUSED);
+    assert_int_equal(run_task(worker_reconcile_containers), 0); /* it may be under way */
+    postgres_execute("UPDATE sandboxes SET state_changed_at = now() - interval '100 seconds'");
+    assert_int_equal(run_task(worker_reconcile_containers), 1);
+    assert_true(is_frozen());
+    assert_int_equal(run_task(worker_reconcile_containers), 0);
+}
+
+static void test_a_freeze_that_comes_too_late_is_taken_back(void **state)
+{
+    struct id id = make_running();
+
+    (void)state;
+    add_live(&id, 1, 100);
+    step_container(app, &default_tenant, &id, 1, SANDBOX_RUNNING, SANDBOX_PAUSED);
+    postgres_execute("UPDATE sandboxes SET state_changed_at = now() - interval '100 seconds'");
+    launcher.resumed = true;
+    assert_int_equal(run_task(worker_reconcile_containers), 1);
+    assert_false(is_frozen());
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -328,6 +497,13 @@ int main(void)
         TEST(test_a_run_that_is_gone_already_is_no_obstacle),
         TEST(test_orphans_are_swept_and_live_runs_are_not),
         TEST(test_a_restarted_servers_run_is_lost_and_swept),
+        TEST(test_an_idle_container_is_stopped),
+        TEST(test_the_lifetime_ends_a_container_whatever_it_does),
+        TEST(test_a_container_without_a_sandbox_is_lost),
+        TEST(test_a_live_container_is_nobodys_orphan),
+        TEST(test_an_unfinished_creation_is_finished_or_fails),
+        TEST(test_the_freezer_follows_the_row),
+        TEST(test_a_freeze_that_comes_too_late_is_taken_back),
         TEST(test_without_a_database_nothing_is_swept),
         TEST(test_retention_follows_the_configuration),
     };
