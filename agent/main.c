@@ -1,7 +1,9 @@
 /*
  * atoll-agent: process 1 of a sandbox, and the only thing of Atoll inside it.
  *
- *     atoll-agent --profile=strict|dev     descriptors: 0-2 /dev/null, 3 listener, 4 logs or absent
+ *     atoll-agent --profile=strict|dev [--capabilities=HEX]
+ *
+ * Descriptors: 0-2 /dev/null, 3 listener, 4 logs or absent.
  *
  * One thread, one loop: wait for events, reap what died, let each connection move on. Nothing in it
  * blocks, nothing is allocated but the memory of a connection, and nothing that arrives can end it:
@@ -34,12 +36,40 @@ static void say(const char *text)
     (void)!write(STDERR_FILENO, text, strlen(text));
 }
 
-static bool parse_profile(int argc, char **argv, bool *ret_strict)
+/* Eight hex digits, as the launcher writes them: bit n is capability n. */
+static bool parse_capabilities(const char *text, uint64_t *ret_capabilities)
 {
-    if (argc != 2)
+    static const char digits[] = "0123456789abcdef";
+    uint64_t value = 0;
+
+    if (strlen(text) != 8)
+        return false;
+    for (; *text; text++) {
+        const char *digit = strchr(digits, *text);
+
+        if (!digit)
+            return false;
+        value = value << 4 | (uint64_t)(digit - digits);
+    }
+    *ret_capabilities = value;
+    return true;
+}
+
+/* Without a list, `dev` gives all that it may. */
+static bool parse_arguments(int argc, char **argv, bool *ret_strict, uint64_t *ret_capabilities)
+{
+    static const char option[] = "--capabilities=";
+
+    if (argc < 2 || argc > 3)
         return false;
     *ret_strict = strcmp(argv[1], "--profile=strict") == 0;
-    return *ret_strict || strcmp(argv[1], "--profile=dev") == 0;
+    *ret_capabilities = *ret_strict ? 0 : UINT64_MAX;
+    if (!*ret_strict && strcmp(argv[1], "--profile=dev") != 0)
+        return false;
+    if (argc == 3)
+        return !*ret_strict && strncmp(argv[2], option, strlen(option)) == 0 &&
+               parse_capabilities(argv[2] + strlen(option), ret_capabilities);
+    return true;
 }
 
 /* 0-2 exist, so that no pipe gets such a number; what was handed over stays with the agent. */
@@ -90,7 +120,7 @@ static int init_signals(int *ret_fd)
     return 0;
 }
 
-static int init_process(bool strict)
+static int init_process(bool strict, uint64_t capabilities)
 {
     const struct rlimit no_core = {0, 0};
     int errnum;
@@ -101,15 +131,15 @@ static int init_process(bool strict)
     (void)umask(022);
     (void)syscall(SYS_setgroups, 0, NULL);
     errnum = tree_init();
-    return errnum != 0 ? errnum : spawn_init(strict);
+    return errnum != 0 ? errnum : spawn_init(strict, capabilities);
 }
 
-static int init(bool strict, int *ret_signal_fd)
+static int init(bool strict, uint64_t capabilities, int *ret_signal_fd)
 {
     int errnum = init_descriptors();
 
     if (errnum == 0)
-        errnum = init_process(strict);
+        errnum = init_process(strict, capabilities);
     if (errnum == 0)
         errnum = init_signals(ret_signal_fd);
     if (errnum == 0)
@@ -181,14 +211,15 @@ static _Noreturn void run(int signal_fd)
 int main(int argc, char **argv)
 {
     int signal_fd = -1;
+    uint64_t capabilities;
     bool strict;
     int errnum;
 
-    if (!parse_profile(argc, argv, &strict)) {
-        say("usage: atoll-agent --profile=strict|dev\n");
+    if (!parse_arguments(argc, argv, &strict, &capabilities)) {
+        say("usage: atoll-agent --profile=strict|dev [--capabilities=HEX]\n");
         return EXIT_USAGE;
     }
-    errnum = init(strict, &signal_fd);
+    errnum = init(strict, capabilities, &signal_fd);
     if (errnum != 0) {
         say("atoll-agent: cannot start: ");
         say(strerror(errnum));

@@ -101,13 +101,13 @@ static int restore_descriptor_limit(void)
     return setrlimit(RLIMIT_NOFILE, &descriptor_limit) < 0 ? errno : 0;
 }
 
-int spawn_init(bool strict)
+int spawn_init(bool strict, uint64_t capabilities)
 {
     int errnum = raise_descriptor_limit();
 
     strict_profile = strict;
     if (errnum == 0)
-        errnum = limit_bounding_set(strict ? 0 : DEV_CAPABILITIES);
+        errnum = limit_bounding_set(strict ? 0 : DEV_CAPABILITIES & capabilities);
     if (errnum == 0 && strict)
         errnum = lock_privileges();
     if (errnum == 0)

@@ -28,10 +28,10 @@ struct spawn_request {
 
 /*
  * Gives up for good what no command may get: in `strict` the whole bounding set, new privileges at
- * an exec and what root's uid would bring; else what is not on the list of `dev`. The agent keeps
- * what it holds. 0 or an errno.
+ * an exec and what root's uid would bring; else what is not on the list of `dev` and in
+ * `capabilities` (bit n is capability n). The agent keeps what it holds. 0 or an errno.
  */
-int spawn_init(bool strict);
+int spawn_init(bool strict, uint64_t capabilities);
 
 /*
  * Starts the process. Returns 0 or the errno of fork; all later failures are in `report` when the

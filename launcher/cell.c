@@ -3,6 +3,7 @@
 #include "launcher/child.h"
 #include "launcher/mounts.h"
 #include "launcher/network.h"
+#include "launcher/privileges.h"
 #include "launcher/state_file.h"
 #include "launcher/steps.h"
 #include "launcher/sys.h"
@@ -15,6 +16,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/fsuid.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -64,6 +67,8 @@ static _Noreturn void run_child(const struct launcher *launcher, const struct sa
         .profile = shape->profile,
         .filter = &launcher->filters[shape->profile],
         .shm_bytes = shape->shm_bytes,
+        .capabilities = shape->capabilities,
+        .read_only_root = shape->read_only_root,
         .control = control,
         .status = status,
         .agent = launcher->agent,
@@ -155,28 +160,71 @@ static int map_ids(const struct launcher *launcher, struct cell *cell)
     return openat(proc, "ns/user", O_RDONLY | O_CLOEXEC);
 }
 
+/* What the mounts of one root are made from. */
+struct plan {
+    const struct sandbox_shape *shape;
+    int rootfs;            /* the image's folder */
+    int userns;            /* the child's */
+    const struct id *kept; /* whose disk is the writable layer, or NULL */
+};
+
+static int make_upper(struct launcher *launcher, const struct cell *cell, const struct plan *plan,
+                      uint32_t *ret_step)
+{
+    const struct sandbox_shape *shape = plan->shape;
+
+    *ret_step = plan->kept ? STEP_KEPT_DISK : STEP_UPPER;
+    if (plan->kept)
+        return disk_mount_kept(&launcher->disk, plan->kept, shape->upper_bytes, plan->userns);
+    if (shape->upper == LAUNCHER_UPPER_DISK)
+        return disk_mount(&launcher->disk, shape->upper_bytes, cell->uid);
+    return mount_upper_tmpfs(shape->upper_bytes, cell->uid);
+}
+
+/*
+ * The overlay does its own work as whoever mounts it. On a kept disk, whose ids are mapped, the
+ * launcher's uid does not exist, so it is the sandbox's root that mounts, with all the capabilities
+ * of the launcher: a change of the file system uid takes some away.
+ */
+static int mount_kept_overlay(const struct launcher *launcher, const struct cell *cell, int lower,
+                              int upper, bool setuid)
+{
+    int mount = -1;
+    int saved;
+
+    (void)setfsgid(cell->uid);
+    (void)setfsuid(cell->uid);
+    if (privileges_raise() == 0)
+        mount = mount_overlay(lower, upper, launcher->layers_by_fd, setuid);
+    saved = errno;
+    (void)setfsuid(0);
+    (void)setfsgid(0);
+    /* The change of ids took it away (credentials(7)); children inherit it, and without it their
+     * files of /proc are not ours to write. */
+    (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    errno = saved;
+    return mount;
+}
+
 /* Makes the overlay and its layers, each a detached mount; those made are in `mounts` also on
  * failure. */
-static int make_overlay(struct launcher *launcher, const struct cell *cell,
-                        const struct sandbox_shape *shape, int rootfs, int userns,
+static int make_overlay(struct launcher *launcher, const struct cell *cell, const struct plan *plan,
                         int mounts[static CHILD_MOUNTS], uint32_t *ret_step)
 {
+    bool setuid = plan->shape->profile == LAUNCHER_PROFILE_DEV;
     int lower, upper;
 
     *ret_step = STEP_LOWER;
-    lower = mounts[CHILD_MOUNT_LOWER] = mount_image(rootfs, userns);
+    lower = mounts[CHILD_MOUNT_LOWER] = mount_image(plan->rootfs, plan->userns);
     if (lower < 0)
         return -1;
-    *ret_step = STEP_UPPER;
-    upper = mounts[CHILD_MOUNT_UPPER] =
-        shape->upper == LAUNCHER_UPPER_DISK
-            ? disk_mount(&launcher->disk, shape->upper_bytes, cell->uid)
-            : mount_upper_tmpfs(shape->upper_bytes, cell->uid);
+    upper = mounts[CHILD_MOUNT_UPPER] = make_upper(launcher, cell, plan, ret_step);
     if (upper < 0)
         return -1;
     *ret_step = STEP_OVERLAY;
-    mounts[CHILD_MOUNT_ROOT] =
-        mount_overlay(lower, upper, launcher->layers_by_fd, shape->profile == LAUNCHER_PROFILE_DEV);
+    mounts[CHILD_MOUNT_ROOT] = plan->kept
+                                   ? mount_kept_overlay(launcher, cell, lower, upper, setuid)
+                                   : mount_overlay(lower, upper, launcher->layers_by_fd, setuid);
     return mounts[CHILD_MOUNT_ROOT] < 0 ? -1 : 0;
 }
 
@@ -186,11 +234,10 @@ static void close_mounts(const int mounts[static CHILD_MOUNTS])
         cleanup_close(&mounts[i]);
 }
 
-static int make_mounts(struct launcher *launcher, const struct cell *cell,
-                       const struct sandbox_shape *shape, int rootfs, int userns,
+static int make_mounts(struct launcher *launcher, const struct cell *cell, const struct plan *plan,
                        int mounts[static CHILD_MOUNTS], uint32_t *ret_step)
 {
-    if (make_overlay(launcher, cell, shape, rootfs, userns, mounts, ret_step) < 0)
+    if (make_overlay(launcher, cell, plan, mounts, ret_step) < 0)
         return -1;
     *ret_step = STEP_DEVICES;
     mounts[CHILD_MOUNT_DEV] = mount_dev();
@@ -198,9 +245,10 @@ static int make_mounts(struct launcher *launcher, const struct cell *cell,
 }
 
 int cell_furnish(struct launcher *launcher, struct cell *cell, const struct sandbox_shape *shape,
-                 int rootfs, uint32_t *ret_step)
+                 int rootfs, const struct id *kept, uint32_t *ret_step)
 {
     _cleanup_close_ int userns = -1;
+    struct plan plan = {.shape = shape, .rootfs = rootfs, .kept = kept};
     int mounts[CHILD_MOUNTS] = {-1, -1, -1, -1};
     int result, saved;
 
@@ -208,7 +256,8 @@ int cell_furnish(struct launcher *launcher, struct cell *cell, const struct sand
     userns = map_ids(launcher, cell);
     if (userns < 0)
         return -1;
-    result = make_mounts(launcher, cell, shape, rootfs, userns, mounts, ret_step);
+    plan.userns = userns;
+    result = make_mounts(launcher, cell, &plan, mounts, ret_step);
     if (result == 0) {
         *ret_step = STEP_FURNISH;
         result = child_send_mounts(cell->control, mounts,

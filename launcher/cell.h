@@ -34,10 +34,11 @@ int cell_start(struct launcher *launcher, struct cell *cell, const struct sandbo
                int into_fd, uint32_t *ret_step);
 
 /*
- * Makes what the child builds its root of, and sends it. `rootfs` is the image's folder. After a
- * failure the child still lives: it is the caller's to kill.
+ * Makes what the child builds its root of, and sends it. `rootfs` is the image's folder; `kept` the
+ * sandbox whose kept disk is the writable layer, or NULL. After a failure the child still lives: it
+ * is the caller's to kill.
  */
 int cell_furnish(struct launcher *launcher, struct cell *cell, const struct sandbox_shape *shape,
-                 int rootfs, uint32_t *ret_step);
+                 int rootfs, const struct id *kept, uint32_t *ret_step);
 
 #endif

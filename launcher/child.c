@@ -15,6 +15,7 @@
 #include <linux/close_range.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -219,13 +220,16 @@ _Noreturn void child_run(const struct child_plan *plan)
     static char name[] = "atoll-agent";
     static char strict[] = "--profile=strict";
     static char dev[] = "--profile=dev";
-    char *const arguments[] = {name, plan->profile == LAUNCHER_PROFILE_DEV ? dev : strict, NULL};
+    char capabilities[32];
+    bool is_dev = plan->profile == LAUNCHER_PROFILE_DEV;
+    char *const arguments[] = {name, is_dev ? dev : strict, is_dev ? capabilities : NULL, NULL};
     char *const environment[] = {NULL};
     const struct child_failure announcement = {STEP_CHILD_EXEC, 0};
     int mounts[FD_MESSAGE_MAX];
     struct child_parts parts;
     uint32_t step;
 
+    (void)snprintf(capabilities, sizeof(capabilities), "--capabilities=%08x", plan->capabilities);
     if (close_inherited(plan) < 0)
         fail(plan, STEP_CHILD_INHERITED);
     if (sethostname("sandbox", 7) < 0)
@@ -239,7 +243,7 @@ _Noreturn void child_run(const struct child_plan *plan)
         fail(plan, STEP_CHILD_RECEIVE);
     if (become_root() < 0)
         fail(plan, STEP_CHILD_ROOT_USER);
-    if (child_root_enter(mounts, plan->shm_bytes, &step) < 0)
+    if (child_root_enter(mounts, plan->shm_bytes, plan->read_only_root, &step) < 0)
         fail(plan, step);
     lock_down_early(plan);
     if (receive_parts(plan->control, &parts) < 0)

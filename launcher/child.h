@@ -11,12 +11,15 @@
 #include "launcher/cgroup.h"
 #include "launcher/seccomp.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct child_plan {
     unsigned profile; /* enum launcher_profile */
     const struct seccomp_program *filter;
     uint64_t shm_bytes;
+    uint32_t capabilities; /* what user code may have */
+    bool read_only_root;
     int control; /* socket of the two messages; its end-of-file before the second ends the child */
     int status;  /* pipe: struct child_failure; its end-of-file means success */
     int agent;

@@ -118,7 +118,50 @@ static int attach_stage(int mount, const char *stage)
     return mount < 0 ? 0 : move_mount(mount, "", AT_FDCWD, stage, MOVE_MOUNT_F_EMPTY_PATH);
 }
 
-int child_root_enter(const int *mounts, uint64_t shm_bytes, uint32_t *ret_step)
+/* What can be written where the root cannot: the user's home is that of the images' one user. */
+static const struct {
+    const char *name;
+    const char *options;
+    bool made; /* when the image has none */
+} scratch_folders[] = {
+    {"tmp", "mode=1777", true},
+    {"home/user", "mode=0755,uid=1000,gid=1000", false},
+};
+
+static int mount_scratch(int point, const char *options, uint64_t bytes)
+{
+    char path[32];
+    char text[96];
+
+    (void)snprintf(text, sizeof(text), "%s,nr_inodes=65536,size=%llu", options,
+                   (unsigned long long)bytes);
+    (void)snprintf(path, sizeof(path), "proc/self/fd/%d", point);
+    return mount("scratch", path, "tmpfs", MS_NOSUID | MS_NODEV, text);
+}
+
+static int mount_scratch_folders(uint64_t bytes)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(scratch_folders); i++) {
+        const char *name = scratch_folders[i].name;
+        _cleanup_close_ int point = -1;
+
+        if (!scratch_folders[i].made && access(name, F_OK) < 0)
+            continue;
+        point = open_mountpoint(name);
+        if (point < 0 || mount_scratch(point, scratch_folders[i].options, bytes) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int make_read_only(void)
+{
+    struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY};
+
+    return mount_setattr(AT_FDCWD, "/", 0, &attributes, sizeof(attributes));
+}
+
+int child_root_enter(const int *mounts, uint64_t shm_bytes, bool read_only, uint32_t *ret_step)
 {
     _cleanup_close_ int point = -1;
 
@@ -140,6 +183,12 @@ int child_root_enter(const int *mounts, uint64_t shm_bytes, uint32_t *ret_step)
     *ret_step = STEP_CHILD_MASK;
     if (mask_proc() < 0)
         return -1;
+    *ret_step = STEP_CHILD_SCRATCH;
+    if (read_only && mount_scratch_folders(shm_bytes) < 0)
+        return -1;
     *ret_step = STEP_CHILD_PIVOT;
-    return pivot();
+    if (pivot() < 0)
+        return -1;
+    *ret_step = STEP_CHILD_READ_ONLY;
+    return read_only ? make_read_only() : 0;
 }

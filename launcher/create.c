@@ -287,7 +287,7 @@ static int furnish(struct creation *creation, uint32_t *ret_step)
     int64_t mark = monotonic_usec();
 
     if (cell_furnish(creation->launcher, creation->cell, &sandbox->shape, creation->rootfs,
-                     ret_step) < 0 ||
+                     creation->request->keep_disk ? &sandbox->id : NULL, ret_step) < 0 ||
         release_child(creation, ret_step) < 0)
         return -1;
     sandbox->timings.mount_usec = lap_usec(&mark);
@@ -325,6 +325,9 @@ static int add_entry(struct creation *creation, const struct sandbox_shape *shap
 
     if (sandbox_table_find(table, NULL, &request->id, request->generation))
         return EEXIST;
+    /* The disk has a lock of its own, which outlives the launcher; this is the clear answer. */
+    if (request->keep_disk && sandbox_table_find_running(table, &request->id))
+        return EBUSY;
     sandbox = sandbox_table_add(table, &request->id, request->generation);
     if (!sandbox)
         return ENOMEM;
@@ -335,6 +338,14 @@ static int add_entry(struct creation *creation, const struct sandbox_shape *shap
     memcpy(sandbox->image, request->image, sizeof(request->image));
     creation->sandbox = sandbox;
     return 0;
+}
+
+/* Those of `strict` are none, whoever runs. */
+static uint32_t capabilities_of(const struct launcher_request *request)
+{
+    if (request->profile != LAUNCHER_PROFILE_DEV)
+        return 0;
+    return ((uint32_t)LAUNCHER_CAPABILITIES_ALL & ~request->cap_drop) | request->cap_add;
 }
 
 int create_start(struct launcher *launcher, const struct launcher_request *request,
@@ -352,6 +363,8 @@ int create_start(struct launcher *launcher, const struct launcher_request *reque
         .upper = request->upper,
         .upper_bytes = request->upper_bytes,
         .shm_bytes = request->memory_bytes / 2,
+        .capabilities = capabilities_of(request),
+        .read_only_root = request->read_only_root != 0,
     };
     int failure;
 

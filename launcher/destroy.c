@@ -15,6 +15,7 @@ enum {
     CLEAN_RETRY_USEC = 1000,
     CLEAN_RETRY_SLOW_USEC = 100000,
     CLEAN_RETRIES_FAST = 200,
+    DISK_RETRIES = 300, /* some ten seconds; the kernel unmounts what it has written back */
 };
 
 void destroy_kill(struct launcher *launcher, struct sandbox *sandbox)
@@ -56,6 +57,18 @@ static void reap(const struct launcher *launcher, struct sandbox *sandbox)
     sandbox->pid = 0;
 }
 
+/*
+ * The mounts go with the last process, but not in the same moment, and a new generation could not
+ * have the disk before. Should somebody hold them for good, the end comes all the same: the disk's
+ * lock keeps the next create out.
+ */
+static bool disk_held(const struct launcher *launcher, const struct sandbox *sandbox)
+{
+    bool may_have = sandbox->shape.upper != LAUNCHER_UPPER_TMPFS; /* of an adopted one: unknown */
+
+    return may_have && sandbox->retries < DISK_RETRIES && disk_busy(&launcher->disk, &sandbox->id);
+}
+
 bool destroy_clean(struct launcher *launcher, struct sandbox *sandbox)
 {
     bool busy;
@@ -65,7 +78,7 @@ bool destroy_clean(struct launcher *launcher, struct sandbox *sandbox)
         destroy_read_usage(launcher, sandbox);
         sandbox->phase = SANDBOX_DEAD;
     }
-    busy = cgroup_remove(&launcher->cgroup, sandbox->name) < 0;
+    busy = cgroup_remove(&launcher->cgroup, sandbox->name) < 0 || disk_held(launcher, sandbox);
     if (busy) {
         sandbox->retries++;
         sandbox->deadline_usec =
@@ -74,6 +87,8 @@ bool destroy_clean(struct launcher *launcher, struct sandbox *sandbox)
         return false;
     }
     (void)create_remove_folder(launcher, sandbox->name);
+    if (sandbox->remove_disk)
+        (void)disk_remove(&launcher->disk, &sandbox->id);
     sandbox_slot_free(&launcher->table, &sandbox->slot);
     sandbox->deadline_usec = 0;
     return true;

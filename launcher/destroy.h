@@ -1,6 +1,6 @@
 /*
  * The end of a sandbox: kill, wait for the pid namespace to be empty (its init's pidfd says so),
- * remove cgroups and folders, free the slot.
+ * remove cgroups and folders, wait for its kept disk to be unmounted, free the slot.
  */
 #ifndef LAUNCHER_DESTROY_H
 #define LAUNCHER_DESTROY_H

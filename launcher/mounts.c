@@ -60,7 +60,7 @@ int mount_upper_folders(int upper, uid_t uid)
     static const char *const names[] = {"u", "w"};
 
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-        if (mkdirat(upper, names[i], 0755) < 0 ||
+        if ((mkdirat(upper, names[i], 0755) < 0 && errno != EEXIST) ||
             fchownat(upper, names[i], uid, uid, AT_SYMLINK_NOFOLLOW) < 0)
             return -1;
     return 0;

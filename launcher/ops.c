@@ -6,6 +6,7 @@
 
 #include "lib/base/util.h"
 
+#include <atoll/cleanup.h>
 #include <atoll/log.h>
 #include <errno.h>
 #include <stdio.h>
@@ -60,6 +61,22 @@ bool ops_destroy_pending(const struct launcher *launcher, const struct launcher_
     return false;
 }
 
+/* Returns 0 or an errno value. */
+static int remove_disk(const struct launcher *launcher, const struct id *id)
+{
+    if (sandbox_table_find_running(&launcher->table, id) || disk_busy(&launcher->disk, id))
+        return EBUSY;
+    if (disk_remove(&launcher->disk, id) == 0)
+        return 0;
+    return errno == ENOENT ? ESRCH : errno;
+}
+
+static enum ops_result op_remove(struct launcher *launcher, const struct launcher_request *request,
+                                 struct launcher_answer *answer)
+{
+    return answer_status(answer, remove_disk(launcher, &request->id));
+}
+
 static enum ops_result op_destroy(struct launcher *launcher, const struct launcher_request *request,
                                   struct launcher_answer *answer)
 {
@@ -69,7 +86,8 @@ static enum ops_result op_destroy(struct launcher *launcher, const struct launch
     bool waits = false;
 
     if (!sandbox)
-        return answer_status(answer, ESRCH);
+        return answer_status(answer,
+                             request->remove_disk ? remove_disk(launcher, &request->id) : ESRCH);
     while (sandbox) {
         struct sandbox *next =
             sandbox_table_find(&launcher->table, sandbox, &request->id, request->generation);
@@ -83,12 +101,16 @@ static enum ops_result op_destroy(struct launcher *launcher, const struct launch
                 destroy_read_usage(launcher, sandbox);
                 answer->reply.usage = sandbox->usage;
             }
+            sandbox->remove_disk |= request->remove_disk != 0;
             if (!is_ending(sandbox))
                 destroy_kill(launcher, sandbox);
             waits = !early;
         }
         sandbox = next;
     }
+    /* What is left of it removes the disk at its end; of one that had ended nothing is left. */
+    if (request->remove_disk && !sandbox_table_find_running(&launcher->table, &request->id))
+        (void)remove_disk(launcher, &request->id);
     return waits ? OPS_WAITS : answer_status(answer, 0);
 }
 
@@ -167,6 +189,30 @@ static enum ops_result op_list(struct launcher *launcher, const struct launcher_
     return OPS_ANSWERED;
 }
 
+/* The cursor is the number of disks already listed, in the folder's order. */
+static enum ops_result op_disks(struct launcher *launcher, const struct launcher_request *request,
+                                struct launcher_answer *answer)
+{
+    _cleanup_closedir_ DIR *folder = folder_open(launcher->disks);
+    struct launcher_reply *reply = &answer->reply;
+    uint32_t seen = 0;
+
+    if (!folder)
+        return answer_status(answer, errno);
+    for (struct dirent *file = readdir(folder); file; file = readdir(folder)) {
+        struct id id;
+
+        if (!disk_name_parse(file->d_name, &id) || seen++ < request->cursor)
+            continue;
+        if (reply->count == LAUNCHER_LIST_PAGE) {
+            reply->next_cursor = request->cursor + LAUNCHER_LIST_PAGE;
+            break;
+        }
+        answer->entries[reply->count++].id = id;
+    }
+    return OPS_ANSWERED;
+}
+
 static enum ops_result op_features(struct launcher *launcher,
                                    const struct launcher_request *request,
                                    struct launcher_answer *answer)
@@ -182,6 +228,7 @@ static enum ops_result (*const handlers[])(struct launcher *launcher,
     [LAUNCHER_OP_CREATE] = op_create, [LAUNCHER_OP_DESTROY] = op_destroy,
     [LAUNCHER_OP_FREEZE] = op_freeze, [LAUNCHER_OP_THAW] = op_thaw,
     [LAUNCHER_OP_LIST] = op_list,     [LAUNCHER_OP_FEATURES] = op_features,
+    [LAUNCHER_OP_REMOVE] = op_remove, [LAUNCHER_OP_DISKS] = op_disks,
 };
 
 enum ops_result ops_run(struct launcher *launcher, const struct launcher_request *request,

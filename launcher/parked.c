@@ -28,7 +28,8 @@ static bool shape_equal(const struct sandbox_shape *a, const struct sandbox_shap
 {
     return a->image_dev == b->image_dev && a->image_ino == b->image_ino &&
            a->profile == b->profile && a->upper == b->upper && a->upper_bytes == b->upper_bytes &&
-           a->shm_bytes == b->shm_bytes;
+           a->shm_bytes == b->shm_bytes && a->capabilities == b->capabilities &&
+           a->read_only_root == b->read_only_root;
 }
 
 void parked_follow(struct launcher *launcher, const struct sandbox *sandbox)
@@ -115,7 +116,7 @@ static int make(struct launcher *launcher, uint32_t *ret_step)
         return -1;
     }
     parking->child = parked;
-    if (cell_furnish(launcher, &parked->cell, &shape, rootfs, ret_step) < 0) {
+    if (cell_furnish(launcher, &parked->cell, &shape, rootfs, NULL, ret_step) < 0) {
         int saved = errno;
 
         parked_discard(launcher);

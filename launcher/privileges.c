@@ -64,6 +64,11 @@ static int set_capabilities(uint64_t wanted)
     return (int)syscall(SYS_capset, &header, data);
 }
 
+int privileges_raise(void)
+{
+    return set_capabilities(launcher_set);
+}
+
 int privileges_trim(struct error *err)
 {
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 ||

@@ -9,6 +9,9 @@
 /* Keeps of the launcher's capabilities only those that making sandboxes takes. */
 int privileges_trim(struct error *err);
 
+/* Makes every capability that is permitted effective. -1 and errno. */
+int privileges_raise(void);
+
 /* Child side, -1 and errno: trims the bounding set to what the profile's agent may ever have. */
 int privileges_drop_bounding(unsigned profile);
 

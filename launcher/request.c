@@ -14,15 +14,18 @@ enum {
     PART_LIMITS = 8,
     PART_CURSOR = 16,
     PART_EARLY = 32, /* of one generation only */
+    PART_REMOVE_DISK = 64,
 };
 
 static const unsigned op_parts[] = {
     [LAUNCHER_OP_CREATE] = PART_ID | PART_GENERATION | PART_LIMITS,
-    [LAUNCHER_OP_DESTROY] = PART_ID | PART_ANY_GENERATION | PART_EARLY,
+    [LAUNCHER_OP_DESTROY] = PART_ID | PART_ANY_GENERATION | PART_EARLY | PART_REMOVE_DISK,
     [LAUNCHER_OP_FREEZE] = PART_ID | PART_GENERATION,
     [LAUNCHER_OP_THAW] = PART_ID | PART_GENERATION,
     [LAUNCHER_OP_LIST] = PART_CURSOR,
     [LAUNCHER_OP_FEATURES] = 0,
+    [LAUNCHER_OP_REMOVE] = PART_ID,
+    [LAUNCHER_OP_DISKS] = PART_CURSOR,
 };
 
 static bool all_zero(const void *data, size_t size)
@@ -46,6 +49,8 @@ static bool image_valid(const char image[static LAUNCHER_IMAGE_SIZE])
 
 static const char *limits_fault(const struct launcher_request *request)
 {
+    const uint32_t may_drop = LAUNCHER_CAPABILITIES_ALL;
+    const uint32_t may_add = request->profile == LAUNCHER_PROFILE_DEV ? may_drop : 0;
     const struct {
         const char *field;
         uint64_t value;
@@ -57,6 +62,10 @@ static const char *limits_fault(const struct launcher_request *request)
         {"pids_max", request->pids_max, LAUNCHER_PIDS_MIN, LAUNCHER_PIDS_MAX},
         {"cpu_milli", request->cpu_milli, LAUNCHER_CPU_MILLI_MIN, LAUNCHER_CPU_MILLI_MAX},
         {"keep_logs", request->keep_logs, 0, 1},
+        {"keep_disk", request->keep_disk, 0, request->upper == LAUNCHER_UPPER_DISK},
+        {"read_only_root", request->read_only_root, 0, 1},
+        {"cap_drop", request->cap_drop & ~may_drop, 0, 0},
+        {"cap_add", request->cap_add & ~may_add, 0, 0},
         {"memory_bytes", request->memory_bytes, LAUNCHER_MEMORY_MIN, LAUNCHER_MEMORY_MAX},
         {"upper_bytes", request->upper_bytes, LAUNCHER_UPPER_MIN, LAUNCHER_UPPER_MAX},
     };
@@ -71,7 +80,9 @@ static bool limits_zero(const struct launcher_request *request)
 {
     return request->profile == 0 && request->upper == 0 && request->pids_max == 0 &&
            request->cpu_milli == 0 && request->keep_logs == 0 && request->memory_bytes == 0 &&
-           request->upper_bytes == 0 && all_zero(request->image, sizeof(request->image));
+           request->upper_bytes == 0 && request->keep_disk == 0 && request->read_only_root == 0 &&
+           request->cap_drop == 0 && request->cap_add == 0 &&
+           all_zero(request->image, sizeof(request->image));
 }
 
 static bool early_valid(const struct launcher_request *request, unsigned parts)
@@ -92,6 +103,8 @@ static const char *request_fault(const struct launcher_request *request, unsigne
         return "cursor";
     if (!early_valid(request, parts))
         return "early";
+    if (request->remove_disk > ((parts & PART_REMOVE_DISK) ? 1u : 0u))
+        return "remove_disk";
     if (!all_zero(request->reserved, sizeof(request->reserved)))
         return "reserved";
     if (parts & PART_LIMITS)

@@ -61,6 +61,15 @@ struct sandbox *sandbox_table_find(const struct sandbox_table *table, const stru
     return NULL;
 }
 
+struct sandbox *sandbox_table_find_running(const struct sandbox_table *table, const struct id *id)
+{
+    struct sandbox *found = sandbox_table_find(table, NULL, id, 0);
+
+    while (found && found->phase == SANDBOX_EXITED)
+        found = sandbox_table_find(table, found, id, 0);
+    return found;
+}
+
 int sandbox_slot_take(struct sandbox_table *table, uint32_t *ret_slot)
 {
     for (uint32_t word = 0; word * 64 < table->slots; word++) {

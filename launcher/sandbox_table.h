@@ -45,6 +45,8 @@ struct sandbox_shape {
     uint32_t upper;   /* enum launcher_upper */
     uint64_t upper_bytes;
     uint64_t shm_bytes;
+    uint32_t capabilities; /* what user code may have, by the kernel's numbers */
+    bool read_only_root;
 };
 
 enum sandbox_phase {
@@ -82,7 +84,8 @@ struct sandbox {
     int32_t failure;         /* errno of a create that failed */
     uint32_t failure_step;   /* enum create_step */
     struct launcher_timings timings;
-    bool usage_read; /* `usage` holds its last counters */
+    bool remove_disk; /* its kept disk goes with it */
+    bool usage_read;  /* `usage` holds its last counters */
     struct launcher_usage usage;
     struct sandbox *next;
 };
@@ -108,6 +111,9 @@ void sandbox_table_remove(struct sandbox_table *table, struct sandbox *sandbox);
 /* The first entry after `after` (NULL: from the start) of this id; generation 0 matches all. */
 struct sandbox *sandbox_table_find(const struct sandbox_table *table, const struct sandbox *after,
                                    const struct id *id, uint32_t generation);
+
+/* An entry of this id, of any generation, of which something is left on the host; or NULL. */
+struct sandbox *sandbox_table_find_running(const struct sandbox_table *table, const struct id *id);
 
 /* Takes the lowest free slot. -1 when none is left. */
 int sandbox_slot_take(struct sandbox_table *table, uint32_t *ret_slot);

@@ -22,6 +22,7 @@
     X(STEP_IDS, "map the user ids")                                                                \
     X(STEP_LOWER, "map the image's owner")                                                         \
     X(STEP_UPPER, "make the writable layer")                                                       \
+    X(STEP_KEPT_DISK, "mount the kept disk")                                                       \
     X(STEP_OVERLAY, "make the overlay")                                                            \
     X(STEP_DEVICES, "make /dev")                                                                   \
     X(STEP_FURNISH, "send the mounts")                                                             \
@@ -37,6 +38,8 @@
     X(STEP_CHILD_DEV, "attach /dev")                                                               \
     X(STEP_CHILD_PROC, "mount /proc")                                                              \
     X(STEP_CHILD_MASK, "mask /proc")                                                               \
+    X(STEP_CHILD_SCRATCH, "mount what a read-only root lets be written")                           \
+    X(STEP_CHILD_READ_ONLY, "make the root read-only")                                             \
     X(STEP_CHILD_PIVOT, "leave the host's mounts")                                                 \
     X(STEP_CHILD_PARTS, "receive the socket and the cgroups")                                      \
     X(STEP_CHILD_CGROUP, "enter the cgroups")                                                      \

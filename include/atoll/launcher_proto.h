@@ -26,7 +26,9 @@
     X(LAUNCHER_OP_FREEZE, 3, "freeze", "stop all of its processes from running")                   \
     X(LAUNCHER_OP_THAW, 4, "thaw", "let them run again")                                           \
     X(LAUNCHER_OP_LIST, 5, "list", "the live sandboxes, a page at a time")                         \
-    X(LAUNCHER_OP_FEATURES, 6, "features", "what this host's kernel gives")
+    X(LAUNCHER_OP_FEATURES, 6, "features", "what this host's kernel gives")                        \
+    X(LAUNCHER_OP_REMOVE, 7, "remove", "remove the kept disk of a sandbox that does not live")     \
+    X(LAUNCHER_OP_DISKS, 8, "disks", "the kept disks, a page at a time")
 
 enum launcher_op {
 #define LAUNCHER_OP_ENUM(symbol, value, name, meaning) symbol = (value),
@@ -43,6 +45,24 @@ enum launcher_upper {
     LAUNCHER_UPPER_TMPFS = 1, /* in memory, counted against the sandbox's memory */
     LAUNCHER_UPPER_DISK = 2,  /* on the state folder's disk, with a hard size limit */
 };
+
+/* X(name, number of the kernel): what user code may have in the `dev` profile, all of it inside its
+ * user namespace. */
+#define LAUNCHER_CAPABILITIES(X)                                                                   \
+    X(CHOWN, 0)                                                                                    \
+    X(DAC_OVERRIDE, 1)                                                                             \
+    X(FOWNER, 3)                                                                                   \
+    X(FSETID, 4)                                                                                   \
+    X(KILL, 5)                                                                                     \
+    X(SETGID, 6)                                                                                   \
+    X(SETUID, 7)                                                                                   \
+    X(NET_BIND_SERVICE, 10)                                                                        \
+    X(SYS_CHROOT, 18)                                                                              \
+    X(AUDIT_WRITE, 29)
+
+/* The bits of all of them, as cap_add and cap_drop have them: bit n is capability n. */
+#define LAUNCHER_CAPABILITY_BIT(name, number) | 1u << (number)
+enum { LAUNCHER_CAPABILITIES_ALL = 0 LAUNCHER_CAPABILITIES(LAUNCHER_CAPABILITY_BIT) };
 
 enum { LAUNCHER_IMAGE_SIZE = 64 };
 
@@ -71,11 +91,18 @@ struct launcher_request {
     uint64_t memory_bytes; /* hard limit; swap is never given */
     uint64_t upper_bytes;  /* size limit of the writable layer */
     char image[LAUNCHER_IMAGE_SIZE];
-    /* list */
+    /* list, disks */
     uint32_t cursor; /* 0, then `next_cursor` of the reply before */
     /* destroy */
     uint32_t early; /* 1: the answer comes with the kill and not with the end of the teardown */
-    uint32_t reserved[6];
+    uint32_t remove_disk; /* 1: its kept disk goes too */
+    /* create */
+    uint32_t keep_disk; /* 1, with LAUNCHER_UPPER_DISK: the layer outlives the generation */
+    uint32_t
+        read_only_root; /* 1: only /tmp, /dev/shm and the user's home can be written, in memory */
+    uint32_t cap_drop;  /* LAUNCHER_PROFILE_DEV: user code has all but these... */
+    uint32_t cap_add;   /* ...and these; with no other profile */
+    uint32_t reserved[1];
 };
 
 /* Counters of a sandbox at its end (destroy). UINT64_MAX stands for "the kernel does not say". */
@@ -94,6 +121,7 @@ struct launcher_timings {
     uint32_t setup_usec; /* from the child's release to the agent's exec */
 };
 
+/* An entry of list; those of disks have an id and nothing else. */
 struct launcher_entry {
     struct id id;
     uint32_t generation;

@@ -173,8 +173,10 @@ static const struct {
     int status;
     enum error_code code;
 } status_codes[] = {
-    {ENOENT, ERR_RUNTIME_MISSING}, {ESRCH, ERR_NOT_FOUND}, {EEXIST, ERR_CONFLICT},
-    {ECANCELED, ERR_CONFLICT},     {EAGAIN, ERR_TOO_MANY}, {ENOSPC, ERR_INSUFFICIENT_STORAGE},
+    {ENOENT, ERR_RUNTIME_MISSING},   {ESRCH, ERR_NOT_FOUND},
+    {EEXIST, ERR_CONFLICT},          {EBUSY, ERR_CONFLICT},
+    {EOPNOTSUPP, ERR_NOT_SUPPORTED}, {ECANCELED, ERR_CONFLICT},
+    {EAGAIN, ERR_TOO_MANY},          {ENOSPC, ERR_INSUFFICIENT_STORAGE},
     {ETIMEDOUT, ERR_UNAVAILABLE},
 };
 
@@ -269,6 +271,24 @@ int launcher_client_destroy_early(struct launcher_client *client, const struct i
     return destroy(client, &request, ret_usage, err);
 }
 
+int launcher_client_destroy_with_disk(struct launcher_client *client, const struct id *id,
+                                      struct error *err)
+{
+    struct launcher_request request = request_of(LAUNCHER_OP_DESTROY, id, 0);
+
+    request.remove_disk = 1;
+    return destroy(client, &request, NULL, err);
+}
+
+int launcher_client_remove_disk(struct launcher_client *client, const struct id *id,
+                                struct error *err)
+{
+    struct launcher_request request = request_of(LAUNCHER_OP_REMOVE, id, 0);
+    struct answer answer;
+
+    return call(client, &request, &answer, err);
+}
+
 int launcher_client_freeze(struct launcher_client *client, const struct id *id, uint32_t generation,
                            struct error *err)
 {
@@ -287,10 +307,11 @@ int launcher_client_thaw(struct launcher_client *client, const struct id *id, ui
     return call(client, &request, &answer, err);
 }
 
-int launcher_client_list(struct launcher_client *client, struct launcher_entry **ret_entries,
-                         size_t *ret_count, struct error *err)
+/* All pages of an op that lists. */
+static int list_all(struct launcher_client *client, enum launcher_op op,
+                    struct launcher_entry **ret_entries, size_t *ret_count, struct error *err)
 {
-    struct launcher_request request = request_of(LAUNCHER_OP_LIST, NULL, 0);
+    struct launcher_request request = request_of((uint16_t)op, NULL, 0);
     _cleanup_free_ struct launcher_entry *entries = NULL;
     size_t count = 0;
 
@@ -303,7 +324,7 @@ int launcher_client_list(struct launcher_client *client, struct launcher_entry *
         if (answer.reply.count > 0) {
             larger = realloc(entries, (count + answer.reply.count) * sizeof(*entries));
             if (!larger)
-                return error_set_errno(err, ENOMEM, "cannot list the sandboxes");
+                return error_set_errno(err, ENOMEM, "cannot keep the launcher's list");
             entries = larger;
             memcpy(entries + count, answer.entries, answer.reply.count * sizeof(*entries));
             count += answer.reply.count;
@@ -313,6 +334,33 @@ int launcher_client_list(struct launcher_client *client, struct launcher_entry *
         request.cursor = answer.reply.next_cursor;
     } while (request.cursor != 0 && count < ENTRIES_MAX);
     *ret_entries = TAKE_PTR(entries);
+    *ret_count = count;
+    return 0;
+}
+
+int launcher_client_list(struct launcher_client *client, struct launcher_entry **ret_entries,
+                         size_t *ret_count, struct error *err)
+{
+    return list_all(client, LAUNCHER_OP_LIST, ret_entries, ret_count, err);
+}
+
+int launcher_client_disks(struct launcher_client *client, struct id **ret_ids, size_t *ret_count,
+                          struct error *err)
+{
+    _cleanup_free_ struct launcher_entry *entries = NULL;
+    struct id *ids = NULL;
+    size_t count = 0;
+
+    if (list_all(client, LAUNCHER_OP_DISKS, &entries, &count, err) < 0)
+        return -1;
+    if (count > 0) {
+        ids = calloc(count, sizeof(*ids));
+        if (!ids)
+            return error_set_errno(err, ENOMEM, "cannot keep the launcher's list");
+    }
+    for (size_t i = 0; i < count; i++)
+        ids[i] = entries[i].id;
+    *ret_ids = ids;
     *ret_count = count;
     return 0;
 }

@@ -6,8 +6,8 @@
  * Errors: ERR_UNAVAILABLE when the launcher is not there or did not answer in time (what became
  * of the request is unknown then: the caller's sweep decides); ERR_RUNTIME_MISSING when the image
  * is not installed; ERR_NOT_FOUND for a sandbox it does not know; ERR_CONFLICT for one that exists
- * already; ERR_TOO_MANY when the host has no more user ids; ERR_INTERNAL for the rest. The message
- * holds the launcher's line for the log.
+ * already or whose disk is in use; ERR_TOO_MANY when the host has no more user ids; ERR_INTERNAL
+ * for the rest. The message holds the launcher's line for the log.
  */
 #ifndef LIB_RUNTIME_LAUNCHER_CLIENT_H
 #define LIB_RUNTIME_LAUNCHER_CLIENT_H
@@ -57,6 +57,22 @@ int launcher_client_destroy(struct launcher_client *client, const struct id *id,
 int launcher_client_destroy_early(struct launcher_client *client, const struct id *id,
                                   uint32_t generation, struct launcher_usage *ret_usage,
                                   struct error *err);
+
+/* Ends every generation of the id, if there is one, and removes its kept disk, if it has one.
+ * ERR_NOT_FOUND when there was neither. */
+int launcher_client_destroy_with_disk(struct launcher_client *client, const struct id *id,
+                                      struct error *err);
+
+/* Removes the kept disk of a sandbox that does not live; ERR_CONFLICT when it does, ERR_NOT_FOUND
+ * when there is no such disk. */
+int launcher_client_remove_disk(struct launcher_client *client, const struct id *id,
+                                struct error *err);
+
+/* The sandboxes that have a kept disk, whether they live or not. `*ret_ids` is allocated, the
+ * caller's to free; NULL when there are none. Disks that come or go during the call may be missed
+ * or named twice. */
+int launcher_client_disks(struct launcher_client *client, struct id **ret_ids, size_t *ret_count,
+                          struct error *err);
 
 int launcher_client_freeze(struct launcher_client *client, const struct id *id, uint32_t generation,
                            struct error *err);

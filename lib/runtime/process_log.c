@@ -271,20 +271,33 @@ int process_log_next(struct process_log *log, struct process_log_entry *ret_entr
     return 0;
 }
 
-int process_log_outcome(int folder_fd, const struct id *process, struct agent_process *ret_process,
-                        struct error *err)
+/* The last state that the log has; `attempts` is 0 without one. */
+static int read_last_state(struct process_log *log, struct agent_process *ret_last,
+                           struct error *err)
 {
-    struct process_log *log;
-    struct process_log_entry entry;
+    struct process_log_entry entry = {0};
     struct agent_process last = {0};
     int result;
 
-    if (process_log_open(folder_fd, process, UINT64_MAX, &log, err) < 0)
-        return -1;
     while ((result = process_log_next(log, &entry, err)) > 0) {
         if (entry.kind == PROCESS_LOG_STATE)
             last = entry.process;
     }
+    if (result == 0)
+        *ret_last = last;
+    return result;
+}
+
+int process_log_outcome(int folder_fd, const struct id *process, struct agent_process *ret_process,
+                        struct error *err)
+{
+    struct process_log *log = NULL;
+    struct agent_process last = {0};
+    int result;
+
+    if (process_log_open(folder_fd, process, UINT64_MAX, &log, err) < 0 || !log)
+        return -1;
+    result = read_last_state(log, &last, err);
     process_log_free(log);
     if (result < 0)
         return -1;

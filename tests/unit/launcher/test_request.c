@@ -75,6 +75,54 @@ static void takes_each_op_with_what_it_needs(void **state)
     assert_valid(&request);
     request = bare(LAUNCHER_OP_FEATURES);
     assert_valid(&request);
+    request = bare(LAUNCHER_OP_DISKS);
+    request.cursor = 64;
+    assert_valid(&request);
+    request = bare(LAUNCHER_OP_REMOVE);
+    request.id.bytes[0] = 1;
+    assert_valid(&request);
+    request.generation = 1;
+    assert_field(&request, "generation");
+}
+
+static void takes_a_kept_disk_only_on_disk(void **state)
+{
+    struct launcher_request request = valid_create();
+
+    (void)state;
+    request.keep_disk = 1;
+    assert_field(&request, "keep_disk");
+    request.upper = LAUNCHER_UPPER_DISK;
+    assert_valid(&request);
+    request.keep_disk = 2;
+    assert_field(&request, "keep_disk");
+    request = valid_create();
+    request.remove_disk = 1;
+    assert_field(&request, "remove_disk");
+    request = bare(LAUNCHER_OP_DESTROY);
+    request.id.bytes[0] = 1;
+    request.remove_disk = 1;
+    assert_valid(&request);
+    request.keep_disk = 1;
+    assert_field(&request, "limits");
+}
+
+static void takes_capabilities_of_the_list(void **state)
+{
+    struct launcher_request request = valid_create();
+
+    (void)state;
+    request.cap_drop = LAUNCHER_CAPABILITIES_ALL;
+    assert_valid(&request);
+    request.cap_drop |= 1u << 21; /* SYS_ADMIN */
+    assert_field(&request, "cap_drop");
+    request = valid_create();
+    request.cap_add = 1;
+    assert_field(&request, "cap_add");
+    request.profile = LAUNCHER_PROFILE_DEV;
+    assert_valid(&request);
+    request.cap_add |= 1u << 21;
+    assert_field(&request, "cap_add");
 }
 
 static void takes_destroy_of_every_generation(void **state)
@@ -130,7 +178,7 @@ static void ends_the_connection_of_another_protocol(void **state)
     request = valid_create();
     request.op = 0;
     assert_int_equal(launcher_request_check(&request, sizeof(request), &got, &field), EPROTO);
-    request.op = LAUNCHER_OP_FEATURES + 1;
+    request.op = LAUNCHER_OP_DISKS + 1;
     assert_int_equal(launcher_request_check(&request, sizeof(request), &got, &field), EPROTO);
 }
 
@@ -158,6 +206,7 @@ static void refuses_numbers_out_of_bounds(void **state)
     REFUSES(upper_bytes, LAUNCHER_UPPER_MIN - 1);
     REFUSES(upper_bytes, UINT64_MAX);
     REFUSES(cursor, 1);
+    REFUSES(read_only_root, 2);
 #undef REFUSES
     request = valid_create();
     memset(&request.id, 0, sizeof(request.id));
@@ -189,7 +238,7 @@ static void refuses_what_an_op_does_not_read(void **state)
     struct launcher_request request = valid_create();
 
     (void)state;
-    request.reserved[5] = 1;
+    request.reserved[0] = 1;
     assert_field(&request, "reserved");
     request = valid_create();
     request.op = LAUNCHER_OP_DESTROY;
@@ -207,6 +256,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_each_op_with_what_it_needs),
         cmocka_unit_test(takes_destroy_of_every_generation),
+        cmocka_unit_test(takes_a_kept_disk_only_on_disk),
+        cmocka_unit_test(takes_capabilities_of_the_list),
         cmocka_unit_test(takes_an_early_destroy_of_one_generation),
         cmocka_unit_test(ends_the_connection_of_another_protocol),
         cmocka_unit_test(refuses_numbers_out_of_bounds),

@@ -33,6 +33,11 @@ static void finds_by_id_and_generation(void **state)
     assert_ptr_equal(sandbox_table_find(&table, NULL, &first_id, 0), two);
     assert_ptr_equal(sandbox_table_find(&table, two, &first_id, 0), one);
     assert_null(sandbox_table_find(&table, one, &first_id, 0));
+    /* Of one that has exited nothing is left but the entry. */
+    sandbox_table_exited(&table, two);
+    assert_ptr_equal(sandbox_table_find_running(&table, &first_id), one);
+    sandbox_table_exited(&table, one);
+    assert_null(sandbox_table_find_running(&table, &first_id));
     empty(&table);
     assert_int_equal(table.count, 0);
 }

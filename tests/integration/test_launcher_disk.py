@@ -1,0 +1,280 @@
+"""Kept disks, read-only roots, capabilities and process logs, by the launcher and the agent alone."""
+
+import errno
+import os
+import signal
+import subprocess
+import uuid
+
+import pytest
+
+from support.launcher import DEV, DISK, TMPFS, Launcher, Refused, Sandbox
+from support.stack import Stack, require_base_image
+from support.wait import eventually
+
+CAP_CHOWN, CAP_SETGID, CAP_SETUID, CAP_NET_BIND_SERVICE = 0, 6, 7, 10
+
+
+class Host:
+    """A launcher without the rest, and what was made through it."""
+
+    def __init__(self, layers):
+        require_base_image()
+        self.stack = Stack()
+        self.stack.launcher.argv.append(f"--layers={layers}")
+        for folder in ("state", "run"):
+            self.stack.make_folder(folder)
+        (self.stack.state_dir / "images").symlink_to(self.stack.images)
+        self.stack.launcher.start()
+        self.launcher = Launcher(self.stack.run_dir)
+
+    def sandbox(self, **fields):
+        sandbox = Sandbox(uuid.uuid4(), **fields)
+        self.stack.created.add(sandbox.id.hex)
+        return self.launcher.create(sandbox)
+
+    def kept(self, **fields):
+        return self.sandbox(upper=DISK, keep_disk=1, **fields)
+
+    def again(self, sandbox):
+        """The next generation."""
+        sandbox.generation += 1
+        return self.launcher.create(sandbox)
+
+    def file(self, sandbox):
+        return self.stack.state_dir / "sandboxes" / f"{sandbox.id.hex}.disk"
+
+    def remove(self):
+        if self.stack.launcher.alive:
+            for sandbox in self.launcher.alive():
+                self.launcher.destroy(Sandbox(sandbox), generation=0)
+            self.stack.launcher.stop()
+        self.stack.remove()
+
+
+@pytest.fixture(scope="module", params=("auto", "path"))
+def host(request):
+    """With the overlay's layers by descriptor, and by path as before Linux 6.13."""
+    made = Host(request.param)
+    yield made
+    made.remove()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def needs_disks(host):
+    probe = Sandbox(uuid.uuid4(), upper=DISK)
+    try:
+        host.launcher.create(probe)
+    except Refused as refused:
+        if refused.errno == errno.EOPNOTSUPP:
+            pytest.skip("this host has no loop devices or no mkfs.ext4")
+        raise
+    host.launcher.destroy(probe)
+
+
+def run(host, sandbox, script, user="user"):
+    code, output = host.launcher.run(sandbox, script, user)
+    assert code == 0, output
+    return output
+
+
+def test_files_and_their_owners_outlive_the_generation(host):
+    sandbox = host.kept()
+    run(host, sandbox, "echo mine > /home/user/a; ln -s a /home/user/l; mkdir /home/user/d")
+    run(host, sandbox, "rm -r /srv", "0:0")
+    run(host, sandbox, "echo its > /tmp/b", "33:44")
+    first = run(host, sandbox, "cat /proc/self/uid_map")
+    other = host.sandbox(upper=TMPFS)  # takes the next block of uids
+    host.launcher.destroy(sandbox)
+    taker = host.sandbox(upper=TMPFS)  # and this one that of the first generation
+    host.again(sandbox)
+    assert run(host, sandbox, "cat /proc/self/uid_map") != first
+    assert run(host, sandbox, "cat /home/user/l; stat -c %u:%g /home/user/a") == "mine\n1000:1000\n"
+    assert run(host, sandbox, "stat -c %u:%g /tmp/b; ls -d /srv 2>&1 || true") == (
+        "33:44\nls: cannot access '/srv': No such file or directory\n"
+    )
+    run(host, sandbox, "echo more >> /home/user/a; rmdir /home/user/d; mv /home/user/a /tmp/a")
+    for each in (sandbox, other, taker):
+        host.launcher.destroy(each)
+
+
+def test_a_stopped_sandbox_starts_at_once(host):
+    """Its mounts are gone when destroy answers, so that nothing has to be tried again."""
+    sandbox = host.kept()
+    for count in range(5):
+        run(host, sandbox, "head -c 8000000 /dev/zero > /home/user/big; echo x >> /home/user/n")
+        host.launcher.destroy(sandbox)
+        host.again(sandbox)
+        assert run(host, sandbox, "wc -l < /home/user/n") == f"{count + 1}\n"
+    host.launcher.destroy(sandbox, remove_disk=1)
+
+
+def test_a_disk_is_mounted_once(host):
+    sandbox = host.kept()
+    second = Sandbox(sandbox.id, generation=2, keep_disk=1)
+    with pytest.raises(Refused) as refused:
+        host.launcher.create(second)
+    assert refused.value.errno == errno.EBUSY
+    with pytest.raises(Refused) as refused:
+        host.launcher.remove(sandbox)
+    assert refused.value.errno == errno.EBUSY
+    run(host, sandbox, "echo still > /home/user/here")
+    host.launcher.destroy(sandbox)
+    host.launcher.create(second)
+    assert run(host, second, "cat /home/user/here") == "still\n"
+    host.launcher.destroy(second, remove_disk=1)
+
+
+def test_an_adopted_sandbox_keeps_its_disk(host):
+    sandbox = host.kept()
+    run(host, sandbox, "echo before > /home/user/a")
+    host.stack.launcher.kill()
+    host.stack.launcher.start()
+    eventually(lambda: sandbox.id in host.launcher.alive(), what="it is adopted")
+    with pytest.raises(Refused) as refused:
+        host.launcher.create(Sandbox(sandbox.id, generation=2, keep_disk=1))
+    assert refused.value.errno == errno.EBUSY
+    host.launcher.destroy(sandbox)
+    host.again(sandbox)
+    assert run(host, sandbox, "cat /home/user/a") == "before\n"
+    host.launcher.destroy(sandbox, remove_disk=1)
+
+
+def test_a_disk_that_was_not_unmounted_replays_its_journal(host):
+    """As a crash of the host leaves it: a copy of the file while it is mounted and written to."""
+    sandbox = host.kept()
+    run(host, sandbox, "echo synced > /home/user/a; sync; for i in $(seq 200); do echo $i > "
+                       "/home/user/f$i; done; sync -f /home/user")
+    image = host.file(sandbox).read_bytes()
+    dump = subprocess.run(["dumpe2fs", "-h", host.file(sandbox)], capture_output=True, text=True)
+    assert "needs_recovery" in dump.stdout
+    host.launcher.destroy(sandbox)
+    host.file(sandbox).write_bytes(image)
+    host.again(sandbox)
+    assert run(host, sandbox, "cat /home/user/a /home/user/f200") == "synced\n200\n"
+    host.launcher.destroy(sandbox, remove_disk=1)
+
+
+def test_a_disk_that_cannot_be_mounted_says_so(host):
+    sandbox = host.kept()
+    host.launcher.destroy(sandbox)
+    with open(host.file(sandbox), "r+b") as file:
+        file.write(bytes(1 << 16))
+    with pytest.raises(Refused) as refused:
+        host.again(sandbox)
+    assert refused.value.detail.startswith("cannot mount the kept disk: ")
+    assert sandbox.id not in host.launcher.alive()
+    eventually(lambda: host.launcher.remove(sandbox) is None, what="the disk is let go")
+
+
+def test_a_killed_sandbox_keeps_what_it_wrote(host):
+    sandbox = host.kept()
+    run(host, sandbox, "echo written > /home/user/a")
+    state = (host.stack.run_dir / "sandboxes" / sandbox.name / "state").read_text().split()
+    os.kill(int(state[1]), signal.SIGKILL)
+    eventually(lambda: sandbox.id not in host.launcher.alive(), what="its end is seen")
+    host.launcher.destroy(sandbox)
+    host.again(sandbox)
+    assert run(host, sandbox, "cat /home/user/a") == "written\n"
+    host.launcher.destroy(sandbox, remove_disk=1)
+
+
+def test_disks_are_listed_and_removed(host):
+    made = [host.kept() for _ in range(3)]
+    for sandbox in made:
+        host.launcher.destroy(sandbox)
+    ids = [sandbox.id for sandbox in made]
+    assert set(ids) <= set(host.launcher.disks())
+    host.launcher.remove(made[0])
+    host.launcher.destroy(made[1], remove_disk=1)
+    left = host.launcher.disks()
+    assert ids[0] not in left and ids[1] not in left and ids[2] in left
+    for sandbox in made[:2]:
+        with pytest.raises(Refused) as refused:
+            host.launcher.remove(sandbox)
+        assert refused.value.errno == errno.ESRCH
+    live = host.again(made[2])
+    host.launcher.destroy(live, remove_disk=1)
+    assert ids[2] not in host.launcher.disks()
+    assert not host.file(live).exists()
+
+
+def test_a_disk_has_its_size(host):
+    sandbox = host.kept(upper_bytes=32 << 20)
+    code, output = host.launcher.run(sandbox, "head -c 64000000 /dev/zero > /home/user/big")
+    assert code != 0 and "No space left" in output
+    host.launcher.destroy(sandbox, remove_disk=1)
+
+
+def test_a_read_only_root(host):
+    sandbox = host.sandbox(upper=TMPFS, read_only_root=1)
+    for path in ("/tmp", "/dev/shm", "/home/user"):
+        run(host, sandbox, f"echo x > {path}/a && rm {path}/a")
+    for user in ("user", "0:0"):
+        for path in ("/etc", "/", "/usr/bin", "/var/tmp"):
+            code, output = host.launcher.run(sandbox, f"echo x > {path}/a", user)
+            assert code != 0 and "Read-only" in output, (user, path, output)
+    code, output = host.launcher.run(sandbox, "head -c 300000000 /dev/zero > /tmp/big")
+    assert code != 0 and "No space left" in output
+    host.launcher.destroy(sandbox)
+    with_disk = host.kept(read_only_root=1)
+    code, output = host.launcher.run(with_disk, "echo x > /etc/a", "0:0")
+    assert code != 0 and "Read-only" in output
+    host.launcher.destroy(with_disk, remove_disk=1)
+
+
+def bounding_set(host, sandbox):
+    line = run(host, sandbox, "grep CapBnd /proc/self/status", "0:0")
+    return int(line.split()[1], 16)
+
+
+def test_capabilities_of_the_dev_profile(host):
+    ten = 0x200404FB
+    cases = (
+        ({}, ten),
+        ({"cap_drop": ten}, 0),
+        ({"cap_drop": 1 << CAP_CHOWN}, ten & ~(1 << CAP_CHOWN)),
+        ({"cap_drop": ten, "cap_add": 1 << CAP_NET_BIND_SERVICE}, 1 << CAP_NET_BIND_SERVICE),
+    )
+    for fields, expected in cases:
+        sandbox = host.sandbox(upper=TMPFS, profile=DEV, **fields)
+        assert bounding_set(host, sandbox) == expected
+        code, _ = host.launcher.run(sandbox, "touch /tmp/a && chown 1000 /tmp/a", "0:0")
+        assert (code == 0) == bool(expected & 1 << CAP_CHOWN)
+        host.launcher.destroy(sandbox)
+    sandbox = host.sandbox(upper=TMPFS, cap_drop=ten)
+    assert bounding_set(host, sandbox) == 0
+    host.launcher.destroy(sandbox)
+
+
+@pytest.mark.parametrize("fields, named", [
+    ({"cap_add": 1 << CAP_CHOWN}, "cap_add"),
+    ({"profile": DEV, "cap_add": 1 << 21}, "cap_add"),
+    ({"profile": DEV, "cap_drop": 1 << 21}, "cap_drop"),
+    ({"upper": TMPFS, "keep_disk": 1}, "keep_disk"),
+    ({"read_only_root": 2}, "read_only_root"),
+])
+def test_what_cannot_be_is_refused(host, fields, named):
+    with pytest.raises(Refused) as refused:
+        host.sandbox(**fields)
+    assert refused.value.errno == errno.EINVAL and named in refused.value.detail
+
+
+def test_processes_and_their_logs_in_a_real_sandbox(host):
+    sandbox = host.kept(keep_logs=1)
+    agent = host.launcher.agent(sandbox)
+    plain = agent.start("echo to the log; exit 3")
+    assert agent.wait(plain) == 3
+    terminal = agent.start("tty; stty size", terminal=True)
+    assert agent.wait(terminal) == 0
+    code, output = host.launcher.run(sandbox, "grep -r 'to the log' / --include='*.log' 2>/dev/null")
+    assert code != 0 and output == ""
+    agent.close()
+    host.launcher.destroy(sandbox, remove_disk=1)
+    logs = host.stack.state_dir / "logs" / sandbox.name
+    assert b"to the log\n" in (logs / f"{plain.hex}.log").read_bytes()
+    typed = (logs / f"{terminal.hex}.log").read_bytes()
+    assert b"/dev/pts/0\r\n" in typed and b"24 80\r\n" in typed
+    # The client reads them by its group.
+    status = (logs / f"{plain.hex}.log").stat()
+    assert status.st_gid == host.stack.user[1] and status.st_mode & 0o777 == 0o640
