@@ -324,6 +324,8 @@ ALTER TABLE events
     ADD COLUMN tx xid8 NOT NULL DEFAULT pg_current_xact_id(),
     ADD COLUMN project_id uuid;
 CREATE INDEX events_tenant ON events (tenant_id, tx, id);
+DROP INDEX events_sandbox;
+CREATE INDEX events_sandbox ON events (sandbox_id, tx, id);
 
 -- === Webhooks ====================================================================================
 

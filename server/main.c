@@ -20,6 +20,7 @@
 #include "server/routes/openapi.h"
 #include "server/routes/router.h"
 #include "server/services/audit.h"
+#include "server/services/events.h"
 #include "server/services/idempotency.h"
 #include "server/services/late_records.h"
 #include "server/services/node.h"
@@ -73,6 +74,7 @@ static void server_close(struct server *server)
     node_reporter_stop(server->reporter);
     late_records_stop(server->services.late_records);
     idempotency_free(server->services.idempotency);
+    event_follower_stop(server->services.event_follower);
     streams_free(server->services.streams);
     description_done(&server->description);
     auth_destroy(server->router.auth);
@@ -188,7 +190,8 @@ static int open_services(struct server *server, struct error *err)
         late_records_start(services->db, &services->late_records, err) < 0 ||
         audit_start(services->db, &services->audit, err) < 0 ||
         idempotency_create(&services->idempotency, err) < 0 ||
-        streams_create(&stream_options, &services->streams, err) < 0)
+        streams_create(&stream_options, &services->streams, err) < 0 ||
+        event_follower_start(services, &services->event_follower, err) < 0)
         return -1;
     server->router.services = services;
     return open_auth(server, err);

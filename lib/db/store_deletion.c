@@ -24,10 +24,11 @@ static const struct db_statement delete_begin_statement = {
     "WITH old AS (SELECT id, state FROM sandboxes WHERE tenant_id = $1::uuid AND id = $2::uuid"
     " AND kind = 'definition' AND state <> 'deleted' FOR UPDATE),"
     " moved AS (UPDATE sandboxes s SET state = 'deleting', last_active_at = now()"
-    " FROM old WHERE s.id = $2::uuid RETURNING s.id, old.state AS from_state),"
+    " FROM old WHERE s.id = $2::uuid RETURNING s.id, s.project_id, old.state AS from_state),"
     " noted AS (INSERT INTO events"
-    " (tenant_id, sandbox_id, kind, from_state, to_state, actor, request_id)"
-    " SELECT $1::uuid, id, 'sandbox.deleting', from_state, 'deleting', $3::text, $4::text"
+    " (tenant_id, project_id, sandbox_id, kind, from_state, to_state, actor, request_id)"
+    " SELECT $1::uuid, project_id, id, 'sandbox.deleting', from_state, 'deleting', $3::text, "
+    "$4::text"
     " FROM moved WHERE from_state <> 'deleting')"
     " SELECT id FROM moved"};
 

@@ -20,10 +20,11 @@ static const struct db_statement insert_statement = {
     " now() + $12::bigint * interval '1 second'"
     " FROM projects WHERE tenant_id = $1::uuid"
     " AND CASE WHEN $15::uuid IS NULL THEN is_default ELSE id = $15::uuid END"
-    " RETURNING " RECORD_COLUMNS "),"
-    " noted AS (INSERT INTO events (tenant_id, sandbox_id, kind, to_state, actor, request_id)"
-    " SELECT $1::uuid, id, 'sandbox.created', state, $13::text, $14::text FROM made)"
-    " SELECT * FROM made"};
+    " RETURNING project_id, " RECORD_COLUMNS "),"
+    " noted AS (INSERT INTO events (tenant_id, project_id, sandbox_id, kind, to_state,"
+    " actor, request_id)"
+    " SELECT $1::uuid, project_id, id, 'sandbox.created', state, $13::text, $14::text FROM made)"
+    " SELECT " RECORD_COLUMNS " FROM made"};
 
 static const struct db_statement insert_files_statement = {
     "sandbox_insert_files",
@@ -69,9 +70,10 @@ static const struct db_statement count_files_statement = {
     " FROM (SELECT count(*) AS files, coalesce(sum(length(content)), 0) AS bytes"
     " FROM sandbox_files WHERE tenant_id = $1::uuid AND sandbox_id = $2::uuid) f"
     " WHERE s.tenant_id = $1::uuid AND s.id = $2::uuid AND s.kind = 'definition'"
-    " AND s.state NOT IN ('deleting', 'deleted') RETURNING s.id),"
-    " noted AS (INSERT INTO events (tenant_id, sandbox_id, kind, actor, request_id, detail)"
-    " SELECT $1::uuid, id, 'sandbox.files', $3::text, $4::text,"
+    " AND s.state NOT IN ('deleting', 'deleted') RETURNING s.id, s.project_id),"
+    " noted AS (INSERT INTO events"
+    " (tenant_id, project_id, sandbox_id, kind, actor, request_id, detail)"
+    " SELECT $1::uuid, project_id, id, 'sandbox.files', $3::text, $4::text,"
     " jsonb_build_object('files', $5::bigint) FROM counted)"
     " SELECT id FROM counted"};
 

@@ -49,7 +49,7 @@ static const struct db_statement finish_statement = {"system_finish",
 /* Sandboxes are locked in the order of their ids, so that two workers never wait for each other. */
 static const struct db_statement lost_statement = {
     "system_lost",
-    "WITH lost AS (SELECT p.id, p.tenant_id, p.sandbox_id, p.generation, p.node_id,"
+    "WITH lost AS (SELECT p.id, p.tenant_id, p.project_id, p.sandbox_id, p.generation, p.node_id,"
     " CASE WHEN n.boot_id <> p.boot_id THEN 'server_restarted' ELSE 'deadline_passed' END AS rule"
     " FROM processes p LEFT JOIN nodes n ON n.id = p.node_id WHERE p.ended_at IS NULL"
     " AND (n.boot_id <> p.boot_id OR p.deadline_at + interval '60 seconds' < now())"
@@ -63,12 +63,14 @@ static const struct db_statement lost_statement = {
     " ELSE s.state END, last_run_state = 'lost'"
     " FROM (SELECT sandbox_id, count(*)::integer AS runs FROM lost GROUP BY sandbox_id) c"
     " JOIN locked ON locked.id = c.sandbox_id WHERE s.id = c.sandbox_id"
-    " RETURNING s.id, s.tenant_id, s.state, s.active_runs),"
+    " RETURNING s.id, s.tenant_id, s.project_id, s.state, s.active_runs),"
     " noted AS (INSERT INTO events"
-    " (tenant_id, sandbox_id, kind, from_state, to_state, actor, detail)"
-    " SELECT tenant_id, sandbox_id, 'run.lost', NULL, NULL, 'worker', jsonb_build_object("
+    " (tenant_id, project_id, sandbox_id, kind, from_state, to_state, actor, detail)"
+    " SELECT tenant_id, project_id, sandbox_id, 'run.lost', NULL, NULL, 'worker', "
+    "jsonb_build_object("
     "'run', replace(id::text, '-', ''), 'generation', generation, 'node', node_id, 'rule', rule)"
-    " FROM lost UNION ALL SELECT tenant_id, id, 'sandbox.stopped', 'running', 'stopped', 'worker',"
+    " FROM lost UNION ALL SELECT tenant_id, project_id, id, 'sandbox.stopped', 'running', "
+    "'stopped', 'worker',"
     " NULL FROM released WHERE state = 'stopped' AND active_runs = 0)"
     " SELECT count(*) FROM lost"};
 

@@ -184,6 +184,7 @@ static int dispatch(struct passage *passage, const struct router *router, struct
         .key = identity->key,
         .role = identity->role,
         .subject = identity->subject,
+        .expires_at = identity->expires_at,
         .request_id = http_request_id(request),
         .client = http_request_client(request),
     };

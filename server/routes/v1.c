@@ -2,6 +2,7 @@
 #include "server/handlers/health.h"
 #include "server/handlers/page.h"
 #include "server/handlers/v1_api_keys.h"
+#include "server/handlers/v1_events.h"
 #include "server/handlers/v1_images.h"
 #include "server/handlers/v1_nodes.h"
 #include "server/handlers/v1_projects.h"
@@ -408,6 +409,15 @@ static const struct route routes[] = {
      .name = "listImages",
      .query = &page_name_query_table,
      .response = &v1_image_page_table},
+    {.method = HTTP_GET,
+     .pattern = "/v1/events",
+     .role = ROLE_VIEWER,
+     .handler = handle_event_list,
+     .summary = "List or follow what happened",
+     .name = "listEvents",
+     .query = &event_query_table,
+     .response = &event_page_table,
+     .flags = ROUTE_STREAMS},
 };
 
 const struct route_table v1_routes = {routes, ARRAY_SIZE(routes), NULL};

@@ -18,6 +18,7 @@
 
 struct audit;
 struct db_pool;
+struct event_follower;
 struct idempotency;
 struct streams;
 struct late_records;
@@ -33,6 +34,7 @@ struct services {
     const struct token_maker *token_maker;
     struct idempotency *idempotency;
     struct streams *streams;
+    struct event_follower *event_follower;
     struct admission *admission;
     struct transitions transitions; /* of containers */
     char node_id[STORE_NODE_MAX + 1];
@@ -50,6 +52,7 @@ struct caller {
     enum role role;
     const char *subject;
     const char *request_id;
+    int64_t expires_at;     /* of the token or key, Unix seconds */
     const char *client;     /* the address it came from */
     struct db_claim *claim; /* of the request's idempotency key; NULL: it has none */
 };

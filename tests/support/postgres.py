@@ -18,6 +18,30 @@ SETTINGS = {
 }
 
 
+class Session:
+    """One connection, for what lasts longer than a statement."""
+
+    def __init__(self, url):
+        self.process = subprocess.Popen(
+            ["psql", "-X", "-A", "-t", "-q", url], text=True, bufsize=1,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def run(self, sql):
+        """Runs SQL and waits for its end."""
+        self.process.stdin.write(f"{sql};\n\\echo done\n")
+        while (line := self.process.stdout.readline()) != "done\n":
+            assert line, "psql ended"
+
+
 class Postgres:
     def __init__(self, folder, user):
         """folder: empty, owned by `user`, a (uid, gid)."""
@@ -66,6 +90,9 @@ class Postgres:
         code, output, errors = self.psql(sql, role, database)
         assert code == 0, f"{sql}\n{errors}"
         return output
+
+    def session(self, role="postgres", database="atoll"):
+        return Session(self.url(role, database))
 
     def rows(self, select, role="postgres"):
         """The rows of a SELECT as dicts."""

@@ -1,0 +1,28 @@
+#include "server/services/standing.h"
+
+#include "lib/db/store_api_key.h"
+
+#include <time.h>
+
+struct standing standing_of(struct services *services, const struct caller *caller)
+{
+    return (struct standing){
+        .services = services,
+        .tenant = caller->tenant,
+        .has_key = caller->has_key,
+        .key = caller->key,
+        .expires_at = caller->expires_at,
+    };
+}
+
+bool standing_is_good(const struct standing *standing)
+{
+    struct store_standing now;
+
+    if (time(NULL) >= standing->expires_at)
+        return false;
+    if (store_standing_get(standing->services->db, &standing->tenant,
+                           standing->has_key ? &standing->key : NULL, &now, NULL) < 0)
+        return true;
+    return now.tenant_exists && now.tenant_active && now.key_valid;
+}

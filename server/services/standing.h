@@ -1,0 +1,23 @@
+/*
+ * Whether a caller may still go on: what the guards of streams ask (server/stream/stream.h). His
+ * token or key may have expired or been revoked, his tenant suspended, since he was let in.
+ */
+#ifndef SERVER_SERVICES_STANDING_H
+#define SERVER_SERVICES_STANDING_H
+
+#include "server/services/services.h"
+
+struct standing {
+    struct services *services;
+    struct id tenant;
+    bool has_key;
+    struct id key;
+    int64_t expires_at; /* Unix seconds */
+};
+
+struct standing standing_of(struct services *services, const struct caller *caller);
+
+/* Asks PostgreSQL. While that is away nothing is known against him. */
+bool standing_is_good(const struct standing *standing);
+
+#endif
