@@ -58,9 +58,9 @@ static void reap(const struct launcher *launcher, struct sandbox *sandbox)
 }
 
 /*
- * The mounts go with the last process, but not in the same moment, and a new generation could not
- * have the disk before. Should somebody hold them for good, the end comes all the same: the disk's
- * lock keeps the next create out.
+ * The mounts go with the last process, unless somebody outside has a file of theirs open; a new
+ * generation could not have the disk before. Should that last, the end comes all the same: the
+ * disk's lock keeps the next create out.
  */
 static bool disk_held(const struct launcher *launcher, const struct sandbox *sandbox)
 {

@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import subprocess
+import threading
 import uuid
 
 import pytest
@@ -123,6 +124,23 @@ def test_a_disk_is_mounted_once(host):
     host.launcher.create(second)
     assert run(host, second, "cat /home/user/here") == "still\n"
     host.launcher.destroy(second, remove_disk=1)
+
+
+def test_a_destroy_answers_when_the_disk_is_free(host):
+    sandbox = host.kept()
+    state = (host.stack.run_dir / "sandboxes" / sandbox.name / "state").read_text().split()
+    holder = os.open(f"/proc/{state[1]}/root/etc", os.O_RDONLY | os.O_DIRECTORY)
+    ending = threading.Thread(target=host.launcher.destroy, args=(sandbox,))
+    ending.start()
+    eventually(lambda: sandbox.id not in host.launcher.alive(), what="it is killed")
+    with pytest.raises(Refused) as refused:
+        host.launcher.create(Sandbox(sandbox.id, generation=2, keep_disk=1))
+    assert refused.value.errno == errno.EBUSY
+    assert ending.is_alive()
+    os.close(holder)
+    ending.join()
+    host.again(sandbox)
+    host.launcher.destroy(sandbox, remove_disk=1)
 
 
 def test_an_adopted_sandbox_keeps_its_disk(host):
