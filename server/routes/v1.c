@@ -12,6 +12,7 @@
 #include "server/handlers/v1_tenants.h"
 #include "server/handlers/v1_token.h"
 #include "server/handlers/v1_webhooks.h"
+#include "server/handlers/v1_why.h"
 #include "server/routes/router.h"
 
 /* The canonical API. */
@@ -409,6 +410,13 @@ static const struct route routes[] = {
      .name = "listImages",
      .query = &page_name_query_table,
      .response = &v1_image_page_table},
+    {.method = HTTP_GET,
+     .pattern = "/v1/sandboxes/{id}/why",
+     .role = ROLE_VIEWER,
+     .handler = handle_sandbox_why,
+     .summary = "Explain what keeps a sandbox and what will end it",
+     .name = "explainSandbox",
+     .response = &why_table},
     {.method = HTTP_GET,
      .pattern = "/v1/events",
      .role = ROLE_VIEWER,
