@@ -43,6 +43,15 @@ int token_make(const struct config *config, int64_t ttl_seconds, char **ret_toke
     return sign(config, &claims, ret_token, err);
 }
 
+int token_make_operator(const struct config *config, int64_t ttl_seconds, char **ret_token,
+                        struct error *err)
+{
+    struct auth_claims claims = {
+        .subject = "operator", .scope = "operator", .lifetime_seconds = ttl_seconds};
+
+    return sign(config, &claims, ret_token, err);
+}
+
 static int take_argument(struct token_arguments *arguments, const char *option, const char *value,
                          struct error *err)
 {

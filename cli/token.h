@@ -8,4 +8,8 @@
 int token_make(const struct config *config, int64_t ttl_seconds, char **ret_token,
                struct error *err);
 
+/* The same with the role operator: for the commands of whoever can read the key anyway. */
+int token_make_operator(const struct config *config, int64_t ttl_seconds, char **ret_token,
+                        struct error *err);
+
 #endif

@@ -38,15 +38,17 @@ struct webhook_sender {
 int webhook_sender_new(const struct webhook_sender_options *options,
                        struct webhook_sender **ret_sender, struct error *err)
 {
-    _cleanup_free_ struct webhook_sender *sender = calloc(1, sizeof(*sender));
+    struct webhook_sender *sender = calloc(1, sizeof(*sender));
+    CURLM *multi = curl_multi_init();
 
-    if (!sender)
+    if (!sender || !multi) {
+        (void)curl_multi_cleanup(multi);
+        free(sender);
         return error_set_errno(err, ENOMEM, "cannot send webhooks");
+    }
     sender->options = *options;
-    sender->multi = curl_multi_init();
-    if (!sender->multi)
-        return error_set(err, ERR_INTERNAL, "libcurl does not start");
-    *ret_sender = TAKE_PTR(sender);
+    sender->multi = multi;
+    *ret_sender = sender;
     return 0;
 }
 

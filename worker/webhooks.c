@@ -179,13 +179,11 @@ int webhooks_start(const struct config *config, struct webhooks **ret_webhooks, 
     _cleanup_(cleanup_webhooks_parts) struct webhooks *webhooks = calloc(1, sizeof(*webhooks));
     int errnum;
 
-    if (!webhooks)
+    if (!webhooks || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return error_set_errno(err, ENOMEM, "cannot deliver webhooks");
     webhooks->max_attempts = config->webhooks_max_attempts;
     webhooks->retry_ms = config->webhooks_retry_ms;
     webhooks->lease_ms = options.timeout_ms + LEASE_EXTRA_MS;
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-        return error_set(err, ERR_INTERNAL, "libcurl does not start");
     if (db_pool_create(config->database_system_url, 1, "atoll-worker webhooks", &webhooks->pool,
                        err) < 0 ||
         webhook_sender_new(&options, &webhooks->sender, err) < 0)

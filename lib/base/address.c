@@ -12,10 +12,10 @@
 enum { EMBEDDED_AT = 12 };
 
 struct range {
-    unsigned bits;      /* of the prefix */
-    uint8_t prefix[16]; /* in network order */
     const char *refusal;
-    bool embeds_v4; /* decided by the IPv4 address in it */
+    unsigned bits;      /* of the prefix */
+    bool embeds_v4;     /* decided by the IPv4 address in it */
+    uint8_t prefix[16]; /* in network order */
 };
 
 static const struct range v4_ranges[] = {

@@ -10,14 +10,14 @@
 static const struct db_statement fan_out_lock_statement = {
     "delivery_fan_out_lock", "SELECT pg_advisory_xact_lock(4702103, 2)"};
 
-/* What is sent: the object of docs/api/webhooks.md. */
+/* What is sent: the event as GET /v1/events shows it, its tenant, and why. */
 #define PAYLOAD                                                                                    \
-    "jsonb_build_object('id', e.id, 'kind', e.kind, 'at', to_char(e.at AT TIME ZONE 'UTC',"        \
-    " 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), 'tenant_id', replace(e.tenant_id::text, '-', ''),"     \
-    " 'project_id', replace(e.project::text, '-', ''),"                                            \
-    " 'sandbox_id', replace(e.sandbox_id::text, '-', ''), 'from', e.from_state, 'to', e.to_state," \
-    " 'reason', coalesce(e.detail ->> 'reason', e.detail ->> 'rule', e.detail ->> 'why'),"         \
-    " 'actor', e.actor, 'request_id', e.request_id, 'detail', e.detail)"
+    "jsonb_build_object('id', e.tx || '-' || e.id, 'at', to_char(e.at AT TIME ZONE 'UTC',"         \
+    " 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), 'kind', e.kind, 'tenant_id',"                          \
+    " replace(e.tenant_id::text, '-', ''), 'project_id', replace(e.project::text, '-', ''),"       \
+    " 'sandbox_id', replace(e.sandbox_id::text, '-', ''), 'from_state', e.from_state,"             \
+    " 'to_state', e.to_state, 'reason', coalesce(e.detail ->> 'reason', e.detail ->> 'rule',"      \
+    " e.detail ->> 'why'), 'actor', e.actor, 'request_id', e.request_id, 'detail', e.detail)"
 
 /*
  * Only tenants that have a webhook are looked at, each by its index, so that the others cost

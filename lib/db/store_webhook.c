@@ -65,7 +65,7 @@ static const struct db_statement delete_statement = {
                                                                            " changed"};
 
 #define DELIVERY_COLUMNS                                                                           \
-    "id, webhook_id, event_id, payload::text, state, attempts,"                                    \
+    "id, webhook_id, payload ->> 'id', payload::text, state, attempts,"                            \
     " CASE WHEN state = 'pending' THEN next_attempt_at END, last_status, last_error, created_at,"  \
     " ended_at"
 
@@ -248,7 +248,7 @@ static void read_delivery(const PGresult *result, int row, struct webhook_delive
     *ret_delivery = (struct webhook_delivery){
         .id = db_get_uuid(result, row, 0),
         .webhook = db_get_uuid(result, row, 1),
-        .event_id = db_get_int(result, row, 2),
+        .event_id = db_get_text(result, row, 2),
         .payload_json = db_get_text(result, row, 3),
         .state = db_get_text(result, row, 4),
         .attempts = db_get_int(result, row, 5),

@@ -95,7 +95,7 @@ int store_webhook_delete(struct db_pool *pool, const struct db_scope *scope, con
 struct webhook_delivery {
     struct id id;
     struct id webhook;
-    int64_t event_id;
+    const char *event_id;     /* as GET /v1/events has it */
     const char *payload_json; /* what is sent */
     const char *state;        /* pending, delivered, dead */
     int64_t attempts;

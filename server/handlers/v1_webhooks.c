@@ -123,7 +123,7 @@ const struct json_table v1_webhook_page_table = JSON_TABLE("WebhookPage", webhoo
 struct delivery_view {
     struct id id;
     struct id webhook;
-    int64_t event_id;
+    const char *event_id;
     const char *state;
     int64_t attempts;
     int64_t next_attempt_usec;
@@ -145,10 +145,9 @@ static const struct json_field delivery_fields[] = {
      .required = true,
      .offset = offsetof(struct delivery_view, webhook)},
     {.name = "event_id",
-     .type = JSON_TYPE_INTEGER,
+     .type = JSON_TYPE_STRING,
      .required = true,
-     .min = 1,
-     .max = INT64_C(1) << 53,
+     .max = 63,
      .offset = offsetof(struct delivery_view, event_id)},
     {.name = "state",
      .type = JSON_TYPE_STRING,

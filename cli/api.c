@@ -1,0 +1,426 @@
+#include "cli/api.h"
+
+#include "cli/dev_wait.h"
+#include "cli/token.h"
+#include "lib/base/util.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    CONNECT_TIMEOUT_S = 10,
+    ANSWER_MAX = 256 << 20,
+    TOKEN_TTL_S = 300,
+    TOKEN_FILE_MAX = 65536,
+    LIST_LIMIT_DEFAULT = 1000,
+    PAGE_MAX = 200,
+};
+
+struct api {
+    CURL *curl;
+    char *url; /* without a slash at its end */
+    char *credential;
+    bool json;
+    bool local; /* no proxy leads there */
+};
+
+/* What arrives. */
+struct answer {
+    char *data;
+    size_t size;
+    bool (*take)(const char *data, void *user); /* of a stream: each event's data */
+    void *user;
+    bool stopped; /* by take */
+};
+
+DEFINE_CLEANUP(struct curl_slist *, curl_slist, curl_slist_free_all)
+
+void api_free(struct api *api)
+{
+    if (!api)
+        return;
+    curl_easy_cleanup(api->curl);
+    free(api->url);
+    free(api->credential);
+    free(api);
+}
+
+bool api_json(const struct api *api)
+{
+    return api->json;
+}
+
+/* What the local server wrote when it began to listen. */
+static int local_url(const struct config *config, char **ret_url, struct error *err)
+{
+    _cleanup_free_ char *text = NULL;
+    char url[DEV_URL_SIZE];
+    char path[PATH_MAX];
+    size_t size;
+
+    (void)snprintf(path, sizeof(path), "%s/server/address", config->state_run_dir);
+    if (read_file(AT_FDCWD, path, 512, &text, &size, err) < 0)
+        return error_set(err, ERR_UNAVAILABLE,
+                         "no server runs here (%s): name one by --url or ATOLL_URL", path);
+    text[strcspn(text, "\n")] = '\0';
+    if (dev_wait_url(text, url) < 0)
+        return error_set(err, ERR_UNAVAILABLE, "%s holds no address", path);
+    *ret_url = strdup(url);
+    return *ret_url ? 0 : error_set_errno(err, ENOMEM, "%s", path);
+}
+
+static int find_url(struct api *api, const struct config *config, const struct arguments *arguments,
+                    struct error *err)
+{
+    const char *named = argument_value(arguments, "--url");
+
+    if (!named)
+        named = getenv("ATOLL_URL");
+    if (!named || named[0] == '\0') {
+        api->local = true;
+        return local_url(config, &api->url, err);
+    }
+    if (strncmp(named, "http://", 7) != 0 && strncmp(named, "https://", 8) != 0)
+        return error_set(err, ERR_BAD_REQUEST, "--url must begin with http:// or https://");
+    api->url = strdup(named);
+    if (!api->url)
+        return error_set_errno(err, ENOMEM, "--url");
+    for (size_t length = strlen(api->url); api->url[length - 1] == '/'; length--)
+        api->url[length - 1] = '\0';
+    return 0;
+}
+
+static int credential_from_file(const char *path, char **ret_credential, struct error *err)
+{
+    size_t size;
+
+    if (read_file(AT_FDCWD, path, TOKEN_FILE_MAX, ret_credential, &size, err) < 0)
+        return -1;
+    (*ret_credential)[strcspn(*ret_credential, "\r\n")] = '\0';
+    return 0;
+}
+
+/* Who can read the key can make any token. */
+static int make_credential(const struct config *config, char **ret_credential, struct error *err)
+{
+    struct error failure;
+
+    if (token_make_operator(config, TOKEN_TTL_S, ret_credential, &failure) == 0)
+        return 0;
+    return error_set(err, ERR_BAD_REQUEST,
+                     "no token: name one by --token, --token-file, ATOLL_TOKEN or ATOLL_API_KEY"
+                     " (none can be made here: %s)",
+                     failure.message);
+}
+
+static int find_credential(struct api *api, const struct config *config,
+                           const struct arguments *arguments, struct error *err)
+{
+    const char *file = argument_value(arguments, "--token-file");
+    const char *text = argument_value(arguments, "--token");
+
+    if (!text && file)
+        return credential_from_file(file, &api->credential, err);
+    if (!text)
+        text = getenv("ATOLL_TOKEN");
+    if (!text || text[0] == '\0')
+        text = getenv("ATOLL_API_KEY");
+    if (!text || text[0] == '\0')
+        return make_credential(config, &api->credential, err);
+    api->credential = strdup(text);
+    return api->credential ? 0 : error_set_errno(err, ENOMEM, "--token");
+}
+
+int api_open(const struct cli *cli, const struct arguments *arguments, struct api **ret_api,
+             struct error *err)
+{
+    _cleanup_api_ struct api *api = calloc(1, sizeof(*api));
+
+    if (!api)
+        return error_set_errno(err, ENOMEM, "cannot call the service");
+    if (find_url(api, &cli->config, arguments, err) < 0 ||
+        find_credential(api, &cli->config, arguments, err) < 0)
+        return -1;
+    api->json = argument_value(arguments, "--json");
+    api->curl = curl_easy_init();
+    if (!api->curl)
+        return error_set(err, ERR_INTERNAL, "libcurl does not start");
+    *ret_api = TAKE_PTR(api);
+    return 0;
+}
+
+static bool append(struct answer *answer, const char *data, size_t size)
+{
+    char *longer;
+
+    if (answer->size + size > ANSWER_MAX)
+        return false;
+    longer = realloc(answer->data, answer->size + size + 1);
+    if (!longer)
+        return false;
+    memcpy(longer + answer->size, data, size);
+    answer->data = longer;
+    answer->size += size;
+    answer->data[answer->size] = '\0';
+    return true;
+}
+
+/* Hands on the whole lines of a stream; events have one line of data each. */
+static void take_lines(struct answer *answer)
+{
+    char *line = answer->data;
+    char *end;
+
+    while (!answer->stopped && (end = strchr(line, '\n'))) {
+        *end = '\0';
+        if (strncmp(line, "data:", 5) == 0)
+            answer->stopped = !answer->take(line + 5 + (line[5] == ' '), answer->user);
+        line = end + 1;
+    }
+    answer->size = strlen(line);
+    memmove(answer->data, line, answer->size + 1);
+}
+
+static size_t receive(char *data, size_t size, size_t count, void *user)
+{
+    struct answer *answer = user;
+
+    if (!append(answer, data, size * count))
+        return 0;
+    if (answer->take)
+        take_lines(answer);
+    return answer->stopped ? 0 : size * count;
+}
+
+static bool add_header(struct curl_slist **headers, const char *name, const char *value)
+{
+    _cleanup_free_ char *line = NULL;
+    struct curl_slist *longer;
+
+    if (asprintf(&line, "%s: %s", name, value) < 0) {
+        line = NULL;
+        return false;
+    }
+    longer = curl_slist_append(*headers, line);
+    if (longer)
+        *headers = longer;
+    return longer;
+}
+
+static bool add_headers(const struct api *api, bool has_body, bool streams,
+                        struct curl_slist **headers)
+{
+    _cleanup_free_ char *bearer = NULL;
+
+    if (asprintf(&bearer, "Bearer %s", api->credential) < 0) {
+        bearer = NULL;
+        return false;
+    }
+    return add_header(headers, "Authorization", bearer) &&
+           add_header(headers, "Accept", streams ? "text/event-stream" : "application/json") &&
+           add_header(headers, "Expect", "") &&
+           (!has_body || add_header(headers, "Content-Type", "application/json"));
+}
+
+static bool set_request(const struct api *api, const char *method, const char *url,
+                        const char *body, struct curl_slist *headers, struct answer *answer)
+{
+    CURL *curl = api->curl;
+
+    curl_easy_reset(curl);
+    return curl_easy_setopt(curl, CURLOPT_URL, url) == CURLE_OK &&
+           curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method) == CURLE_OK &&
+           curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
+           (!api->local || curl_easy_setopt(curl, CURLOPT_NOPROXY, "*") == CURLE_OK) &&
+           curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S) == CURLE_OK &&
+           curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+           curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers) == CURLE_OK &&
+           (!body || curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body) == CURLE_OK) &&
+           curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive) == CURLE_OK &&
+           curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer) == CURLE_OK;
+}
+
+/* One request; the HTTP status in *ret_status. */
+static int perform(struct api *api, const char *method, const char *path, const cJSON *body,
+                   struct answer *answer, long *ret_status, struct error *err)
+{
+    _cleanup_(cleanup_curl_slist) struct curl_slist *headers = NULL;
+    _cleanup_free_ char *text = body ? cJSON_PrintUnformatted(body) : NULL;
+    _cleanup_free_ char *url = NULL;
+    CURLcode code;
+
+    if (asprintf(&url, "%s%s", api->url, path) < 0)
+        url = NULL;
+    if (!url || (body && !text) || !add_headers(api, body, answer->take, &headers) ||
+        !set_request(api, method, url, text, headers, answer))
+        return error_set_errno(err, ENOMEM, "cannot call the service");
+    code = curl_easy_perform(api->curl);
+    if (code != CURLE_OK && !answer->stopped)
+        return error_set(err, ERR_UNAVAILABLE, "%s: %s", api->url, curl_easy_strerror(code));
+    (void)curl_easy_getinfo(api->curl, CURLINFO_RESPONSE_CODE, ret_status);
+    return 0;
+}
+
+/* The service's refusal as an error. */
+static int refused(long status, const char *data, struct error *err)
+{
+    enum error_code code = status == 404 ? ERR_NOT_FOUND : ERR_CONFLICT;
+    _cleanup_cjson_ cJSON *problem = cJSON_Parse(data ? data : "");
+    const char *detail = cJSON_GetStringValue(table_member(problem, "detail"));
+    const char *request = cJSON_GetStringValue(table_member(problem, "request_id"));
+
+    if (!detail)
+        return error_set(err, code, "the service answered %ld", status);
+    return error_set(err, code, "%s (%ld, request %s)", detail, status, request ? request : "?");
+}
+
+static int call(struct api *api, const char *method, const char *path, const cJSON *body,
+                bool print, cJSON **ret_answer, struct error *err)
+{
+    struct answer answer = {.data = NULL};
+    _cleanup_cjson_ cJSON *json = NULL;
+    long status = 0;
+    int result = perform(api, method, path, body, &answer, &status, err);
+
+    if (result == 0 && (status < 200 || status >= 300))
+        result = refused(status, answer.data, err);
+    if (result == 0 && answer.size > 0) {
+        json = cJSON_ParseWithLength(answer.data, answer.size);
+        if (!json)
+            result = error_set(err, ERR_CONFLICT, "%s does not answer with JSON", api->url);
+    }
+    if (result == 0 && print && answer.size > 0)
+        (void)printf("%s\n", answer.data);
+    free(answer.data);
+    if (result == 0)
+        *ret_answer = TAKE_PTR(json);
+    return result;
+}
+
+int api_call(struct api *api, const char *method, const char *path, const cJSON *body,
+             cJSON **ret_answer, struct error *err)
+{
+    return call(api, method, path, body, api->json, ret_answer, err);
+}
+
+int api_get(struct api *api, const char *path, cJSON **ret_answer, struct error *err)
+{
+    return call(api, "GET", path, NULL, false, ret_answer, err);
+}
+
+int api_show(struct api *api, const char *method, const char *path, const cJSON *body,
+             struct error *err)
+{
+    _cleanup_cjson_ cJSON *answer = NULL;
+
+    if (api_call(api, method, path, body, &answer, err) < 0)
+        return -1;
+    if (answer && !api->json)
+        table_print_object(stdout, answer);
+    return CLI_OK;
+}
+
+int api_show_member(struct api *api, const char *method, const char *path, const cJSON *body,
+                    const char *member, struct error *err)
+{
+    _cleanup_cjson_ cJSON *answer = NULL;
+    const char *text;
+
+    if (api_call(api, method, path, body, &answer, err) < 0)
+        return -1;
+    text = cJSON_GetStringValue(table_member(answer, member));
+    if (text && !api->json)
+        (void)puts(text);
+    return CLI_OK;
+}
+
+/* Moves what is wanted of a page into `items`; at most `limit` are there afterwards. */
+static void collect(const struct api_list *list, cJSON *page, cJSON *items)
+{
+    cJSON *source = cJSON_GetObjectItem(page, "items");
+    cJSON *item;
+
+    while ((item = cJSON_DetachItemFromArray(source, 0))) {
+        bool wanted = (!list->wanted || list->wanted(item)) &&
+                      (uint64_t)cJSON_GetArraySize(items) < list->limit;
+
+        if (wanted)
+            cJSON_AddItemToArray(items, item);
+        else
+            cJSON_Delete(item);
+    }
+}
+
+/* The next page into `items`; its next_cursor, "" at the end. */
+static int take_page(struct api *api, const struct api_list *list, cJSON *items,
+                     char cursor[static 64], struct error *err)
+{
+    _cleanup_cjson_ cJSON *page = NULL;
+    _cleanup_free_ char *path = NULL;
+    const char *next;
+
+    if (asprintf(&path, "%s%climit=%d%s%s", list->path, strchr(list->path, '?') ? '&' : '?',
+                 list->limit < PAGE_MAX ? (int)list->limit : PAGE_MAX, cursor[0] ? "&cursor=" : "",
+                 cursor) < 0) {
+        path = NULL;
+        return error_set_errno(err, ENOMEM, "cannot list");
+    }
+    if (api_call(api, "GET", path, NULL, &page, err) < 0)
+        return -1;
+    collect(list, page, items);
+    next = cJSON_GetStringValue(table_member(page, "next_cursor"));
+    (void)snprintf(cursor, 64, "%s", next ? next : "");
+    return 0;
+}
+
+int api_list(struct api *api, const struct api_list *list, struct error *err)
+{
+    _cleanup_cjson_ cJSON *items = cJSON_CreateArray();
+    char cursor[64] = "";
+
+    do {
+        if (take_page(api, list, items, cursor, err) < 0)
+            return -1;
+    } while (cursor[0] != '\0' && (uint64_t)cJSON_GetArraySize(items) < list->limit);
+    if (!api->json)
+        table_print(stdout, items, list->columns, list->column_count,
+                    (int64_t)time(NULL) * 1000000);
+    return CLI_OK;
+}
+
+int api_follow(struct api *api, const char *path, bool (*take)(const char *data, void *user),
+               void *user, struct error *err)
+{
+    struct answer answer = {.take = take, .user = user};
+    long status = 0;
+    int result = perform(api, "GET", path, NULL, &answer, &status, err);
+
+    if (result == 0 && status != 200)
+        result = refused(status, answer.data, err);
+    free(answer.data);
+    return result < 0 ? -1 : CLI_OK;
+}
+
+int api_limit(const struct arguments *arguments, uint64_t *ret_limit, struct error *err)
+{
+    const char *text = argument_value(arguments, "--limit");
+
+    *ret_limit = LIST_LIMIT_DEFAULT;
+    if (text && (!parse_u64(text, INT32_MAX, ret_limit) || *ret_limit == 0))
+        return error_set(err, ERR_BAD_REQUEST, "--limit needs a number of items");
+    return 0;
+}
+
+int api_check_id(const char *text, struct error *err)
+{
+    struct id id;
+
+    if (!id_parse(text, &id))
+        return error_set(err, ERR_BAD_REQUEST, "%.128s is not an id (32 hex digits)", text);
+    return 0;
+}

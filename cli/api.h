@@ -1,0 +1,75 @@
+/*
+ * The service as the commands call it: over HTTP, as any client does.
+ *
+ * Where it is: --url, else ATOLL_URL, else what the local server wrote into its run folder. Who
+ * asks: --token or --token-file, else ATOLL_TOKEN, else ATOLL_API_KEY, else a short token made with
+ * the local key, where that is readable.
+ *
+ * Errors of the calls: ERR_UNAVAILABLE when the service cannot be reached, ERR_NOT_FOUND for 404,
+ * ERR_CONFLICT for everything else that it refuses; with its detail and its request id.
+ */
+#ifndef CLI_API_H
+#define CLI_API_H
+
+#include "cli/table.h"
+#include "cli/verb.h"
+
+#include <atoll/cleanup.h>
+#include <stdbool.h>
+
+struct api;
+
+/* The caller frees it. */
+int api_open(const struct cli *cli, const struct arguments *arguments, struct api **ret_api,
+             struct error *err);
+void api_free(struct api *api);
+
+DEFINE_CLEANUP(struct api *, api, api_free)
+#define _cleanup_api_ _cleanup_(cleanup_api)
+
+/* True for --json: what the service says is printed as it is. */
+bool api_json(const struct api *api);
+
+/*
+ * A request; `body` may be NULL. The answer, NULL for one without a body, is the caller's. With
+ * --json it is printed.
+ */
+int api_call(struct api *api, const char *method, const char *path, const cJSON *body,
+             cJSON **ret_answer, struct error *err);
+
+/* A GET whose answer is not what was asked for: never printed. */
+int api_get(struct api *api, const char *path, cJSON **ret_answer, struct error *err);
+
+/* As api_call, and prints the answer by lines. */
+int api_show(struct api *api, const char *method, const char *path, const cJSON *body,
+             struct error *err);
+
+/* As api_call, and prints a word of the answer, such as an id. */
+int api_show_member(struct api *api, const char *method, const char *path, const cJSON *body,
+                    const char *member, struct error *err);
+
+struct api_list {
+    const char *path; /* with or without a query */
+    const struct column *columns;
+    size_t column_count;
+    bool (*wanted)(const cJSON *item); /* NULL: all are */
+    uint64_t limit;                    /* items */
+};
+
+/* Prints a list, page by page. */
+int api_list(struct api *api, const struct api_list *list, struct error *err);
+
+/*
+ * Reads a stream of events (text/event-stream) until it ends; `take` gets the data of each. Its
+ * false ends the stream.
+ */
+int api_follow(struct api *api, const char *path, bool (*take)(const char *data, void *user),
+               void *user, struct error *err);
+
+/* The items of --limit, 1000 when it did not come. */
+int api_limit(const struct arguments *arguments, uint64_t *ret_limit, struct error *err);
+
+/* ERR_BAD_REQUEST unless the text is an id; it may be put into a path then. */
+int api_check_id(const char *text, struct error *err);
+
+#endif

@@ -1,0 +1,214 @@
+/* atoll help, completion, version: what is printed derives from the table of commands. */
+#include "cli/help.h"
+
+#include "lib/base/util.h"
+
+#include <atoll/version.h>
+#include <string.h>
+
+/* Options of every command and daemon: lib/config takes them. */
+static const struct cli_option common_options[] = {
+    {"--config", "FILE", "read this TOML file"},
+    {"--backend", "NAME", "the same as --set sandbox.backend=NAME"},
+    {"--set", "SECTION.KEY=VALUE", "one value; wins over environment and file"},
+};
+
+static const struct {
+    int code;
+    const char *meaning;
+} exits[] = {
+#define EXIT_ROW(symbol, code, meaning) {(code), (meaning)},
+    CLI_EXITS(EXIT_ROW)
+#undef EXIT_ROW
+};
+
+static void print_options(FILE *out, const struct cli_option *options, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char name[64];
+
+        (void)snprintf(name, sizeof(name), "%s%s%s", options[i].name, options[i].value ? " " : "",
+                       options[i].value ? options[i].value : "");
+        (void)fprintf(out, "  %-24s %s\n", name, options[i].help);
+    }
+}
+
+void help_print(FILE *out)
+{
+    (void)fputs("Usage: atoll COMMAND [ARGUMENTS] [OPTIONS]\n\nCommands:\n", out);
+    for (size_t i = 0; i < verb_count; i++) {
+        char name[96];
+
+        (void)snprintf(name, sizeof(name), "%s %s", verbs[i].name, verbs[i].arguments);
+        if (strlen(name) < 32)
+            (void)fprintf(out, "  %-32s %s\n", name, verbs[i].help);
+        else
+            (void)fprintf(out, "  %s\n  %-32s %s\n", name, "", verbs[i].help);
+    }
+    (void)fputs("\nOptions of the commands that call the service:\n", out);
+    print_options(out, api_options, api_option_count);
+    (void)fputs("\nOptions of every command and of every daemon:\n", out);
+    print_options(out, common_options, ARRAY_SIZE(common_options));
+    (void)fputs("\n`atoll help COMMAND` tells its options.\n\nExit codes:\n", out);
+    for (size_t i = 0; i < ARRAY_SIZE(exits); i++)
+        (void)fprintf(out, "  %-4d %s\n", exits[i].code, exits[i].meaning);
+}
+
+static void print_verb(FILE *out, const struct verb *verb)
+{
+    (void)fprintf(out, "Usage: atoll %s %s\n\n%s.\n", verb->name, verb->arguments, verb->help);
+    if (verb->option_count > 0 || verb->calls_api)
+        (void)fputs("\nOptions:\n", out);
+    print_options(out, verb->options, verb->option_count);
+    if (verb->calls_api)
+        print_options(out, api_options, api_option_count);
+}
+
+static void print_docs_options(const struct cli_option *options, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        (void)printf("| `%s%s%s` | %s |\n", options[i].name, options[i].value ? " " : "",
+                     options[i].value ? options[i].value : "", options[i].help);
+}
+
+/* A "|" would end a cell. */
+static void print_escaped(const char *text)
+{
+    for (; *text != '\0'; text++)
+        (void)fputs(*text == '|' ? "\\|" : (char[]){*text, '\0'}, stdout);
+}
+
+static int print_docs(void)
+{
+    (void)puts("# The command line\n\n"
+               "Derived from the table of commands by `make docs`. `atoll help COMMAND` says the\n"
+               "same.\n\n| command | |\n|---|---|");
+    for (size_t i = 0; i < verb_count; i++) {
+        (void)printf("| `atoll %s%s", verbs[i].name, verbs[i].arguments[0] ? " " : "");
+        print_escaped(verbs[i].arguments);
+        (void)printf("` | %s |\n", verbs[i].help);
+    }
+    for (size_t i = 0; i < verb_count; i++) {
+        if (verbs[i].option_count == 0)
+            continue;
+        (void)printf("\n## atoll %s\n\n| option | |\n|---|---|\n", verbs[i].name);
+        print_docs_options(verbs[i].options, verbs[i].option_count);
+    }
+    (void)puts("\n## Commands that call the service\n\n| option | |\n|---|---|");
+    print_docs_options(api_options, api_option_count);
+    (void)puts("\n## Every command\n\n| option | |\n|---|---|");
+    print_docs_options(common_options, ARRAY_SIZE(common_options));
+    (void)puts("\n## Exit codes\n\n| code | |\n|---|---|");
+    for (size_t i = 0; i < ARRAY_SIZE(exits); i++)
+        (void)printf("| %d | %s |\n", exits[i].code, exits[i].meaning);
+    return CLI_OK;
+}
+
+int cli_help(struct cli *cli, struct error *err)
+{
+    const struct verb *verb;
+    bool found = false;
+    int words;
+
+    if (cli->argc == 0) {
+        help_print(stdout);
+        return CLI_OK;
+    }
+    if (strcmp(cli->argv[0], "--docs") == 0)
+        return print_docs();
+    verb = verb_find(cli->argc, cli->argv, &words);
+    if (verb) {
+        print_verb(stdout, verb);
+        return CLI_OK;
+    }
+    /* "tenant" alone: all that begin with it. */
+    for (size_t i = 0; i < verb_count; i++) {
+        size_t length = strcspn(verbs[i].name, " ");
+
+        if (strlen(cli->argv[0]) != length || memcmp(verbs[i].name, cli->argv[0], length) != 0)
+            continue;
+        if (found)
+            (void)putchar('\n');
+        print_verb(stdout, &verbs[i]);
+        found = true;
+    }
+    if (!found)
+        return error_set(err, ERR_BAD_REQUEST, "help: unknown command %.128s", cli->argv[0]);
+    return CLI_OK;
+}
+
+static void print_option_names(const struct cli_option *options, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        (void)printf(" %s", options[i].name);
+}
+
+/* The first words once each, and behind one of two words the second ones. */
+static void print_first_words(void)
+{
+    for (size_t i = 0; i < verb_count; i++) {
+        size_t length = strcspn(verbs[i].name, " ");
+
+        if (i == 0 || strncmp(verbs[i].name, verbs[i - 1].name, length + 1) != 0)
+            (void)printf(" %.*s", (int)length, verbs[i].name);
+    }
+}
+
+static void print_bash(void)
+{
+    (void)printf("_atoll() {\n"
+                 "    local current=${COMP_WORDS[COMP_CWORD]} words=\n"
+                 "    case \"$COMP_CWORD ${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in\n"
+                 "    1\\ *) words='");
+    print_first_words();
+    (void)printf("' ;;\n");
+    for (size_t i = 0; i < verb_count; i++) {
+        const char *second = strchr(verbs[i].name, ' ');
+        int first = (int)strcspn(verbs[i].name, " ");
+
+        if (second &&
+            (i == 0 || strncmp(verbs[i].name, verbs[i - 1].name, (size_t)first + 1) != 0)) {
+            (void)printf("    2\\ %.*s\\ *) words='", first, verbs[i].name);
+            for (size_t k = i; k < verb_count; k++)
+                if (strncmp(verbs[k].name, verbs[i].name, (size_t)first + 1) == 0)
+                    (void)printf(" %s", verbs[k].name + first + 1);
+            (void)printf("' ;;\n");
+        }
+    }
+    for (size_t i = 0; i < verb_count; i++) {
+        const char *second = strchr(verbs[i].name, ' ');
+
+        (void)printf("    *\\ %.*s\\ %s) words='", (int)strcspn(verbs[i].name, " "), verbs[i].name,
+                     second ? second + 1 : "*");
+        print_option_names(verbs[i].options, verbs[i].option_count);
+        if (verbs[i].calls_api)
+            print_option_names(api_options, api_option_count);
+        (void)printf("' ;;\n");
+    }
+    (void)puts("    esac\n"
+               "    COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
+               "    [ ${#COMPREPLY[@]} -gt 0 ] || COMPREPLY=($(compgen -f -- \"$current\"))\n"
+               "}\n"
+               "complete -F _atoll atoll");
+}
+
+int cli_completion(struct cli *cli, struct error *err)
+{
+    const char *shell = cli->argc == 1 ? cli->argv[0] : "";
+
+    if (strcmp(shell, "zsh") == 0)
+        (void)puts("autoload -U +X compinit && compinit\n"
+                   "autoload -U +X bashcompinit && bashcompinit");
+    else if (strcmp(shell, "bash") != 0)
+        return error_set(err, ERR_BAD_REQUEST, "completion needs bash or zsh");
+    print_bash();
+    return CLI_OK;
+}
+
+int cli_version(struct cli *cli, struct error *err)
+{
+    if (cli->argc > 0)
+        return error_set(err, ERR_BAD_REQUEST, "version: unknown argument %.128s", cli->argv[0]);
+    (void)printf("atoll %s\n", ATOLL_VERSION);
+    return CLI_OK;
+}

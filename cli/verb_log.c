@@ -1,0 +1,107 @@
+/* atoll events, usage. */
+#include "cli/api.h"
+#include "cli/verb_functions.h"
+#include "lib/base/util.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+DEFINE_CLEANUP(char *, curl_text, curl_free)
+
+static const struct column event_columns[] = {
+    {"AT", "at", COLUMN_TEXT},
+    {"KIND", "kind", COLUMN_TEXT},
+    {"SANDBOX", "sandbox_id", COLUMN_TEXT},
+    {"FROM", "from_state", COLUMN_TEXT},
+    {"TO", "to_state", COLUMN_TEXT},
+    {"ACTOR", "actor", COLUMN_TEXT},
+    {"DETAIL", "detail", COLUMN_TEXT},
+};
+
+static const struct column usage_columns[] = {
+    {"DAY", "day", COLUMN_TEXT},
+    {"PROJECT", "project_id", COLUMN_TEXT},
+    {"SANDBOX SECONDS", "sandbox_seconds", COLUMN_TEXT},
+    {"CPU SECONDS", "cpu_seconds", COLUMN_TEXT},
+    {"MEMORY MB SECONDS", "memory_mb_seconds", COLUMN_TEXT},
+};
+
+/* "path?name=value&…" of the options that came. */
+static int make_path(const struct arguments *arguments, const char *path,
+                     const char *const (*parameters)[2], size_t count, char **ret_path,
+                     struct error *err)
+{
+    size_t size;
+    char separator = '?';
+    FILE *out = open_memstream(ret_path, &size);
+
+    if (!out)
+        return error_set_errno(err, errno, "cannot ask for it");
+    (void)fputs(path, out);
+    for (size_t i = 0; i < count; i++) {
+        const char *value = argument_value(arguments, parameters[i][0]);
+        _cleanup_(cleanup_curl_text) char *escaped =
+            value ? curl_easy_escape(NULL, value, 0) : NULL;
+
+        if (!escaped)
+            continue;
+        (void)fprintf(out, "%c%s=%s", separator, parameters[i][1], escaped);
+        separator = '&';
+    }
+    if (fclose(out) != 0 || !*ret_path)
+        return error_set_errno(err, ENOMEM, "cannot ask for it");
+    return 0;
+}
+
+/* One event of a stream, on a line of its own. */
+static bool print_event(const char *data, void *user)
+{
+    const struct api *api = user;
+    _cleanup_cjson_ cJSON *event = cJSON_Parse(data);
+
+    if (api_json(api))
+        (void)puts(data);
+    else if (event)
+        table_print_row(stdout, event, event_columns, ARRAY_SIZE(event_columns));
+    return fflush(stdout) == 0;
+}
+
+int verb_events(struct cli *cli, const struct arguments *arguments, struct error *err)
+{
+    static const char *const parameters[][2] = {{"--sandbox", "sandbox_id"},
+                                                {"--kind", "kind"},
+                                                {"--since", "since"},
+                                                {"--until", "until"}};
+    _cleanup_api_ struct api *api = NULL;
+    _cleanup_free_ char *path = NULL;
+    struct api_list list = {.columns = event_columns, .column_count = ARRAY_SIZE(event_columns)};
+
+    if (api_limit(arguments, &list.limit, err) < 0 ||
+        make_path(arguments, "/v1/events", parameters, ARRAY_SIZE(parameters), &path, err) < 0 ||
+        api_open(cli, arguments, &api, err) < 0)
+        return -1;
+    if (argument_value(arguments, "--follow"))
+        return api_follow(api, path, print_event, api, err);
+    list.path = path;
+    return api_list(api, &list, err);
+}
+
+int verb_usage(struct cli *cli, const struct arguments *arguments, struct error *err)
+{
+    static const char *const parameters[][2] = {
+        {"--from", "from"}, {"--to", "to"}, {"--project", "project_id"}};
+    _cleanup_api_ struct api *api = NULL;
+    _cleanup_cjson_ cJSON *answer = NULL;
+    _cleanup_free_ char *path = NULL;
+
+    if (make_path(arguments, "/v1/usage", parameters, ARRAY_SIZE(parameters), &path, err) < 0 ||
+        api_open(cli, arguments, &api, err) < 0 ||
+        api_call(api, "GET", path, NULL, &answer, err) < 0)
+        return -1;
+    if (!api_json(api))
+        table_print(stdout, table_member(answer, "items"), usage_columns, ARRAY_SIZE(usage_columns),
+                    (int64_t)time(NULL) * 1000000);
+    return CLI_OK;
+}

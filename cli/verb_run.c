@@ -1,0 +1,185 @@
+/* atoll run: code of a file in, its output and exit code out. */
+#include "cli/api.h"
+#include "cli/body.h"
+#include "cli/format.h"
+#include "cli/verb_functions.h"
+#include "lib/base/base64.h"
+#include "lib/base/util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Of the code, and of standard input; the service's limits are lower or the same. */
+enum { INPUT_MAX = 16 << 20 };
+
+/* How each runtime is told its arguments: by a command line for /bin/sh. */
+static const struct {
+    const char *runtime;
+    const char *suffix;  /* of the files it is guessed by */
+    const char *command; /* NULL: it takes no arguments */
+} runtimes[] = {
+    {"python", ".py", "python3 main.py"},
+    {"node", ".js", "node index.js"},
+    {"typescript", ".ts", NULL},
+    {"shell", ".sh", "/bin/sh main.sh"},
+    {"bun", ".bun.ts", "bun run index.ts"},
+};
+
+static bool ends_in(const char *text, const char *suffix)
+{
+    size_t length = strlen(text);
+    size_t suffix_length = strlen(suffix);
+
+    return length > suffix_length && strcmp(text + length - suffix_length, suffix) == 0;
+}
+
+/* The one that is named, else the one of the file's name. */
+static int find_runtime(const struct arguments *arguments, size_t *ret_index, struct error *err)
+{
+    const char *named = argument_value(arguments, "--runtime");
+
+    for (size_t i = 0; i < ARRAY_SIZE(runtimes); i++) {
+        if (named ? strcmp(named, runtimes[i].runtime) != 0
+                  : !ends_in(arguments->words[0], runtimes[i].suffix))
+            continue;
+        *ret_index = i;
+        return 0;
+    }
+    return error_set(err, ERR_BAD_REQUEST,
+                     "run: --runtime needs one of python, node, typescript, shell, bun");
+}
+
+/* Appends `word` in quotes of the shell: nothing in it has a meaning. */
+static int append_quoted(FILE *out, const char *word)
+{
+    (void)fputs(" '", out);
+    for (; *word != '\0'; word++)
+        (void)fputs(*word == '\'' ? "'\\''" : (char[]){*word, '\0'}, out);
+    return fputc('\'', out);
+}
+
+static int add_command(cJSON *body, const struct arguments *arguments, size_t runtime,
+                       struct error *err)
+{
+    _cleanup_free_ char *text = NULL;
+    size_t size;
+    FILE *out;
+
+    if (arguments->rest_count == 0)
+        return 0;
+    if (!runtimes[runtime].command)
+        return error_set(err, ERR_BAD_REQUEST, "run: %s takes no arguments",
+                         runtimes[runtime].runtime);
+    out = open_memstream(&text, &size);
+    if (!out)
+        return error_set_errno(err, errno, "run");
+    (void)fputs(runtimes[runtime].command, out);
+    for (size_t i = 0; i < arguments->rest_count; i++)
+        (void)append_quoted(out, arguments->rest[i]);
+    if (fclose(out) != 0 || !text)
+        return error_set_errno(err, ENOMEM, "run");
+    cJSON_AddStringToObject(body, "entry_point", text);
+    return 0;
+}
+
+/* A file, or standard input for "-", as a member that is text. */
+static int add_input(cJSON *body, const char *member, const char *path, struct error *err)
+{
+    _cleanup_free_ char *data = NULL;
+    size_t size;
+
+    if (read_file(AT_FDCWD, strcmp(path, "-") == 0 ? "/dev/stdin" : path, INPUT_MAX, &data, &size,
+                  err) < 0) {
+        err->code = ERR_BAD_REQUEST;
+        return -1;
+    }
+    if (strlen(data) != size || !utf8_valid(data, size))
+        return error_set(err, ERR_BAD_REQUEST, "%s is not text (UTF-8)", path);
+    cJSON_AddStringToObject(body, member, data);
+    return 0;
+}
+
+static int add_limits(cJSON *body, const struct arguments *arguments, struct error *err)
+{
+    const char *timeout = argument_value(arguments, "--timeout");
+    int64_t value;
+
+    if (timeout && !parse_duration_ms(timeout, &value))
+        return error_set(err, ERR_BAD_REQUEST, "run: --timeout needs a time such as 500ms or 30s");
+    if (timeout)
+        cJSON_AddNumberToObject(body, "timeout_ms", (double)value);
+    return body_add_size(body, arguments, "--memory", "memory_limit_mb", err);
+}
+
+static int make_body(const struct arguments *arguments, cJSON *body, struct error *err)
+{
+    const char *file = arguments->words[0];
+    size_t runtime = 0;
+
+    if (argument_value(arguments, "--stdin") && strcmp(file, "-") == 0)
+        return error_set(err, ERR_BAD_REQUEST, "run: '-' and --stdin are the same input");
+    if (find_runtime(arguments, &runtime, err) < 0 || add_input(body, "code", file, err) < 0 ||
+        (argument_value(arguments, "--stdin") && add_input(body, "stdin", "-", err) < 0))
+        return -1;
+    cJSON_AddStringToObject(body, "runtime", runtimes[runtime].runtime);
+    body_add_text(body, arguments, "--project", "project_id");
+    if (add_command(body, arguments, runtime, err) < 0 || add_limits(body, arguments, err) < 0)
+        return -1;
+    return body_add_pairs(body, arguments, "--env", "environment", err);
+}
+
+/* A stream's exact bytes: from base64, where the text is not. */
+static void write_output(FILE *out, const cJSON *result, const char *text, const char *base64)
+{
+    const char *plain = cJSON_GetStringValue(table_member(result, text));
+    const char *encoded = cJSON_GetStringValue(table_member(result, base64));
+    _cleanup_free_ char *data = NULL;
+    size_t size;
+
+    if (encoded && base64_decode(encoded, strlen(encoded), &data, &size))
+        (void)fwrite(data, 1, size, out);
+    else if (plain)
+        (void)fputs(plain, out);
+}
+
+/* The shell's way: 128 and the number of the signal. */
+static int signal_exit(const char *name)
+{
+    for (int number = 1; name && number < NSIG; number++) {
+        const char *known = sigabbrev_np(number);
+
+        if (known && strncmp(name, "SIG", 3) == 0 && strcmp(name + 3, known) == 0)
+            return 128 + number;
+    }
+    return CLI_RUN_FAILED;
+}
+
+static int exit_of(const cJSON *result)
+{
+    const cJSON *code = table_member(result, "exit_code");
+
+    if (cJSON_IsTrue(table_member(result, "timed_out")))
+        return CLI_RUN_TIMED_OUT;
+    if (cJSON_IsNumber(code))
+        return code->valueint;
+    return signal_exit(cJSON_GetStringValue(table_member(result, "signal")));
+}
+
+int verb_run_code(struct cli *cli, const struct arguments *arguments, struct error *err)
+{
+    _cleanup_api_ struct api *api = NULL;
+    _cleanup_cjson_ cJSON *body = cJSON_CreateObject();
+    _cleanup_cjson_ cJSON *result = NULL;
+
+    if (make_body(arguments, body, err) < 0 || api_open(cli, arguments, &api, err) < 0 ||
+        api_call(api, "POST", "/v1/runs", body, &result, err) < 0)
+        return -1;
+    if (!api_json(api)) {
+        write_output(stdout, result, "stdout", "stdout_base64");
+        write_output(stderr, result, "stderr", "stderr_base64");
+    }
+    return exit_of(result);
+}

@@ -1,0 +1,141 @@
+/* The table of commands. */
+#include "cli/verb.h"
+
+#include "cli/verb_functions.h"
+#include "lib/base/util.h"
+
+const struct cli_option api_options[] = {
+    {"--url", "URL", "the service; else ATOLL_URL, else the server that runs here"},
+    {"--token", "TOKEN",
+     "a token or an API key; else ATOLL_TOKEN, else ATOLL_API_KEY, else made here"},
+    {"--token-file", "FILE", "the same, from a file"},
+    {"--json", NULL, "print what the service says as it is; a line a page"},
+};
+const size_t api_option_count = ARRAY_SIZE(api_options);
+
+#define LIMIT_OPTION                                                                               \
+    {                                                                                              \
+        "--limit", "N", "at most so many; 1000 unless said"                                        \
+    }
+#define PROJECT_OPTION                                                                             \
+    {                                                                                              \
+        "--project", "ID", "of or in this project"                                                 \
+    }
+
+static const struct cli_option limit_options[] = {LIMIT_OPTION};
+static const struct cli_option project_options[] = {PROJECT_OPTION};
+static const struct cli_option key_create_options[] = {
+    {"--role", "ROLE", "viewer, member (unless said), admin or operator"},
+    PROJECT_OPTION,
+    {"--expires", "TIME", "when it ends, as 2027-01-02T03:04:05Z; never unless said"},
+};
+static const struct cli_option ps_options[] = {
+    {"--all", NULL, "those that are stopped or failed, too"},
+    PROJECT_OPTION,
+    {"--label", "NAME:VALUE", "only those with this label"},
+    LIMIT_OPTION,
+};
+static const struct cli_option create_options[] = {
+    {"--runtime", "NAME", "python, node, typescript, shell or bun, in place of an image"},
+    {"--name", "TEXT", "for people"},
+    PROJECT_OPTION,
+    {"--cpu", "CORES", "such as 0.5"},
+    {"--memory", "SIZE", "such as 512m or 2g"},
+    {"--disk", "SIZE", "of its writable layer"},
+    {"--env", "NAME=VALUE", "a variable; may come often"},
+    {"--label", "NAME=VALUE", "a label; may come often"},
+};
+static const struct cli_option stop_options[] = {
+    {"--timeout", "TIME", "from TERM to KILL, such as 10s"},
+};
+static const struct cli_option run_options[] = {
+    {"--runtime", "NAME", "python, node, typescript, shell or bun; else by the file's name"},
+    {"--env", "NAME=VALUE", "a variable; may come often"},
+    {"--timeout", "TIME", "such as 500ms or 30s"},
+    {"--memory", "SIZE", "such as 256m or 1g"},
+    {"--stdin", NULL, "the program reads our standard input"},
+    PROJECT_OPTION,
+};
+static const struct cli_option event_options[] = {
+    {"--follow", NULL, "go on with what happens, until Ctrl-C"},
+    {"--sandbox", "ID", "only of this sandbox"},
+    {"--kind", "KIND", "only kinds that begin so, such as run."},
+    {"--since", "TIME", "not before, as 2027-01-02T03:04:05Z; without --follow"},
+    {"--until", "TIME", "before; without --follow"},
+    LIMIT_OPTION,
+};
+static const struct cli_option usage_options[] = {
+    {"--from", "DAY", "the first day, as 2027-01-02"},
+    {"--to", "DAY", "the last day"},
+    PROJECT_OPTION,
+};
+static const struct cli_option token_options[] = {
+    {"--sub", "TEXT", "who it is for"},
+    {"--tenant", "ID", "of this tenant; the default one unless said"},
+    {"--project", "ID", "bound to this project"},
+    {"--scope", "ROLE", "viewer, member, admin or operator"},
+    {"--ttl", "SECONDS", "how long it counts; 3600 unless said"},
+};
+static const struct cli_option config_options[] = {
+    {"--show", NULL, "the effective values and where each comes from"},
+    {"--docs", NULL, "the reference, as Markdown"},
+    {"--toml", NULL, "a file of defaults to start from"},
+};
+
+#define OPTIONS(array) .options = (array), .option_count = ARRAY_SIZE(array)
+#define API(least, most, function)                                                                 \
+    .run = (function), .calls_api = true, .min_words = (least), .max_words = (most)
+
+const struct verb verbs[] = {
+    {"dev", "", "Run the whole service here, with a private PostgreSQL, until Ctrl-C",
+     .run_words = cli_dev},
+    {"migrate", "", "Bring the database's schema up to date", .run_words = cli_migrate},
+    {"token", "", "Print a bearer token, signed with the HS256 key", .run_words = cli_token,
+     OPTIONS(token_options)},
+    {"image", "ls | build NAME | import NAME FILE.tar | rm NAME",
+     "Manage the images that sandboxes are made from", .run_words = cli_image},
+    {"config", "", "Print the configuration", .run_words = cli_config, OPTIONS(config_options)},
+    {"doctor", "", "Say what this host lacks, and how to fix it", .run_words = cli_doctor},
+
+    {"run", "FILE|- [-- ARGUMENTS]",
+     "Run code in a fresh sandbox, and exit as it did; '-' is standard input",
+     API(1, 1, verb_run_code), .takes_rest = true, OPTIONS(run_options)},
+    {"ps", "", "List the sandboxes that are up", API(0, 0, verb_ps), OPTIONS(ps_options)},
+    {"inspect", "ID", "Show a sandbox", API(1, 1, verb_inspect)},
+    {"create", "[IMAGE] [-- COMMAND]", "Make a sandbox, start it and print its id",
+     API(0, 1, verb_create), .takes_rest = true, OPTIONS(create_options)},
+    {"start", "ID...", "Start stopped sandboxes with their disks",
+     API(1, ARGUMENTS_MAX, verb_start)},
+    {"stop", "ID...", "Stop sandboxes and keep their disks", API(1, ARGUMENTS_MAX, verb_stop),
+     OPTIONS(stop_options)},
+    {"rm", "ID...", "End sandboxes and remove their disks", API(1, ARGUMENTS_MAX, verb_rm)},
+    {"events", "", "List what happened, or follow it", API(0, 0, verb_events),
+     OPTIONS(event_options)},
+    {"usage", "", "Show what was used, by project and day", API(0, 0, verb_usage),
+     OPTIONS(usage_options)},
+
+    {"project create", "NAME", "Make a project and print its id", API(1, 1, verb_project_create)},
+    {"project ls", "", "List the projects", API(0, 0, verb_project_ls), OPTIONS(limit_options)},
+    {"project rm", "ID", "Delete a project", API(1, 1, verb_project_rm)},
+    {"key create", "NAME", "Make an API key and print it, this once", API(1, 1, verb_key_create),
+     OPTIONS(key_create_options)},
+    {"key ls", "", "List the API keys", API(0, 0, verb_key_ls), OPTIONS(limit_options)},
+    {"key revoke", "ID", "End an API key, and calls with it", API(1, 1, verb_key_revoke)},
+    {"quota show", "[TENANT]", "Show limits and use of the own tenant, or of another",
+     API(0, 1, verb_quota_show), OPTIONS(project_options)},
+    {"quota set", "TENANT NAME=LIMIT...",
+     "Set limits such as sandboxes=10 cpu=4 memory=8g; none takes one away",
+     API(2, ARGUMENTS_MAX, verb_quota_set), OPTIONS(project_options)},
+    {"tenant create", "NAME", "Make a tenant and print its id", API(1, 1, verb_tenant_create)},
+    {"tenant ls", "", "List the tenants", API(0, 0, verb_tenant_ls), OPTIONS(limit_options)},
+    {"tenant show", "ID", "Show a tenant", API(1, 1, verb_tenant_show)},
+    {"tenant suspend", "ID", "Let a tenant do nothing but read", API(1, 1, verb_tenant_suspend)},
+    {"tenant resume", "ID", "Let a suspended tenant go on", API(1, 1, verb_tenant_resume)},
+    {"tenant rm", "ID", "Delete a tenant", API(1, 1, verb_tenant_rm)},
+
+    {"completion", "bash|zsh", "Print a shell's completion, for its start-up file",
+     .run_words = cli_completion},
+    {"version", "", "Print the version", .run_words = cli_version},
+    {"help", "[COMMAND]", "Print this, or about a command", .run_words = cli_help},
+};
+const size_t verb_count = ARRAY_SIZE(verbs);

@@ -1,0 +1,232 @@
+"""The command line against a running service: what it prints, and what it exits with."""
+
+import json
+import subprocess
+import threading
+
+import pytest
+
+from support.stack import binary
+from support.wait import eventually
+
+
+@pytest.fixture
+def run(stack):
+    """Runs `atoll` with the stack's configuration: it finds server and key by itself."""
+
+    def call(*arguments, stdin=None, code=0, **environment):
+        done = subprocess.run(
+            [str(binary("atoll")), *arguments], input=stdin, text=True, cwd=stack.folder,
+            env={**stack.environment, **environment}, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, timeout=60,
+        )
+        assert done.returncode == code, (arguments, done)
+        return done
+
+    return call
+
+
+def rows(done):
+    """The rows of a table, by their first column."""
+    return {line.split()[0]: line.split() for line in done.stdout.splitlines()}
+
+
+# --- run
+
+
+def test_run_prints_and_exits_as_the_program_did(run, stack):
+    file = stack.folder / "hello.py"
+    file.write_text(
+        "import os, sys\nprint(os.environ['A'], sys.argv[1:])\nsys.stderr.write('oops')\nsys.exit(7)"
+    )
+    done = run("run", str(file), "--env", "A=1", "--", "it's", "$HOME", code=7)
+    assert done.stdout == "1 [\"it's\", '$HOME']\n"
+    assert done.stderr == "oops"
+
+
+def test_run_takes_code_and_input_from_standard_input(run, stack):
+    assert run("run", "--runtime", "shell", "-", stdin="echo from here").stdout == "from here\n"
+    file = stack.folder / "cat.sh"
+    file.write_text("cat")
+    assert run("run", str(file), "--stdin", stdin="what it reads").stdout == "what it reads"
+
+
+def test_run_prints_bytes_as_they_are(run):
+    done = subprocess.run(
+        [str(binary("atoll")), "run", "--runtime", "shell", "-"], input=b"printf '\\377\\000x'",
+        env={**run.__closure__[0].cell_contents.environment}, stdout=subprocess.PIPE, timeout=60,
+    )
+    assert done.stdout == b"\xff\x00x"
+
+
+@pytest.mark.parametrize("arguments, code", [
+    (["--timeout", "300ms"], 124),
+    (["--memory", "1m"], 125),
+    (["--memory", "much"], 2),
+    (["--runtime", "cobol"], 2),
+    (["--unknown"], 2),
+])
+def test_run_exits_by_what_went_wrong(run, arguments, code):
+    named = [] if "--runtime" in arguments else ["--runtime", "shell"]
+    done = run("run", *named, "-", *arguments, stdin="sleep 60", code=code)
+    assert code == 124 or done.stderr.startswith("atoll: ")
+
+
+def test_run_exits_like_a_shell_after_a_signal(run):
+    run("run", "--runtime", "python", "-", stdin="import os; os.kill(os.getpid(), 15)", code=143)
+
+
+# --- sandboxes
+
+
+def test_the_life_of_a_sandbox(run, stack):
+    made = run("create", "--memory", "64m", "--cpu", "0.5", "--label", "a=b", "--name", "mine",
+               "--", "sleep", "1000").stdout.strip()
+    stack.created.add(made)
+    shown = rows(run("ps"))
+    assert shown["ID"] == "ID PROJECT IMAGE STATE CPU MEMORY AGE REASON NAME".split()
+    assert shown[made][2:6] == ["base", "running", "0.5", "64M"] and shown[made][-1] == "mine"
+    inspected = rows(run("inspect", made))
+    assert inspected["state"][1] == "running" and inspected["resources.memory"][1] == "64"
+    assert json.loads(run("inspect", made, "--json").stdout)["labels"] == {"a": "b"}
+    assert run("stop", made, "--timeout", "0").stdout == f"{made}\n"
+    assert made not in rows(run("ps")) and made in rows(run("ps", "--all"))
+    assert made in rows(run("ps", "--all", "--label", "a:b"))
+    assert made not in rows(run("ps", "--all", "--label", "a:c"))
+    run("start", made)
+    run("rm", made)
+    assert "there is no" in run("inspect", made, code=4).stderr
+
+
+# --- tenancy
+
+
+def test_projects_keys_and_tenants(run):
+    project = run("project", "create", "cli").stdout.strip()
+    assert rows(run("project", "ls"))[project][1:3] == ["cli", "false"]
+    key = run("key", "create", "ci", "--role", "viewer", "--project", project).stdout.strip()
+    assert key.startswith("atoll_")
+    [listed] = [row for row in rows(run("key", "ls")).values() if row[1] == "ci"]
+    assert listed[3:5] == ["viewer", project]
+    assert run("ps", ATOLL_API_KEY=key).stdout.startswith("ID")
+    refused = run("project", "create", "more", ATOLL_API_KEY=key, code=1)
+    assert "(403, request " in refused.stderr
+    run("key", "revoke", listed[0])
+    run("project", "rm", project)
+    tenant = run("tenant", "create", "cli tenant").stdout.strip()
+    assert rows(run("tenant", "show", tenant))["name"][1:] == ["cli", "tenant"]
+    assert rows(run("tenant", "suspend", tenant))["state"][1] == "suspended"
+    assert rows(run("tenant", "resume", tenant))["state"][1] == "active"
+    assert tenant in rows(run("tenant", "ls"))
+    run("tenant", "rm", tenant)
+
+
+def test_quotas(run):
+    tenant = run("tenant", "create", "cli quotas").stdout.strip()
+    run("quota", "set", tenant, "sandboxes=10", "memory=4g", "cpu=2.5")
+    shown = rows(run("quota", "set", tenant, "memory=none", "disk=512m"))
+    assert {name: shown[name][1] for name in ("sandboxes", "cpu", "memory", "disk")} == {
+        "sandboxes": "10", "cpu": "2.5", "memory": "-", "disk": "512M",
+    }
+    assert rows(run("quota", "show", tenant)) == shown
+    assert "QUOTA" in rows(run("quota", "show"))
+    run("quota", "set", tenant, "nothing=1", code=2)
+    run("quota", "set", tenant, "memory=much", code=2)
+    run("tenant", "rm", tenant)
+
+
+# --- events
+
+
+def test_events(run, stack):
+    made = run("create").stdout.strip()
+    stack.created.add(made)
+    listed = run("events", "--sandbox", made, "--kind", "sandbox.").stdout.splitlines()
+    assert listed[0].split() == "AT KIND SANDBOX FROM TO ACTOR DETAIL".split()
+    assert [line.split()[1] for line in listed[1:]] == ["sandbox.running", "sandbox.created"]
+    assert json.loads(run("events", "--sandbox", made, "--json").stdout)["next_cursor"] is None
+    run("rm", made)
+
+
+def test_events_are_followed(run, stack):
+    made = run("create").stdout.strip()
+    stack.created.add(made)
+    follower = subprocess.Popen(
+        [str(binary("atoll")), "events", "--follow", "--json", "--sandbox", made],
+        env=stack.environment, cwd="/", text=True, stdout=subprocess.PIPE,
+    )
+    try:
+        read = threading.Thread(target=lambda: lines.append(follower.stdout.readline()))
+        lines = []
+        read.start()
+
+        def something_happens():
+            """The stream begins with what happens once it is open."""
+            run("stop", made, "--timeout", "0")
+            run("start", made)
+            return lines
+
+        eventually(something_happens, 30, "an event arrives")
+        assert json.loads(lines[0])["sandbox_id"] == made
+        assert follower.poll() is None
+    finally:
+        follower.terminate()
+        follower.wait(timeout=30)
+        read.join(timeout=30)
+    run("rm", made)
+
+
+# --- what is wrong
+
+
+def test_exit_codes(run, stack):
+    assert "cannot be" not in run("ps", "--json").stderr
+    run("nonsense", code=2)
+    run("inspect", "../tenants", code=2)
+    run("inspect", "0" * 32, code=4)
+    run("ps", "--url", "http://127.0.0.1:1", "--token", "x", code=3)
+    run("ps", "--token", "not a token", code=1)
+    refused = run("ps", ATOLL_TOKEN="x" * 20, code=1)
+    assert "(401, request " in refused.stderr and refused.stdout == ""
+    file = stack.folder / "token"
+    file.write_text(stack.token(scope="viewer") + "\n")
+    assert run("ps", "--token-file", str(file)).stdout.startswith("ID")
+
+
+def test_pages_are_put_together(run, stack):
+    ids = {run("project", "create", f"page {i}").stdout.strip() for i in range(3)}
+    assert ids <= set(rows(run("project", "ls")))
+    assert len(rows(run("project", "ls", "--limit", "2"))) == 1 + 2
+    for project in ids:
+        run("project", "rm", project)
+
+
+# --- help and completion
+
+
+def test_help_tells_each_command(run):
+    overview = run("help").stdout
+    for verb in ("run", "ps", "tenant create", "quota set", "events", "completion"):
+        assert f"\n  {verb} " in overview
+    assert "--memory SIZE" in run("help", "run").stdout
+    assert run("help", "tenant").stdout.count("Usage:") == 6
+    run("help", "nonsense", code=2)
+
+
+def test_completion_in_bash(run):
+    script = run("completion", "bash").stdout
+
+    def complete(*words):
+        done = subprocess.run(
+            ["bash", "-c", f"{script}\nCOMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _atoll;"
+             ' printf "%s\\n" "${COMPREPLY[@]}"', "bash", *words],
+            text=True, stdout=subprocess.PIPE, check=True, cwd="/",
+        )
+        return set(done.stdout.split())
+
+    assert complete("atoll", "te") == {"tenant"}
+    assert complete("atoll", "tenant", "s") == {"show", "suspend"}
+    assert complete("atoll", "run", "--m") == {"--memory"}
+    assert "--role" in complete("atoll", "key", "create", "--")
+    assert "compinit" in run("completion", "zsh").stdout
+    run("completion", "fish", code=2)
