@@ -94,15 +94,18 @@ int container_command_start(struct services *services, const struct container_re
     _cleanup_cjson_ cJSON *entrypoint = stored_array(record->entrypoint_json);
     _cleanup_cjson_ cJSON *command = stored_array(record->command_json);
     size_t count = (size_t)cJSON_GetArraySize(entrypoint) + (size_t)cJSON_GetArraySize(command);
-    _cleanup_free_ const char **argv = calloc(count + 1, sizeof(*argv));
     _cleanup_(cleanup_environment) char **environment = NULL;
+    _cleanup_free_ const char **argv = NULL;
 
-    if (!entrypoint || !command || !argv)
+    if (!entrypoint || !command)
         return error_set(err, ERR_INTERNAL, "out of memory");
     if (count == 0)
         return 0;
     if (environment_make(record->env_json, &environment, err) < 0)
         return -1;
+    argv = calloc(count + 1, sizeof(*argv));
+    if (!argv)
+        return error_set(err, ERR_INTERNAL, "out of memory");
     (void)add_arguments(command, argv, add_arguments(entrypoint, argv, 0));
     return start(services, record, argv, environment, err);
 }

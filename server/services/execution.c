@@ -191,7 +191,7 @@ static int run_command(struct run *run, const struct launch_plan *plan, bool *re
     int64_t deadline =
         start + ((int64_t)run->definition->timeout_ms + KILL_GRACE_MS + AGENT_EXTRA_MS) * 1000;
     struct agent_exec_result exec = {0};
-    struct sandbox_files files;
+    struct sandbox_files files = {0};
     char path[LAUNCHER_CLIENT_PATH_SIZE];
 
     launcher_client_agent_path(run->services->launcher, &run->end.sandbox, run->end.generation,
