@@ -187,3 +187,34 @@ int worker_reconcile_containers(struct worker *worker, struct worker_round *ret_
     *ret_round = round;
     return status;
 }
+
+/* --- disks */
+
+int worker_remove_disks(struct worker *worker, struct worker_round *ret_round, struct error *err)
+{
+    struct worker_round round = {.done = 0};
+    _cleanup_free_ struct id *ids = NULL;
+    size_t count = 0;
+    int status = 0;
+
+    if (launcher_client_disks(worker->launcher, &ids, &count, err) < 0)
+        return -1;
+    if (count > 0 && store_containers_missing(worker->pool, ids, &count, err) < 0)
+        return -1;
+    for (size_t i = 0; i < count; i++) {
+        char sandbox[ID_TEXT_SIZE];
+
+        /* One that lives is the sweep's to end first. */
+        if (launcher_client_remove_disk(worker->launcher, &ids[i], err) < 0) {
+            status = err->code == ERR_NOT_FOUND || err->code == ERR_CONFLICT ? status : -1;
+            continue;
+        }
+        id_format(&ids[i], sandbox);
+        log_identity(NULL, sandbox, NULL);
+        log_warn("removed a disk that no sandbox has");
+        log_identity(NULL, NULL, NULL);
+        round.done++;
+    }
+    *ret_round = round;
+    return status;
+}

@@ -11,10 +11,10 @@ static const char *const rule_words[] = {
 #undef RULE_WORD
 };
 
-/* Every generation of it. */
+/* Every generation of it, and its disk. */
 static int destroy_container(struct worker *worker, const struct id *id, struct error *err)
 {
-    if (launcher_client_destroy(worker->launcher, id, 0, NULL, err) < 0 &&
+    if (launcher_client_destroy_with_disk(worker->launcher, id, err) < 0 &&
         err->code != ERR_NOT_FOUND)
         return error_wrap(err, "cannot end an expired container");
     return 0;

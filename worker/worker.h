@@ -53,6 +53,9 @@ int worker_stop_idle(struct worker *worker, struct worker_round *ret_round, stru
 int worker_reconcile_containers(struct worker *worker, struct worker_round *ret_round,
                                 struct error *err);
 
+/* Removes kept disks whose container has no row any more. */
+int worker_remove_disks(struct worker *worker, struct worker_round *ret_round, struct error *err);
+
 /*
  * Stops containers whose main command has ended, and records how. A round is bounded in time,
  * whatever the sandboxes' agents do; the next one goes on behind it.

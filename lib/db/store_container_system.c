@@ -40,6 +40,11 @@ static const struct db_statement is_in_statement = {
     "container_is_in", "SELECT FROM sandboxes WHERE id = $1::uuid AND generation = $2::bigint"
                        " AND state = $3::text"};
 
+static const struct db_statement missing_statement = {
+    "containers_missing",
+    "SELECT disk.id FROM unnest($1::uuid[]) disk (id) WHERE NOT EXISTS (SELECT FROM sandboxes s"
+    " WHERE s.id = disk.id AND s.kind = 'container' AND s.deleted_at IS NULL)"};
+
 static int read_place(const PGresult *result, int row, struct store_container_place *place,
                       struct error *err)
 {
@@ -109,5 +114,24 @@ int store_container_is_in(struct db_pool *pool, const struct store_container_pla
     if (db_run(pool, NULL, DB_RELAXED, &call, 1, &result, err) < 0)
         return -1;
     *ret_is_in = PQntuples(result) == 1;
+    return 0;
+}
+
+int store_containers_missing(struct db_pool *pool, struct id *ids, size_t *count, struct error *err)
+{
+    _cleanup_db_array_ struct db_array array;
+    struct db_param params[1];
+    const struct db_call call = DB_CALL(missing_statement, params);
+    _cleanup_pg_result_ PGresult *result = NULL;
+
+    db_array_begin(&array, DB_UUID);
+    for (size_t i = 0; i < *count; i++)
+        db_array_add(&array, ids[i].bytes, ID_BYTES);
+    if (db_array_param(&array, &params[0], err) < 0 ||
+        db_run(pool, NULL, DB_RELAXED, &call, 1, &result, err) < 0)
+        return -1;
+    *count = (size_t)PQntuples(result);
+    for (size_t i = 0; i < *count; i++)
+        ids[i] = db_get_uuid(result, (int)i, 0);
     return 0;
 }

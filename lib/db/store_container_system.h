@@ -31,6 +31,13 @@ int store_containers_stop_idle(struct db_pool *pool, const char *node, uint32_t 
                                struct store_container_place **ret_places, size_t *ret_count,
                                struct error *err);
 
+/*
+ * Keeps of `ids` those that no container has, moved to the front, and sets *count. A disk is made
+ * after its row is committed, so what has no row here has lost it.
+ */
+int store_containers_missing(struct db_pool *pool, struct id *ids, size_t *count,
+                             struct error *err);
+
 /* Whether the container still is in this generation and state. */
 int store_container_is_in(struct db_pool *pool, const struct store_container_place *place,
                           bool *ret_is_in, struct error *err);

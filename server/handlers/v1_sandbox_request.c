@@ -1,6 +1,7 @@
 #include "server/handlers/v1_sandbox_request.h"
 
 #include "lib/base/util.h"
+#include "server/services/container_launch.h"
 #include "server/services/environment.h"
 #include "server/services/runtimes.h"
 
@@ -28,6 +29,10 @@ enum {
     DISK_MIN_MB = 16,
     DISK_MAX_MB = 1 << 20,
 };
+
+/* "CHOWN DAC_OVERRIDE ..." */
+#define CAPABILITY_NAME(name, number) #name " "
+#define CAPABILITY_NAMES              LAUNCHER_CAPABILITIES(CAPABILITY_NAME)
 
 struct port_body {
     int64_t port;
@@ -220,12 +225,12 @@ static const struct json_field create_fields[] = {
      .type = JSON_TYPE_STRINGS,
      .max = CAPABILITIES_MAX,
      .offset = offsetof(struct create_body, cap_add),
-     .about = "Capabilities to have."},
+     .about = "Capabilities that commands of the sandbox may have, by their names without CAP_."},
     {.name = "cap_drop",
      .type = JSON_TYPE_STRINGS,
      .max = CAPABILITIES_MAX,
      .offset = offsetof(struct create_body, cap_drop),
-     .about = "Capabilities not to have; ALL: none."},
+     .about = "Capabilities not to have; ALL for any but those of cap_add."},
     {.name = "privileged",
      .type = JSON_TYPE_BOOL,
      .offset = offsetof(struct create_body, privileged),
@@ -370,10 +375,6 @@ static int check_supported(const struct create_body *body, struct error *err)
         return not_supported("network", "sandboxes have no network here: none", err);
     if (body->privileged)
         return not_supported("privileged", "a sandbox is never privileged", err);
-    if (body->read_only_root)
-        return not_supported("read_only_root", "the root file system can be written here", err);
-    if (asks(body->cap_add))
-        return not_supported("cap_add", "commands have no capabilities here", err);
     if (body->force_build)
         return not_supported("force_build", "images are not built here", err);
     if (asks(body->build_context))
@@ -618,8 +619,23 @@ static int take_ports(const cJSON *ports, char **ret_json, struct error *err)
 
 /* --- capabilities */
 
-/* "ALL", or a name as in capabilities(7), with or without CAP_. */
-static bool capability_valid(const char *name)
+static int take_capabilities(const cJSON *names, char **ret_json, struct error *err)
+{
+    const cJSON *entry;
+
+    cJSON_ArrayForEach(entry, names)
+    {
+        if (container_capability(entry->valuestring) == 0)
+            return error_set_field(err, ERR_NOT_SUPPORTED, "cap_add",
+                                   "'cap_add': %.32s cannot be given; " CAPABILITY_NAMES " can",
+                                   entry->valuestring);
+    }
+    return names ? print_value(names, "cap_add", SIZE_MAX, ret_json, err)
+                 : copy_text("[]", ret_json, err);
+}
+
+/* A name of capabilities(7) without CAP_, or ALL. */
+static bool can_be_dropped(const char *name)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_";
     size_t length = strlen(name);
@@ -627,19 +643,31 @@ static bool capability_valid(const char *name)
     return length > 0 && length <= CAPABILITY_NAME_MAX && strspn(name, letters) == length;
 }
 
-static int take_capabilities(const cJSON *names, const char *field, char **ret_json,
-                             struct error *err)
+static bool holds(const cJSON *names, const char *name)
 {
     const cJSON *entry;
 
     cJSON_ArrayForEach(entry, names)
     {
-        if (!capability_valid(entry->valuestring))
-            return error_set_field(err, ERR_INVALID_FIELD, field,
-                                   "'%s' must hold names of capabilities, like CHOWN, or ALL",
-                                   field);
+        if (strcmp(entry->valuestring, name) == 0)
+            return true;
     }
-    return names ? print_value(names, field, SIZE_MAX, ret_json, err)
+    return false;
+}
+
+/* There is nothing to drop but what is added: a name in both lists is a contradiction. */
+static int take_dropped(const cJSON *names, const cJSON *added, char **ret_json, struct error *err)
+{
+    const cJSON *entry;
+
+    cJSON_ArrayForEach(entry, names)
+    {
+        if (!can_be_dropped(entry->valuestring) || holds(added, entry->valuestring))
+            return error_set_field(err, ERR_INVALID_FIELD, "cap_drop",
+                                   "'cap_drop' must hold names of capabilities, like CHOWN, that "
+                                   "'cap_add' does not hold, or ALL");
+    }
+    return names ? print_value(names, "cap_drop", SIZE_MAX, ret_json, err)
                  : copy_text("[]", ret_json, err);
 }
 
@@ -720,8 +748,8 @@ static int take_spec(const struct create_body *body, const struct config *config
         take_arguments(body->command, "command", &spec->command_json, err) < 0 ||
         take_arguments(body->entrypoint, "entrypoint", &spec->entrypoint_json, err) < 0 ||
         take_ports(body->ports, &spec->ports_json, err) < 0 ||
-        take_capabilities(body->cap_add, "cap_add", &spec->cap_add_json, err) < 0 ||
-        take_capabilities(body->cap_drop, "cap_drop", &spec->cap_drop_json, err) < 0)
+        take_capabilities(body->cap_add, &spec->cap_add_json, err) < 0 ||
+        take_dropped(body->cap_drop, body->cap_add, &spec->cap_drop_json, err) < 0)
         return -1;
     return 0;
 }

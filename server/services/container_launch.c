@@ -1,18 +1,56 @@
 #include "server/services/container_launch.h"
 
+#include "lib/base/util.h"
+#include "lib/json/json.h"
 #include "lib/runtime/launcher_client.h"
 #include "server/services/container_command.h"
 
 #include <stdio.h>
+#include <string.h>
+
+uint32_t container_capability(const char *name)
+{
+    static const struct {
+        const char *name;
+        uint32_t bit;
+    } capabilities[] = {
+#define CAPABILITY(symbol, number) {#symbol, 1u << (number)},
+        LAUNCHER_CAPABILITIES(CAPABILITY)
+#undef CAPABILITY
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(capabilities); i++)
+        if (strcmp(capabilities[i].name, name) == 0)
+            return capabilities[i].bit;
+    return 0;
+}
+
+/* The bits of a stored array of names. */
+static uint32_t capabilities_of(const char *json)
+{
+    _cleanup_cjson_ cJSON *names = cJSON_Parse(json);
+    uint32_t bits = 0;
+    const cJSON *name;
+
+    cJSON_ArrayForEach(name, names) bits |= container_capability(name->valuestring);
+    return bits;
+}
 
 static void fill_request(const struct container_record *record, struct launcher_request *request)
 {
+    uint32_t capabilities = capabilities_of(record->cap_add_json);
+
     *request = (struct launcher_request){
         .id = record->id,
         .generation = record->generation,
-        .profile = LAUNCHER_PROFILE_STRICT,
+        /* A sandbox has no capabilities but those that were asked for. */
+        .profile = capabilities ? LAUNCHER_PROFILE_DEV : LAUNCHER_PROFILE_STRICT,
+        .cap_drop = capabilities ? LAUNCHER_CAPABILITIES_ALL : 0,
+        .cap_add = capabilities,
         .keep_logs = 1,
         .upper = LAUNCHER_UPPER_DISK,
+        .keep_disk = 1,
+        .read_only_root = record->read_only_root,
         .pids_max = record->pids_max,
         .cpu_milli = record->cpu_milli,
         .memory_bytes = (uint64_t)record->memory_mb << 20,
@@ -56,5 +94,10 @@ int container_end(struct services *services, const struct container_record *reco
 
 int container_remove(struct services *services, const struct id *id, struct error *err)
 {
-    return destroy(services, id, 0, err);
+    struct error failure;
+
+    if (launcher_client_destroy_with_disk(services->launcher, id, &failure) == 0 ||
+        failure.code == ERR_NOT_FOUND)
+        return 0;
+    return error_set(err, failure.code, "%s", failure.message);
 }

@@ -9,6 +9,9 @@
 
 #include <atoll/container.h>
 
+/* The launcher's bit of a capability by its name without CAP_, 0 for one that cannot be given. */
+uint32_t container_capability(const char *name);
+
 /*
  * Makes the sandbox of the record's generation and starts its main command; what is left of an
  * earlier generation is ended first. ERR_NOT_SUPPORTED (field image) when the image is not

@@ -142,6 +142,7 @@ INVALID = [
     ({"labels": {"a": "x" * 256}}, "labels.a"),
     ({"project_id": "x"}, "project_id"),
     ({"cap_drop": ["all"]}, "cap_drop"),
+    ({"cap_add": ["CHOWN"], "cap_drop": ["CHOWN"]}, "cap_drop"),
     ({"cap_drop": "ALL"}, "cap_drop"),
 ]
 
@@ -165,7 +166,6 @@ NOT_SUPPORTED = [
     ({"network": "egress"}, "network"),
     ({"privileged": True}, "privileged"),
     ({"cap_add": ["SYS_ADMIN"]}, "cap_add"),
-    ({"read_only_root": True}, "read_only_root"),
     ({"force_build": True}, "force_build"),
     ({"image": "no-such-image"}, "image"),
     ({"image": "python:3.9"}, "image"),
@@ -492,3 +492,56 @@ def test_a_failing_main_command_is_tried_again(sandboxes):
     )
     eventually(stopped(sandboxes, made["id"]), 30, "the second attempt ends")
     assert sandboxes.get(made["id"])["exit_code"] == 0
+
+
+COUNT_STARTS = "echo x >> /sandbox/starts; exit $(wc -l < /sandbox/starts)"
+
+
+def exit_code(sandboxes, sandbox_id):
+    eventually(stopped(sandboxes, sandbox_id), 20, "the main command ends")
+    return sandboxes.get(sandbox_id)["exit_code"]
+
+
+def test_the_disk_outlives_the_stop(sandboxes):
+    made = sandboxes.create(command=COUNT_STARTS)
+    assert exit_code(sandboxes, made["id"]) == 1
+    sandboxes.change(made["id"], "start")
+    assert exit_code(sandboxes, made["id"]) == 2
+    sandboxes.change(made["id"], "restart")
+    assert exit_code(sandboxes, made["id"]) == 3
+    other = sandboxes.create(command=COUNT_STARTS)
+    assert exit_code(sandboxes, other["id"]) == 1
+
+
+def disks(stack, sandbox_id):
+    return [path.name for path in (stack.state_dir / "sandboxes").glob(f"{sandbox_id}*")]
+
+
+def test_the_disk_goes_with_the_sandbox(sandboxes, stack):
+    running, halted = sandboxes.create()["id"], sandboxes.create()["id"]
+    sandboxes.change(halted, "stop")
+    for sandbox_id in (running, halted):
+        assert disks(stack, sandbox_id) != []
+        assert sandboxes.delete(sandbox_id).status == 204
+        assert disks(stack, sandbox_id) == []
+
+
+def test_a_read_only_root(sandboxes):
+    made = sandboxes.create(
+        command="touch /sandbox/x && exit 1; touch /etc/x && exit 2; touch /tmp/x && exit 7",
+        read_only_root=True,
+    )
+    assert made["read_only_root"] and exit_code(sandboxes, made["id"]) == 7
+
+
+def test_capabilities_are_those_that_were_asked_for(sandboxes):
+    """The bounding set of its commands, as the kernel has it (proc(5))."""
+    bounding = "test $((0x$(sed -n 's/CapBnd:\\s*//p' /proc/self/status))) = {} && exit 7"
+    none = sandboxes.create(command=bounding.format(0), cap_drop=["ALL"])
+    some = sandboxes.create(
+        command=bounding.format(1 << 10 | 1 << 5), cap_add=["NET_BIND_SERVICE", "KILL"],
+        cap_drop=["ALL"],
+    )
+    assert some["cap_add"] == ["NET_BIND_SERVICE", "KILL"] and some["cap_drop"] == ["ALL"]
+    assert exit_code(sandboxes, none["id"]) == 7
+    assert exit_code(sandboxes, some["id"]) == 7
