@@ -135,7 +135,7 @@ def stopped_by(calls, sandbox_id, reason):
 def test_an_idle_container_is_stopped_and_can_be_started(calls, private_stack):
     sandbox_id = make_container(calls, idle_timeout=1, max_lifetime=600)
     eventually(stopped_by(calls, sandbox_id, "idle_timeout"), 30, "the idle container is stopped")
-    private_stack.assert_clean()
+    eventually(lambda: not private_stack.sandbox_processes(), 10, "nothing of it runs")
     assert calls.post(f"/v1/sandboxes/{sandbox_id}/start").json["state"] == "running"
     eventually(stopped_by(calls, sandbox_id, "idle_timeout"), 30, "it is stopped again")
     assert calls.request("DELETE", f"/v1/sandboxes/{sandbox_id}").status == 204
@@ -186,3 +186,42 @@ def test_a_restart_of_the_daemons_loses_no_container(calls, private_stack):
     assert container(client, kept)["state"] == "running"
     for sandbox_id in (kept, lost):
         assert client.request("DELETE", f"/v1/sandboxes/{sandbox_id}").status == 204
+
+
+def test_the_disk_outlives_what_stopped_its_container(calls, private_stack):
+    """The main command leaves a mark; after the loss of its processes it finds it."""
+    command = "test -e /sandbox/mark && exit 9; touch /sandbox/mark; sync; sleep 1000"
+    sandbox_id = make_container(calls, command=command, max_lifetime=600, idle_timeout=600)
+    eventually(lambda: writes(private_stack) == 0, 20, "the mark is on the disk")
+    for pid in private_stack.sandbox_processes():
+        os.kill(pid, signal.SIGKILL)
+    eventually(stopped_by(calls, sandbox_id, "lost"), 40, "the lost container is stopped")
+    assert calls.post(f"/v1/sandboxes/{sandbox_id}/start").json["state"] == "running"
+    eventually(stopped_by(calls, sandbox_id, "command_exited"), 30, "its command ends")
+    assert container(calls, sandbox_id)["exit_code"] == 9
+    assert calls.request("DELETE", f"/v1/sandboxes/{sandbox_id}").status == 204
+
+
+def writes(stack):
+    """How many sandboxes have not come to their sleep yet."""
+    names = []
+    for pid in stack.sandbox_processes():
+        try:
+            with open(f"/proc/{pid}/comm") as comm:
+                names.append(comm.read().strip())
+        except OSError:
+            pass
+    return 0 if "sleep" in names else 1
+
+
+def test_a_disk_without_a_sandbox_is_removed(calls, private_stack):
+    sandbox_id = make_container(calls, max_lifetime=600, idle_timeout=600)
+    folder = private_stack.state_dir / "sandboxes"
+    (disk,) = folder.glob(f"{sandbox_id}*")
+    stray = folder / f"{'e' * 32}.disk"
+    stray.write_bytes(b"")
+    private_stack.worker.restart()
+    eventually(lambda: not stray.exists(), 30, "the disk without a sandbox is removed")
+    assert disk.exists()
+    assert calls.request("DELETE", f"/v1/sandboxes/{sandbox_id}").status == 204
+    assert not disk.exists()
