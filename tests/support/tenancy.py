@@ -34,3 +34,16 @@ def events(stack, kind, tenant):
     return stack.postgres.rows(
         f"SELECT * FROM events WHERE kind = '{kind}' AND tenant_id = '{tenant}' ORDER BY id"
     )
+
+
+def walk(client, path, limit):
+    """Every item of a list, page by page."""
+    items, cursor = [], ""
+    while cursor is not None:
+        page = client.get(f"{path}?limit={limit}{cursor}")
+        assert page.status == 200, page
+        assert len(page.json["items"]) <= limit
+        items += page.json["items"]
+        following = page.json["next_cursor"]
+        cursor = f"&cursor={following}" if following else None
+    return items
