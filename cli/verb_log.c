@@ -23,6 +23,7 @@ static const struct column event_columns[] = {
 static const struct column usage_columns[] = {
     {"DAY", "day", COLUMN_TEXT},
     {"PROJECT", "project_id", COLUMN_TEXT},
+    {"RUNS", "runs", COLUMN_TEXT},
     {"SANDBOX SECONDS", "sandbox_seconds", COLUMN_TEXT},
     {"CPU SECONDS", "cpu_seconds", COLUMN_TEXT},
     {"MEMORY MB SECONDS", "memory_mb_seconds", COLUMN_TEXT},

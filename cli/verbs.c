@@ -65,8 +65,8 @@ static const struct cli_option event_options[] = {
     LIMIT_OPTION,
 };
 static const struct cli_option usage_options[] = {
-    {"--from", "DAY", "the first day, as 2027-01-02"},
-    {"--to", "DAY", "the last day"},
+    {"--from", "TIME", "as 2027-01-02T00:00:00Z; 30 days ago unless said"},
+    {"--to", "TIME", "up to, not with; now unless said"},
     PROJECT_OPTION,
 };
 static const struct cli_option token_options[] = {
