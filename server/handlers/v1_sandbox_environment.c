@@ -1,6 +1,7 @@
 /* The environment and the main command of a sandbox: both count from the next start on. */
 #include "lib/base/util.h"
 #include "server/handlers/precondition.h"
+#include "server/handlers/v1_sandbox_values.h"
 #include "server/handlers/v1_sandboxes.h"
 #include "server/services/containers.h"
 
@@ -50,7 +51,7 @@ static int update_environment(struct call *call, bool merge, struct error *err)
     int64_t version;
 
     if (call_body(call, &v1_environment_update_table, &json, &body, err) < 0 ||
-        v1_sandbox_request_environment(body.environment, merge, &environment, err) < 0 ||
+        v1_value_environment(body.environment, merge, &environment, err) < 0 ||
         precondition_if_match(call, &version, err) < 0 ||
         containers_set_environment(call->services, &call->caller, &call->id, environment, merge,
                                    version, &record, err) < 0)

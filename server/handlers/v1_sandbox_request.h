@@ -30,14 +30,4 @@ int v1_sandbox_request_patch(const cJSON *body, struct store_container_patch *re
 int v1_sandbox_request_entrypoint(const cJSON *body, char **ret_entrypoint, char **ret_command,
                                   struct error *err);
 
-/*
- * The label filter "key:value" as a JSON object, the caller's to free. ERR_INVALID_FIELD (field
- * label) when it is none.
- */
-int v1_sandbox_request_label(const char *text, char **ret_labels, struct error *err);
-
-/* An environment as JSON text, checked; null values only when `nullable`. The caller frees it. */
-int v1_sandbox_request_environment(const cJSON *environment, bool nullable, char **ret_json,
-                                   struct error *err);
-
 #endif

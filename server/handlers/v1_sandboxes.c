@@ -2,6 +2,7 @@
 
 #include "lib/base/util.h"
 #include "server/handlers/precondition.h"
+#include "server/handlers/v1_sandbox_values.h"
 #include "server/services/containers.h"
 
 enum { LIST_LIMIT_DEFAULT = 50, LIST_LIMIT_MAX = 200 };
@@ -88,7 +89,7 @@ int handle_v1_sandbox_list(struct call *call, struct error *err)
     bool more;
 
     if (call_query(call, &v1_sandbox_list_query, &storage, &query, err) < 0 ||
-        (query.label && v1_sandbox_request_label(query.label, &labels, err) < 0))
+        (query.label && v1_value_label(query.label, &labels, err) < 0))
         return -1;
     filter = (struct store_container_filter){
         .project = id_or_null(&query.project_id),
