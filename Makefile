@@ -2,7 +2,10 @@
 #
 # SANITIZER=address builds everything again under build-address/ with ASan and UBSan.
 
-CC          ?= gcc
+# The built-in default is `cc`, which is not there before scripts/setup.
+ifeq ($(origin CC),default)
+CC          := gcc
+endif
 CLANG       ?= clang
 SANITIZER   ?=
 PREFIX      ?= /usr/local
@@ -125,7 +128,7 @@ AGENT_CC    := musl-gcc
 AGENT_LIB   := $(wildcard lib/agentproto/*.c)
 AGENT_FLAGS := -std=gnu17 -Os -g $(WARNINGS) -fno-strict-aliasing -fno-pie -ffunction-sections \
                -fdata-sections -fstack-protector-strong -idirafter /usr/include \
-               -idirafter /usr/include/$(shell $(CC) -print-multiarch) \
+               -idirafter /usr/include/$(shell $(CC) -print-multiarch 2>/dev/null) \
                $(if $(SANITIZER),-fsanitize=undefined -fsanitize-undefined-trap-on-error)
 agent_objects = $(patsubst %.c,$(BUILD)/obj-agent/%.o,$(AGENT_SRC) $(AGENT_LIB))
 $(BUILD)/obj-agent/%.o: %.c

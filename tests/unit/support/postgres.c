@@ -55,8 +55,11 @@ static void find_user(void)
     cluster.gid = entry ? entry->pw_gid : 65534;
 }
 
-/* Runs a program of the cluster's as its user, its output in the folder's `log`. */
-static int run(const char *program, char *const arguments[])
+/*
+ * Runs a program of the cluster's as its user, its output in the folder's `log`. arguments[0]
+ * becomes its path: PostgreSQL's programs find each other by it, and Debian has them not in PATH.
+ */
+static int run(const char *program, char *arguments[])
 {
     char path[192];
     char log[96];
@@ -65,6 +68,7 @@ static int run(const char *program, char *const arguments[])
 
     (void)snprintf(path, sizeof(path), "%s/%s", cluster.bin, program);
     (void)snprintf(log, sizeof(log), "%s/log", cluster.folder);
+    arguments[0] = path;
     pid = fork();
     if (pid == 0) {
         int fd;
@@ -88,9 +92,8 @@ static int run(const char *program, char *const arguments[])
 
 static int run_initdb(const char *data)
 {
-    char *const arguments[] = {"initdb",    "-D",    (char *)data, "-U",   "postgres",
-                               "-A",        "trust", "-E",         "UTF8", "--locale=C.UTF-8",
-                               "--no-sync", NULL};
+    char *arguments[] = {NULL, "-D",   (char *)data,       "-U",        "postgres", "-A", "trust",
+                         "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", NULL};
 
     return run("initdb", arguments);
 }
@@ -106,8 +109,8 @@ static int control(const char *action)
                    "-k %s -c listen_addresses='' -c fsync=%s -c max_connections=60"
                    " -c autovacuum=off",
                    cluster.folder, durable);
-    char *const arguments[] = {"pg_ctl", "-D", data, "-o", options,        "-m",
-                               "fast",   "-w", "-t", "60", (char *)action, NULL};
+    char *arguments[] = {NULL,   "-D", data, "-o", options,        "-m",
+                         "fast", "-w", "-t", "60", (char *)action, NULL};
 
     return run("pg_ctl", arguments);
 }
