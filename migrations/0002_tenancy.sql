@@ -327,6 +327,67 @@ CREATE INDEX events_tenant ON events (tenant_id, tx, id);
 DROP INDEX events_sandbox;
 CREATE INDEX events_sandbox ON events (sandbox_id, tx, id);
 
+-- === Usage =======================================================================================
+
+-- Only the starts of containers are in it: few, beside what definitions do.
+CREATE INDEX events_starts ON events (tenant_id, at)
+    WHERE kind = 'sandbox.running' AND from_state = 'creating';
+
+CREATE INDEX processes_usage ON processes (tenant_id, started_at) WHERE project_id IS NOT NULL;
+
+-- When a sandbox ran, one row a run of a definition or a start of a container. ended_at is never
+-- NULL: what still runs has run until now, what nobody ended is over with its deadline or its row.
+-- What a caller may not see of the tables below is not in it.
+CREATE VIEW usage_intervals WITH (security_invoker = true) AS
+    SELECT p.tenant_id, p.project_id, p.sandbox_id, p.generation, p.started_at,
+           greatest(p.started_at, coalesce(p.ended_at,
+               least(now(), p.deadline_at + interval '1 minute'))) AS ended_at,
+           p.ended_at IS NULL AS is_open, p.memory_mb, p.cpu_usec, 1 AS runs
+    FROM processes p WHERE p.project_id IS NOT NULL
+    UNION ALL
+    SELECT e.tenant_id, e.project_id, e.sandbox_id, (e.detail->>'generation')::integer, e.at,
+           greatest(e.at, coalesce(over.at, live.until, e.at)),
+           over.at IS NULL AND live.until IS NOT NULL, (e.detail->>'memory_mb')::bigint,
+           coalesce(counted.cpu_usec, sampled.cpu_usec), 0
+    FROM events e
+    LEFT JOIN LATERAL (SELECT o.at FROM events o WHERE o.sandbox_id = e.sandbox_id
+        AND (o.tx, o.id) > (e.tx, e.id)
+        AND o.to_state IN ('creating', 'stopped', 'failed', 'deleting', 'deleted')
+        ORDER BY o.tx, o.id LIMIT 1) over ON true
+    LEFT JOIN LATERAL (SELECT now() AS until FROM sandboxes s
+        WHERE s.id = e.sandbox_id AND s.is_up
+        AND s.generation = (e.detail->>'generation')::integer) live ON over.at IS NULL
+    LEFT JOIN LATERAL (SELECT (c.detail->>'cpu_usec')::bigint AS cpu_usec FROM events c
+        WHERE c.sandbox_id = e.sandbox_id AND (c.tx, c.id) > (e.tx, e.id)
+        AND c.kind = 'sandbox.ended' AND c.detail->'generation' = e.detail->'generation'
+        ORDER BY c.tx, c.id LIMIT 1) counted ON true
+    LEFT JOIN LATERAL (SELECT m.cpu_usec FROM samples m WHERE m.sandbox_id = e.sandbox_id
+        AND m.generation = (e.detail->>'generation')::integer ORDER BY m.at DESC LIMIT 1) sampled
+        ON counted.cpu_usec IS NULL AND live.until IS NOT NULL
+    WHERE e.kind = 'sandbox.running' AND e.from_state = 'creating' AND e.detail ? 'memory_mb';
+
+-- Intervals cut at the days of UTC and at both ends of the range. Processor time is spread evenly
+-- over an interval.
+CREATE FUNCTION usage_by_day(tenant uuid, project uuid, since timestamptz, until timestamptz)
+    RETURNS TABLE (project_id uuid, day date, seconds numeric, cpu_seconds numeric,
+                   memory_mb_seconds numeric, runs bigint)
+    LANGUAGE sql STABLE AS $$
+    SELECT i.project_id, (piece.day AT TIME ZONE 'UTC')::date, piece.seconds,
+           coalesce(i.cpu_usec, 0) / 1000000.0
+               * CASE WHEN i.ended_at > i.started_at THEN piece.seconds
+                 / extract(epoch FROM i.ended_at - i.started_at) ELSE 1 END,
+           piece.seconds * coalesce(i.memory_mb, 0),
+           CASE WHEN i.started_at >= piece.day AND i.started_at >= since THEN i.runs ELSE 0 END
+    FROM usage_intervals i
+    CROSS JOIN LATERAL (
+        SELECT d.day, extract(epoch FROM least(i.ended_at, until, d.day + interval '1 day')
+                              - greatest(i.started_at, since, d.day)) AS seconds
+        FROM generate_series(date_trunc('day', greatest(i.started_at, since), 'UTC'),
+                             least(i.ended_at, until), interval '1 day') d (day)) piece
+    WHERE i.tenant_id = tenant AND (project IS NULL OR i.project_id = project)
+    AND i.started_at < until AND i.ended_at >= since AND piece.seconds >= 0
+$$;
+
 -- === Webhooks ====================================================================================
 
 CREATE TABLE webhooks (
@@ -398,6 +459,10 @@ DROP POLICY app_own_tenant ON sandboxes;
 CREATE POLICY app_own_tenant ON sandboxes TO atoll_app
     USING (tenant_id = atoll_tenant()
            AND (atoll_project() IS NULL OR project_id = atoll_project()));
+DROP POLICY app_own_tenant ON processes;
+CREATE POLICY app_own_tenant ON processes TO atoll_app
+    USING (tenant_id = atoll_tenant() AND (atoll_project() IS NULL OR project_id IS NULL
+                                           OR project_id = atoll_project()));
 DROP POLICY app_own_tenant ON events;
 CREATE POLICY app_own_tenant ON events TO atoll_app
     USING ((tenant_id = atoll_tenant() AND (atoll_project() IS NULL OR project_id = atoll_project()))
@@ -446,6 +511,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON webhook_deliveries, webhook_cursor TO at
 GRANT SELECT, UPDATE ON webhooks, api_keys TO atoll_system;
 GRANT SELECT ON tenants, projects, quotas TO atoll_system;
 GRANT SELECT ON events TO atoll_app, atoll_system;
+GRANT SELECT ON usage_intervals TO atoll_app;
 GRANT UPDATE (name, ports, labels, command, entrypoint, cpu_milli, memory_limit_mb, disk_mb,
               pids_max, idle_timeout_s, expires_at, run_timeout_s, max_retries, command_timeout_ms,
               max_lifetime_s, network, read_only_root, cap_add, cap_drop, version, state_reason,

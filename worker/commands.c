@@ -49,10 +49,7 @@ static int stop_ended(struct worker *worker, const struct store_container_place 
 
     if (store_container_step(worker->pool, NULL, &step, &origin, &record, err) < 0)
         return err->code == ERR_CONFLICT ? 0 : -1;
-    if (launcher_client_destroy(worker->launcher, &place->id, place->generation, NULL, err) < 0 &&
-        err->code != ERR_NOT_FOUND)
-        return error_wrap(err, "cannot end a container");
-    return 0;
+    return worker_destroy_container(worker, &place->id, place->generation, err);
 }
 
 static int watch(struct worker *worker, const struct store_container_place *place,

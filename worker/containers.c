@@ -14,15 +14,6 @@ enum {
 
 static const struct store_origin worker_origin = {.actor = "worker"};
 
-static int end_sandbox(struct worker *worker, const struct store_container_place *place,
-                       struct error *err)
-{
-    if (launcher_client_destroy(worker->launcher, &place->id, place->generation, NULL, err) < 0 &&
-        err->code != ERR_NOT_FOUND)
-        return error_wrap(err, "cannot end a container");
-    return 0;
-}
-
 static void log_container(const struct store_container_place *place, const char *what)
 {
     char tenant[ID_TEXT_SIZE];
@@ -47,7 +38,7 @@ int worker_stop_idle(struct worker *worker, struct worker_round *ret_round, stru
     /* What cannot be ended here has no owner any more: the sweep of orphans comes to it. */
     for (size_t i = 0; i < count; i++) {
         log_container(&places[i], "stopped: idle_timeout");
-        if (end_sandbox(worker, &places[i], err) < 0)
+        if (worker_destroy_container(worker, &places[i].id, places[i].generation, err) < 0)
             status = -1;
     }
     *ret_round = (struct worker_round){.done = count, .more = count == IDLE_A_ROUND};
@@ -107,7 +98,7 @@ static int settle_creating(struct worker *worker, const struct store_container_p
 
     if (lives && !place->has_command)
         return take_step(worker, place, SANDBOX_RUNNING, CONTAINER_REQUESTED, ret_taken, err);
-    if (end_sandbox(worker, place, err) < 0)
+    if (worker_destroy_container(worker, &place->id, place->generation, err) < 0)
         return -1;
     return take_step(worker, place, first ? SANDBOX_FAILED : SANDBOX_STOPPED, CONTAINER_UNFINISHED,
                      ret_taken, err);

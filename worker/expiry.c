@@ -11,9 +11,11 @@ static const char *const rule_words[] = {
 #undef RULE_WORD
 };
 
-/* Every generation of it, and its disk. */
+/* Every generation of it, and its disk. In two steps: only the first one tells what it used. */
 static int destroy_container(struct worker *worker, const struct id *id, struct error *err)
 {
+    if (worker_destroy_container(worker, id, 0, err) < 0)
+        return -1;
     if (launcher_client_destroy_with_disk(worker->launcher, id, err) < 0 &&
         err->code != ERR_NOT_FOUND)
         return error_wrap(err, "cannot end an expired container");

@@ -62,7 +62,14 @@ int worker_remove_disks(struct worker *worker, struct worker_round *ret_round, s
  */
 int worker_watch_commands(struct worker *worker, struct worker_round *ret_round, struct error *err);
 
-/* Removes rows that are older than `monitor.retention_seconds`; makes partitions to come. */
+/*
+ * Destroys a container's generation, or all of them (0), and records what it used. One that is not
+ * there is no error.
+ */
+int worker_destroy_container(struct worker *worker, const struct id *id, uint32_t generation,
+                             struct error *err);
+
+/* Removes rows that are older than the configuration says; makes partitions to come. */
 int worker_retain(struct worker *worker, struct worker_round *ret_round, struct error *err);
 
 #endif

@@ -84,7 +84,8 @@ static const struct db_statement step_statement = {
     " (tenant_id, project_id, sandbox_id, kind, from_state, to_state, actor, request_id, detail)"
     " SELECT tenant_id, project_id, id, 'sandbox.' || state, $4::text, state, $11::text,"
     " $12::text, jsonb_strip_nulls(jsonb_build_object('reason', state_reason, 'generation',"
-    " generation, 'exit_code', CASE WHEN $8::boolean THEN exit_code END,"
+    " generation, 'memory_mb', CASE state WHEN 'running' THEN memory_limit_mb END,"
+    " 'exit_code', CASE WHEN $8::boolean THEN exit_code END,"
     " 'exit_signal', CASE WHEN $8::boolean THEN exit_signal END)) FROM moved)"
     " SELECT " WITH_ENV " FROM moved"};
 

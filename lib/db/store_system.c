@@ -276,9 +276,10 @@ int store_retention(struct db_pool *pool, const struct store_ages *ages,
     const struct db_param params[] = {db_int8(ages->ended_s), db_int8(RETENTION_BATCH)};
     const struct db_param event_params[] = {db_int8(ages->events_s), db_int8(RETENTION_BATCH)};
     const struct db_param key_params[] = {db_int8(RETENTION_BATCH)};
-    const struct db_call calls[] = {
-        DB_CALL(prune_tombstones_statement, params), DB_CALL(prune_processes_statement, params),
-        DB_CALL(prune_events_statement, event_params), DB_CALL(prune_keys_statement, key_params)};
+    const struct db_call calls[] = {DB_CALL(prune_tombstones_statement, params),
+                                    DB_CALL(prune_processes_statement, event_params),
+                                    DB_CALL(prune_events_statement, event_params),
+                                    DB_CALL(prune_keys_statement, key_params)};
     struct store_retained retained;
     PGresult *results[4] = {NULL};
 

@@ -89,8 +89,8 @@ struct store_retained {
 
 /* How long rows are kept, in seconds. */
 struct store_ages {
-    uint32_t ended_s; /* tombstones of sandboxes, ended processes, samples */
-    uint32_t events_s;
+    uint32_t ended_s;  /* tombstones of sandboxes, samples */
+    uint32_t events_s; /* events and ended processes, which usage is counted from */
 };
 
 /*

@@ -11,6 +11,7 @@
 #include "server/handlers/v1_sandboxes.h"
 #include "server/handlers/v1_tenants.h"
 #include "server/handlers/v1_token.h"
+#include "server/handlers/v1_usage.h"
 #include "server/handlers/v1_webhooks.h"
 #include "server/handlers/v1_why.h"
 #include "server/routes/router.h"
@@ -410,6 +411,14 @@ static const struct route routes[] = {
      .name = "listImages",
      .query = &page_name_query_table,
      .response = &v1_image_page_table},
+    {.method = HTTP_GET,
+     .pattern = "/v1/usage",
+     .role = ROLE_VIEWER,
+     .handler = handle_usage,
+     .summary = "Show what was used, by project and day",
+     .name = "getUsage",
+     .query = &usage_query_table,
+     .response = &usage_table},
     {.method = HTTP_GET,
      .pattern = "/v1/sandboxes/{id}/why",
      .role = ROLE_VIEWER,

@@ -1,10 +1,12 @@
 #include "server/services/container_launch.h"
 
 #include "lib/base/util.h"
+#include "lib/db/store_usage.h"
 #include "lib/json/json.h"
 #include "lib/runtime/launcher_client.h"
 #include "server/services/container_command.h"
 
+#include <atoll/log.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -59,13 +61,35 @@ static void fill_request(const struct container_record *record, struct launcher_
     (void)snprintf(request->image, sizeof(request->image), "%s", record->image);
 }
 
-static int destroy(struct services *services, const struct id *id, uint32_t generation,
-                   struct error *err)
+/* What cannot be noted is not charged for. */
+static void note_usage(struct services *services, const struct id *tenant, const struct id *id,
+                       uint32_t generation, const struct launcher_usage *usage)
 {
+    static const struct store_origin origin = {.actor = "server"};
+    const struct db_scope scope = {.tenant = *tenant};
+    const struct store_usage_end end = {
+        .id = *id,
+        .generation = generation,
+        .cpu_usec = usage->cpu_usec,
+        .memory_peak_bytes = usage->memory_peak_bytes,
+    };
     struct error failure;
 
-    if (launcher_client_destroy(services->launcher, id, generation, NULL, &failure) == 0 ||
-        failure.code == ERR_NOT_FOUND)
+    if (store_usage_note(services->db, &scope, &end, &origin, &failure) < 0)
+        log_warn("what a sandbox used is not recorded: %s", failure.message);
+}
+
+static int destroy(struct services *services, const struct id *tenant, const struct id *id,
+                   uint32_t generation, struct error *err)
+{
+    struct launcher_usage usage;
+    struct error failure;
+
+    if (launcher_client_destroy(services->launcher, id, generation, &usage, &failure) == 0) {
+        note_usage(services, tenant, id, generation, &usage);
+        return 0;
+    }
+    if (failure.code == ERR_NOT_FOUND)
         return 0;
     return error_set(err, failure.code, "%s", failure.message);
 }
@@ -76,7 +100,7 @@ int container_launch(struct services *services, const struct container_record *r
     struct launcher_request request;
 
     fill_request(record, &request);
-    if (record->generation > 1 && destroy(services, &record->id, 0, err) < 0)
+    if (record->generation > 1 && destroy(services, &record->tenant, &record->id, 0, err) < 0)
         return -1;
     if (launcher_client_create(services->launcher, &request, NULL, err) == 0)
         return container_command_start(services, record, err);
@@ -89,13 +113,17 @@ int container_launch(struct services *services, const struct container_record *r
 int container_end(struct services *services, const struct container_record *record,
                   struct error *err)
 {
-    return destroy(services, &record->id, record->generation, err);
+    return destroy(services, &record->tenant, &record->id, record->generation, err);
 }
 
-int container_remove(struct services *services, const struct id *id, struct error *err)
+int container_remove(struct services *services, const struct id *tenant, const struct id *id,
+                     struct error *err)
 {
     struct error failure;
 
+    /* In two steps: only the first one tells what the sandbox used. */
+    if (destroy(services, tenant, id, 0, err) < 0)
+        return -1;
     if (launcher_client_destroy_with_disk(services->launcher, id, &failure) == 0 ||
         failure.code == ERR_NOT_FOUND)
         return 0;

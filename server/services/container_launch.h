@@ -26,6 +26,7 @@ int container_end(struct services *services, const struct container_record *reco
                   struct error *err);
 
 /* Ends every generation of a container and removes its disk. Success when nothing was left. */
-int container_remove(struct services *services, const struct id *id, struct error *err);
+int container_remove(struct services *services, const struct id *tenant, const struct id *id,
+                     struct error *err);
 
 #endif

@@ -12,7 +12,7 @@ static void abandon(struct services *services, const struct caller *caller, cons
     struct error failure;
 
     /* Where this fails, the worker finds a container that does not get out of its state. */
-    if (container_remove(services, id, &failure) < 0 ||
+    if (container_remove(services, &caller->tenant, id, &failure) < 0 ||
         store_container_delete_begin(services->db, &scope, id, CONTAINER_START_FAILED, &origin,
                                      &failure) < 0 ||
         store_container_delete_finish(services->db, &scope, id, &origin, &failure) < 0)
@@ -148,7 +148,7 @@ int containers_delete(struct services *services, const struct caller *caller, co
 
     if (store_container_delete_begin(services->db, &scope, id, CONTAINER_REQUESTED, &origin, err) <
             0 ||
-        container_remove(services, id, err) < 0)
+        container_remove(services, &caller->tenant, id, err) < 0)
         return -1;
     return store_container_delete_finish(services->db, &scope, id, &origin, err);
 }

@@ -321,7 +321,7 @@ static void test_retention_removes_what_is_old_and_nothing_else(void **state)
     assert_int_equal(retained.tombstones + retained.processes + retained.events, 0);
     postgres_execute("UPDATE sandboxes SET deleted_at = now() - interval '101 seconds'"
                      " WHERE state = 'deleted'");
-    postgres_execute("UPDATE processes SET ended_at = now() - interval '101 seconds'"
+    postgres_execute("UPDATE processes SET ended_at = now() - interval '201 seconds'"
                      " WHERE ended_at IS NOT NULL AND generation = 1");
     postgres_execute("UPDATE events SET at = now() - interval '101 seconds'");
     postgres_execute("UPDATE events SET at = now() - interval '201 seconds'"
