@@ -35,6 +35,7 @@
     X(ERR_UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", 415, "The body is not JSON")           \
     X(ERR_EXPECTATION_FAILED, "expectation_failed", 417, "The only expectation is 100-continue")   \
     X(ERR_NOT_SUPPORTED, "not_supported", 422, "This installation cannot give what was asked for") \
+    X(ERR_NOT_POSSIBLE, "not_possible", 422, "Well-formed, but it cannot be; the detail says why") \
     X(ERR_IDEMPOTENCY, "idempotency_mismatch", 422, "The key came before with another request")    \
     X(ERR_QUOTA, "quota_exceeded", 429, "A quota of the tenant or project is used up")             \
     X(ERR_TOO_MANY, "too_many", 429, "A limit is reached; Retry-After says when to try again")     \

@@ -179,6 +179,16 @@ bool utf8_valid(const char *data, size_t size)
     return true;
 }
 
+/* Each character has one byte that continues no other. */
+size_t utf8_length(const char *text)
+{
+    size_t count = 0;
+
+    for (; *text; text++)
+        count += ((unsigned char)*text & 0xc0) != 0x80 ? 1 : 0;
+    return count;
+}
+
 bool name_valid(const char *name, size_t max)
 {
     size_t length = strnlen(name, max + 1);

@@ -45,6 +45,9 @@ DIR *folder_open(int dir_fd);
 /* True when the bytes are well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 bool utf8_valid(const char *data, size_t size);
 
+/* How many characters a text of valid UTF-8 has. */
+size_t utf8_length(const char *text);
+
 /* True for a name of [a-z0-9][a-z0-9._-]* with at most `max` bytes: images, nodes. */
 bool name_valid(const char *name, size_t max);
 

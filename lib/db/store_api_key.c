@@ -148,7 +148,7 @@ int store_api_key_insert(struct db_pool *pool, const struct db_scope *scope,
     if (db_run_scoped(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
         return -1;
     if (PQntuples(result) == 0)
-        return error_set_field(err, ERR_INVALID_FIELD, "project_id",
+        return error_set_field(err, ERR_NOT_POSSIBLE, "project_id",
                                "'project_id' names no project");
     return read_key(result, 0, ret_key, err);
 }

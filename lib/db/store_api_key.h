@@ -47,7 +47,7 @@ struct store_api_key_new {
 };
 
 /*
- * Stores a key with its event `admin.api_key_created`, durably. ERR_INVALID_FIELD (`project_id`)
+ * Stores a key with its event `admin.api_key_created`, durably. ERR_NOT_POSSIBLE (`project_id`)
  * when the scope has no such project.
  */
 int store_api_key_insert(struct db_pool *pool, const struct db_scope *scope,

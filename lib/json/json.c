@@ -233,16 +233,6 @@ static bool is_choice(const char *word, const char *choices)
     return false;
 }
 
-/* Of valid UTF-8: each character has one byte that continues no other. */
-static int64_t count_characters(const char *text)
-{
-    int64_t count = 0;
-
-    for (; *text; text++)
-        count += ((unsigned char)*text & 0xc0) != 0x80;
-    return count;
-}
-
 static int decode_string(const cJSON *value, const struct json_field *field, const char *name,
                          void *member, struct error *err)
 {
@@ -253,7 +243,8 @@ static int decode_string(const cJSON *value, const struct json_field *field, con
     if (field->choices && !is_choice(text, field->choices))
         return error_set_field(err, ERR_INVALID_FIELD, name, "'%s' must be one of %s", name,
                                field->choices);
-    if (!field->choices && check_range(field, name, count_characters(text), " characters", err) < 0)
+    if (!field->choices &&
+        check_range(field, name, (int64_t)utf8_length(text), " characters", err) < 0)
         return -1;
     memcpy(member, &text, sizeof(text));
     return 0;

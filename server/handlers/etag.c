@@ -30,9 +30,8 @@ int etag_expected(struct call *call, int64_t *ret_version, struct error *err)
         *ret_version = ETAG_ANY;
         return 0;
     }
-    if (strchr(tag, ',') || http_request_header_count(call->request, "If-Match") > 1)
-        return error_set(err, ERR_BAD_REQUEST, "If-Match takes one entity tag");
-    if (!parse_tag(tag, strlen(tag), ret_version))
+    if (http_request_header_count(call->request, "If-Match") > 1 ||
+        !parse_tag(tag, strlen(tag), ret_version))
         return error_set(err, ERR_PRECONDITION, "If-Match names another version of it");
     return 0;
 }

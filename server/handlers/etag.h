@@ -11,7 +11,7 @@
 
 /*
  * The version that If-Match demands; ETAG_ANY when it did not come or is "*". A tag that none of
- * our resources can have is ERR_PRECONDITION, a list of several ERR_BAD_REQUEST.
+ * our resources can have, a list among them, is ERR_PRECONDITION.
  */
 int etag_expected(struct call *call, int64_t *ret_version, struct error *err);
 

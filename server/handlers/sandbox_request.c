@@ -2,6 +2,7 @@
 
 #include "lib/base/base64.h"
 #include "lib/base/util.h"
+#include "server/handlers/schemas.h"
 #include "server/services/environment.h"
 #include "server/services/runtimes.h"
 
@@ -23,10 +24,6 @@ struct file_body {
     bool is_executable;
 };
 
-/* Of a path's text: names a file (does not end in a slash), without a segment "..". */
-#define ANYTHING     "[\\\\s\\\\S]*"
-#define PATH_PATTERN "(?!\\\\.$)(?!(?:" ANYTHING "/)?\\\\.\\\\.(?:/|$))" ANYTHING "[^/]"
-
 static const struct json_field file_fields[] = {
     {.name = "path",
      .type = JSON_TYPE_STRING,
@@ -34,7 +31,7 @@ static const struct json_field file_fields[] = {
      .min = 1,
      .max = SANDBOX_PATH_MAX,
      .offset = offsetof(struct file_body, path),
-     .schema = "{\"pattern\":\"^" PATH_PATTERN "$\"}",
+     .schema = SANDBOX_PATH_SCHEMA,
      .about = "Where it lands: a relative path under /sandbox/. No `..`; at most 1024 bytes."},
     {.name = "content",
      .type = JSON_TYPE_STRING,
@@ -87,7 +84,7 @@ static const struct json_field create_fields[] = {
      .min = 1,
      .max = SANDBOX_PATH_MAX,
      .offset = offsetof(struct sandbox_definition_body, entry_point),
-     .schema = "{\"pattern\":\"^(?:" ANYTHING "[ \\\\t\\\\n]" ANYTHING "|" PATH_PATTERN ")$\"}",
+     .schema = SANDBOX_ENTRY_POINT_SCHEMA,
      .about = "The file that the code lands in and that is run; with white space in it, a command "
               "line for /bin/sh."},
     {.name = "timeout_ms",
@@ -106,8 +103,7 @@ static const struct json_field create_fields[] = {
      .type = JSON_TYPE_OBJECT,
      .max = ENV_MAX,
      .offset = offsetof(struct sandbox_definition_body, env_vars),
-     .schema = "{\"propertyNames\":{\"pattern\":\"^[A-Za-z_][A-Za-z0-9_]*$\",\"maxLength\":255},"
-               "\"additionalProperties\":{\"type\":\"string\",\"maxLength\":32768}}",
+     .schema = SCHEMA_VARIABLES,
      .about = "Environment variables; a value has at most 32 KiB."},
     {.name = "files",
      .type = JSON_TYPE_ARRAY,

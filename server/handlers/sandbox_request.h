@@ -19,6 +19,17 @@ struct sandbox_limits {
 
 enum { SANDBOX_CODE_MAX = 1 << 20, SANDBOX_FILES_MAX = 1000, SANDBOX_PAGE_MAX = 1000 };
 
+/* sandbox_path_resolve: a path names a file (does not end in a slash), without a segment "..". */
+#define SANDBOX_ANYTHING "[\\\\s\\\\S]*"
+#define SANDBOX_PATH_PATTERN                                                                       \
+    "(?!\\\\.$)(?!(?:" SANDBOX_ANYTHING "/)?\\\\.\\\\.(?:/|$))" SANDBOX_ANYTHING "[^/]"
+#define SANDBOX_PATH_SCHEMA "{\"pattern\":\"^" SANDBOX_PATH_PATTERN "$\"}"
+
+/* An entry point is a path, or a command line with white space in it. */
+#define SANDBOX_ENTRY_POINT_SCHEMA                                                                 \
+    "{\"pattern\":\"^(?:" SANDBOX_ANYTHING "[ \\\\t\\\\n]" SANDBOX_ANYTHING                        \
+    "|" SANDBOX_PATH_PATTERN ")$\"}"
+
 /* A definition in a request, decoded by its table; points into the request. */
 struct sandbox_definition_body {
     const char *runtime;

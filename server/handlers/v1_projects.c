@@ -1,5 +1,6 @@
 #include "server/handlers/v1_projects.h"
 
+#include "lib/base/util.h"
 #include "server/handlers/etag.h"
 #include "server/handlers/page.h"
 #include "server/services/projects.h"
@@ -17,7 +18,9 @@ struct project_request {
     {                                                                                              \
         .name = "labels", .type = JSON_TYPE_MAP, .max = LABELS_MAX,                                \
         .offset = offsetof(struct project_request, labels),                                        \
-        .about = "Free words about it: names of 1 to 63 bytes, values of up to 255"                \
+        .schema = "{\"propertyNames\":{\"minLength\":1,\"maxLength\":63},"                         \
+                  "\"additionalProperties\":{\"type\":\"string\",\"maxLength\":255}}",             \
+        .about = "Free words about it: names of 1 to 63 characters, values of up to 255"           \
     }
 
 static const struct json_field create_fields[] = {
@@ -113,11 +116,11 @@ static int check_labels(const cJSON *labels, struct error *err)
 
     cJSON_ArrayForEach(label, labels)
     {
-        size_t name = strlen(label->string);
+        size_t name = utf8_length(label->string);
 
-        if (name == 0 || name > LABEL_NAME_MAX || strlen(label->valuestring) > LABEL_VALUE_MAX)
+        if (name == 0 || name > LABEL_NAME_MAX || utf8_length(label->valuestring) > LABEL_VALUE_MAX)
             return error_set_field(err, ERR_INVALID_FIELD, "labels",
-                                   "a label's name has 1 to %d bytes, its value up to %d",
+                                   "a label's name has 1 to %d characters, its value up to %d",
                                    LABEL_NAME_MAX, LABEL_VALUE_MAX);
     }
     return 0;

@@ -3,6 +3,7 @@
 #include "lib/base/util.h"
 #include "server/handlers/sandbox_request.h"
 #include "server/handlers/sandbox_view.h"
+#include "server/handlers/schemas.h"
 #include "server/services/execution.h"
 
 #include <string.h>
@@ -40,6 +41,7 @@ static const struct json_field run_fields[] = {
      .min = 1,
      .max = 1024,
      .offset = offsetof(struct run_body, definition.entry_point),
+     .schema = SANDBOX_ENTRY_POINT_SCHEMA,
      .about = "The file that the code lands in and that is run; with white space in it, a command "
               "line."},
     {.name = "files",
@@ -51,11 +53,13 @@ static const struct json_field run_fields[] = {
     {.name = "environment",
      .type = JSON_TYPE_MAP,
      .max = ENVIRONMENT_MAX,
-     .offset = offsetof(struct run_body, environment)},
+     .offset = offsetof(struct run_body, environment),
+     .schema = SCHEMA_VARIABLES},
     {.name = "env",
      .type = JSON_TYPE_MAP,
      .max = ENVIRONMENT_MAX,
      .offset = offsetof(struct run_body, env),
+     .schema = SCHEMA_VARIABLES,
      .about = "Another name for environment."},
     {.name = "stdin",
      .type = JSON_TYPE_STRING,
@@ -77,7 +81,8 @@ static const struct json_field run_fields[] = {
      .offset = offsetof(struct run_body, project_id),
      .about = "The project it counts for; the default one when it is not given."},
 };
-const struct json_table v1_run_table = JSON_TABLE("Run", run_fields);
+const struct json_table v1_run_table =
+    JSON_TABLE_WITH("Run", run_fields, SCHEMA_NOT_BOTH("environment", "env"));
 
 struct stages_view {
     int64_t begin_us;

@@ -1,6 +1,7 @@
 /* The environment and the main command of a sandbox: both count from the next start on. */
 #include "lib/base/util.h"
 #include "server/handlers/precondition.h"
+#include "server/handlers/schemas.h"
 #include "server/handlers/v1_sandbox_values.h"
 #include "server/handlers/v1_sandboxes.h"
 #include "server/services/containers.h"
@@ -9,16 +10,24 @@ struct environment_body {
     const cJSON *environment;
 };
 
+#define ENVIRONMENT_FIELD(schema_, about_)                                                         \
+    {                                                                                              \
+        .name = "environment", .type = JSON_TYPE_OBJECT, .required = true,                         \
+        .max = STORE_ENVIRONMENT_MAX, .offset = offsetof(struct environment_body, environment),    \
+        .schema = (schema_), .about = (about_)                                                     \
+    }
+
 static const struct json_field environment_fields[] = {
-    {.name = "environment",
-     .type = JSON_TYPE_OBJECT,
-     .required = true,
-     .max = STORE_ENVIRONMENT_MAX,
-     .offset = offsetof(struct environment_body, environment),
-     .about = "Texts by name. PATCH: null removes a variable."},
+    ENVIRONMENT_FIELD(SCHEMA_VARIABLES, "Texts by name."),
+};
+const struct json_table v1_environment_replace_table =
+    JSON_TABLE("EnvironmentReplace", environment_fields);
+
+static const struct json_field environment_update_fields[] = {
+    ENVIRONMENT_FIELD(SCHEMA_VARIABLE_CHANGES, "Texts by name; null removes a variable."),
 };
 const struct json_table v1_environment_update_table =
-    JSON_TABLE("EnvironmentUpdate", environment_fields);
+    JSON_TABLE("EnvironmentUpdate", environment_update_fields);
 
 /* Answers with `view` of the record and its ETag, or 304. */
 static int respond(struct call *call, const struct container_record *record,

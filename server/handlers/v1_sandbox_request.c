@@ -1,6 +1,7 @@
 #include "server/handlers/v1_sandbox_request.h"
 
 #include "lib/base/util.h"
+#include "server/handlers/schemas.h"
 #include "server/handlers/v1_sandbox_values.h"
 #include "server/services/runtimes.h"
 
@@ -32,10 +33,12 @@ static const struct json_field resources_fields[] = {
      .min = 0,
      .max = CORES_MAX,
      .offset = offsetof(struct resources_body, cpu),
+     .schema = "{\"minimum\":0.1}",
      .about = "Cores, at least 0.1."},
     {.name = "memory",
      .type = JSON_TYPE_ANY,
      .offset = offsetof(struct resources_body, memory),
+     .schema = SCHEMA_SIZE("\"minimum\":16,\"maximum\":1048576"),
      .about = "MiB as an integer, or a text like 512m or 1g."},
     {.name = "gpu",
      .type = JSON_TYPE_ANY,
@@ -109,20 +112,24 @@ static const struct json_field create_fields[] = {
     {.name = "command",
      .type = JSON_TYPE_ANY,
      .offset = offsetof(struct create_body, command),
+     .schema = SCHEMA_ARGUMENTS,
      .about = ABOUT_COMMAND},
     {.name = "entrypoint",
      .type = JSON_TYPE_ANY,
      .offset = offsetof(struct create_body, entrypoint),
+     .schema = SCHEMA_ARGUMENTS,
      .about = ABOUT_COMMAND},
     {.name = "environment",
      .type = JSON_TYPE_MAP,
      .max = STORE_ENVIRONMENT_MAX,
      .offset = offsetof(struct create_body, environment),
+     .schema = SCHEMA_VARIABLES,
      .about = "Variables of every command."},
     {.name = "env",
      .type = JSON_TYPE_MAP,
      .max = STORE_ENVIRONMENT_MAX,
      .offset = offsetof(struct create_body, env),
+     .schema = SCHEMA_VARIABLES,
      .about = "Another name for environment."},
     {.name = "ports",
      .type = JSON_TYPE_ARRAY,
@@ -159,6 +166,7 @@ static const struct json_field create_fields[] = {
     {.name = "disk_limit",
      .type = JSON_TYPE_ANY,
      .offset = offsetof(struct create_body, disk_limit),
+     .schema = SCHEMA_SIZE("\"minimum\":16,\"maximum\":1048576"),
      .about = "Size of the writable layer: MiB as an integer, or a text like 512m or 2g."},
     {.name = "network",
      .type = JSON_TYPE_ANY,
@@ -177,6 +185,7 @@ static const struct json_field create_fields[] = {
      .type = JSON_TYPE_STRINGS,
      .max = V1_CAPABILITIES_MAX,
      .offset = offsetof(struct create_body, cap_drop),
+     .schema = SCHEMA_CAPABILITIES,
      .about = "Capabilities not to have; ALL for any but those of cap_add."},
     {.name = "privileged",
      .type = JSON_TYPE_BOOL,
@@ -186,11 +195,13 @@ static const struct json_field create_fields[] = {
      .type = JSON_TYPE_MAP,
      .max = V1_LABELS_MAX,
      .offset = offsetof(struct create_body, labels),
+     .schema = SCHEMA_LABELS,
      .about = "What to find it by."},
     {.name = "metadata",
      .type = JSON_TYPE_MAP,
      .max = V1_LABELS_MAX,
      .offset = offsetof(struct create_body, metadata),
+     .schema = SCHEMA_LABELS,
      .about = "Another name for labels."},
     {.name = "project_id",
      .type = JSON_TYPE_ID,
@@ -205,7 +216,10 @@ static const struct json_field create_fields[] = {
      .offset = offsetof(struct create_body, build_context),
      .about = "Not supported: null or empty."},
 };
-const struct json_table v1_sandbox_create_table = JSON_TABLE("SandboxCreate", create_fields);
+const struct json_table v1_sandbox_create_table =
+    JSON_TABLE_WITH("SandboxCreate", create_fields,
+                    "{\"allOf\":[" SCHEMA_NOT_BOTH("image", "runtime") "," SCHEMA_NOT_BOTH(
+                        "environment", "env") "," SCHEMA_NOT_BOTH("labels", "metadata") "]}");
 
 struct patch_body {
     const char *name;
@@ -227,11 +241,13 @@ static const struct json_field patch_fields[] = {
      .type = JSON_TYPE_MAP,
      .max = V1_LABELS_MAX,
      .offset = offsetof(struct patch_body, labels),
+     .schema = SCHEMA_LABELS,
      .about = "Replaces all labels."},
     {.name = "metadata",
      .type = JSON_TYPE_MAP,
      .max = V1_LABELS_MAX,
      .offset = offsetof(struct patch_body, metadata),
+     .schema = SCHEMA_LABELS,
      .about = "Another name for labels."},
     {.name = "idle_timeout",
      .type = JSON_TYPE_INTEGER,
@@ -252,7 +268,8 @@ static const struct json_field patch_fields[] = {
      .offset = offsetof(struct patch_body, command_timeout),
      .about = "Seconds; null: none."},
 };
-const struct json_table v1_sandbox_patch_table = JSON_TABLE("SandboxPatch", patch_fields);
+const struct json_table v1_sandbox_patch_table =
+    JSON_TABLE_WITH("SandboxPatch", patch_fields, SCHEMA_NOT_BOTH("labels", "metadata"));
 
 struct entrypoint_body {
     const cJSON *entrypoint;
@@ -263,10 +280,12 @@ static const struct json_field entrypoint_fields[] = {
     {.name = "entrypoint",
      .type = JSON_TYPE_ANY,
      .offset = offsetof(struct entrypoint_body, entrypoint),
+     .schema = SCHEMA_ARGUMENTS,
      .about = ABOUT_COMMAND},
     {.name = "command",
      .type = JSON_TYPE_ANY,
      .offset = offsetof(struct entrypoint_body, command),
+     .schema = SCHEMA_ARGUMENTS,
      .about = ABOUT_COMMAND},
 };
 const struct json_table v1_entrypoint_table = JSON_TABLE("EntrypointUpdate", entrypoint_fields);

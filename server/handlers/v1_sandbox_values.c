@@ -57,7 +57,10 @@ static const struct json_field port_fields[] = {
      .offset = offsetof(struct port_body, subdomain),
      .about = "Not supported: null."},
 };
-const struct json_table v1_port_table = JSON_TABLE("SandboxPortRequest", port_fields);
+const struct json_table v1_port_table = JSON_TABLE_WITH(
+    "SandboxPortRequest", port_fields,
+    "{\"oneOf\":[{\"required\":[\"port\"],\"properties\":{\"port\":{\"type\":\"integer\"}}},"
+    "{\"required\":[\"internal\"],\"properties\":{\"internal\":{\"type\":\"integer\"}}}]}");
 
 static int no_memory(struct error *err)
 {
@@ -226,10 +229,10 @@ int v1_value_labels(const cJSON *labels, char **ret_json, struct error *err)
         char field[ERROR_FIELD_MAX];
 
         (void)snprintf(field, sizeof(field), "labels.%s", entry->string);
-        if (!label_name_valid(entry->string) || strlen(entry->valuestring) > LABEL_VALUE_MAX)
+        if (!label_name_valid(entry->string) || utf8_length(entry->valuestring) > LABEL_VALUE_MAX)
             return error_set_field(err, ERR_INVALID_FIELD, field,
                                    "'%s': a label's name is [A-Za-z0-9._/-], 1 to %d bytes, its "
-                                   "value has at most %d bytes",
+                                   "value has at most %d characters",
                                    field, LABEL_NAME_MAX, LABEL_VALUE_MAX);
     }
     return print_value(labels, "labels", SIZE_MAX, ret_json, err);

@@ -47,6 +47,7 @@ static const struct json_field list_query_fields[] = {
      .min = 2,
      .max = 320,
      .offset = offsetof(struct list_query, label),
+     .schema = "{\"pattern\":\"^[A-Za-z0-9._/-]{1,63}:[^\\\\x00-\\\\x1f\\\\x7f]*$\"}",
      .about = "Only those with this label: name:value."},
 };
 const struct json_table v1_sandbox_list_query = JSON_TABLE("SandboxListQuery", list_query_fields);

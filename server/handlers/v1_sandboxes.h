@@ -11,6 +11,7 @@
 
 extern const struct json_table v1_sandbox_list_query;
 extern const struct json_table v1_sandbox_stop_table;
+extern const struct json_table v1_environment_replace_table;
 extern const struct json_table v1_environment_update_table;
 
 int handle_v1_sandbox_create(struct call *call, struct error *err);

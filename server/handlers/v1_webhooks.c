@@ -27,6 +27,8 @@ struct webhook_request {
     {                                                                                              \
         .name = "kinds", .type = JSON_TYPE_STRINGS, .max = KINDS_MAX,                              \
         .offset = offsetof(struct webhook_request, kinds),                                         \
+        .schema = "{\"items\":{\"type\":\"string\",\"pattern\":\"^(?:[a-z0-9_.]{1,64}|"            \
+                  "[a-z0-9_.]{1,64}[.][*])$\"}}",                                                  \
         .about = "Of the events to send: whole, or a beginning with .*; empty: all"                \
     }
 

@@ -19,12 +19,13 @@ static void fail(struct schema_set *set, const char *what)
     set->failed = true;
 }
 
-void schema_put(struct schema_set *set, cJSON *object, const char *name, cJSON *value)
+bool schema_put(struct schema_set *set, cJSON *object, const char *name, cJSON *value)
 {
     if (value && cJSON_AddItemToObject(object, name, value))
-        return;
+        return true;
     cJSON_Delete(value);
     fail(set, name);
+    return false;
 }
 
 cJSON *schema_literal(struct schema_set *set, const char *text)
@@ -47,9 +48,12 @@ static void put_number(struct schema_set *set, cJSON *object, const char *name, 
     schema_put(set, object, name, cJSON_CreateNumber((double)number));
 }
 
+/* A range that an answer's table leaves out says nothing; in a request it would be checked. */
 static void put_range(struct schema_set *set, cJSON *schema, const struct json_field *field,
-                      const char *minimum, const char *maximum)
+                      enum schema_use use, const char *minimum, const char *maximum)
 {
+    if (use == SCHEMA_ANSWER && field->min == 0 && field->max == 0)
+        return;
     put_number(set, schema, minimum, field->min);
     put_number(set, schema, maximum, field->max);
 }
@@ -71,20 +75,21 @@ static cJSON *choices_of(const char *choices)
     return words;
 }
 
-static void describe_string(struct schema_set *set, cJSON *schema, const struct json_field *field)
+static void describe_string(struct schema_set *set, cJSON *schema, const struct json_field *field,
+                            enum schema_use use)
 {
     put_text(set, schema, "type", "string");
     if (field->choices)
         schema_put(set, schema, "enum", choices_of(field->choices));
     else
-        put_range(set, schema, field, "minLength", "maxLength");
+        put_range(set, schema, field, use, "minLength", "maxLength");
 }
 
 static void describe_array(struct schema_set *set, cJSON *schema, const struct json_field *field,
                            enum schema_use use)
 {
     put_text(set, schema, "type", "array");
-    put_range(set, schema, field, "minItems", "maxItems");
+    put_range(set, schema, field, use, "minItems", "maxItems");
     if (field->type == JSON_TYPE_STRINGS)
         schema_put(set, schema, "items", schema_literal(set, "{\"type\":\"string\"}"));
     else if (field->of)
@@ -95,7 +100,7 @@ static void describe_object(struct schema_set *set, cJSON *schema, const struct 
                             enum schema_use use)
 {
     put_text(set, schema, "type", "object");
-    put_range(set, schema, field, "minProperties", "maxProperties");
+    put_range(set, schema, field, use, "minProperties", "maxProperties");
     if (field->of)
         schema_put(set, schema, "additionalProperties", schema_of_table(set, field->of, use));
     else if (field->type == JSON_TYPE_MAP)
@@ -109,15 +114,15 @@ static void describe_type(struct schema_set *set, cJSON *schema, const struct js
 {
     switch (field->type) {
     case JSON_TYPE_STRING:
-        describe_string(set, schema, field);
+        describe_string(set, schema, field, use);
         break;
     case JSON_TYPE_INTEGER:
         put_text(set, schema, "type", "integer");
-        put_range(set, schema, field, "minimum", "maximum");
+        put_range(set, schema, field, use, "minimum", "maximum");
         break;
     case JSON_TYPE_NUMBER:
         put_text(set, schema, "type", "number");
-        put_range(set, schema, field, "minimum", "maximum");
+        put_range(set, schema, field, use, "minimum", "maximum");
         break;
     case JSON_TYPE_BOOL:
         put_text(set, schema, "type", "boolean");

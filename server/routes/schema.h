@@ -35,8 +35,9 @@ cJSON *schema_of_table(struct schema_set *set, const struct json_table *table, e
 /* The schema of one field, or parameter. The result is the caller's; NULL on failure. */
 cJSON *schema_of_field(struct schema_set *set, const struct json_field *field, enum schema_use use);
 
-/* Adds `value`, which may be NULL after a failure, to an object. Takes `value`. */
-void schema_put(struct schema_set *set, cJSON *object, const char *name, cJSON *value);
+/* Adds `value`, which may be NULL after a failure, to an object. Takes `value`: it is gone when
+ * this is false. */
+bool schema_put(struct schema_set *set, cJSON *object, const char *name, cJSON *value);
 
 /* The value of a JSON text that is part of the program. */
 cJSON *schema_literal(struct schema_set *set, const char *text);

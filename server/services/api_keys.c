@@ -6,13 +6,13 @@ static int check_wish(const struct caller *caller, const struct api_key_wish *wi
                       struct error *err)
 {
     if (wish->role > caller->role)
-        return error_set_field(err, ERR_INVALID_FIELD, "role", "'role' must be at most yours, %s",
+        return error_set_field(err, ERR_NOT_POSSIBLE, "role", "'role' must be at most yours, %s",
                                role_name(caller->role));
     if (wish->project && caller->has_project && !id_equal(wish->project, &caller->project))
-        return error_set_field(err, ERR_INVALID_FIELD, "project_id",
+        return error_set_field(err, ERR_NOT_POSSIBLE, "project_id",
                                "'project_id' names no project");
     if (wish->expires_usec != 0 && wish->expires_usec / 1000000 <= time(NULL))
-        return error_set_field(err, ERR_INVALID_FIELD, "expires_at",
+        return error_set_field(err, ERR_NOT_POSSIBLE, "expires_at",
                                "'expires_at' must be in the future");
     return 0;
 }

@@ -15,7 +15,7 @@ struct api_key_wish {
 
 /*
  * Makes a key, durably. `ret_secret` holds its text, which is not kept anywhere: wipe it after use.
- * ERR_INVALID_FIELD for a role above the caller's, a project that is not his, or an expiry that is
+ * ERR_NOT_POSSIBLE for a role above the caller's, a project that is not his, or an expiry that is
  * past. store_api_key_done releases *ret_key.
  */
 int api_keys_create(struct services *services, const struct caller *caller,

@@ -57,7 +57,7 @@ static int explain_failure(struct error *err)
 
     if (cause.code != ERR_NOT_FOUND && cause.code != ERR_INVALID_FIELD)
         return -1;
-    return error_set_field(err, ERR_INVALID_FIELD, "command", "the main command cannot start: %s",
+    return error_set_field(err, ERR_NOT_POSSIBLE, "command", "the main command cannot start: %s",
                            cause.message);
 }
 

@@ -8,7 +8,7 @@ static int choose_scope(const struct caller *caller, const char *wished, const c
     enum role role = wished ? role_of_scope(wished) : caller->role;
 
     if (role == ROLE_NONE || role > caller->role)
-        return error_set_field(err, ERR_INVALID_FIELD, "scope",
+        return error_set_field(err, ERR_NOT_POSSIBLE, "scope",
                                "'scope' must name a role of at most the key's, which is %s",
                                role_name(caller->role));
     *ret_scope = wished ? wished : role_name(role);
@@ -19,7 +19,7 @@ static int choose_project(const struct caller *caller, const struct id *wished,
                           struct token_grant *grant, struct error *err)
 {
     if (wished && caller->has_project && !id_equal(wished, &caller->project))
-        return error_set_field(err, ERR_INVALID_FIELD, "project_id",
+        return error_set_field(err, ERR_NOT_POSSIBLE, "project_id",
                                "'project_id' must be the key's project");
     grant->has_project = wished || caller->has_project;
     if (grant->has_project)

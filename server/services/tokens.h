@@ -41,7 +41,7 @@ struct token_grant {
 
 /*
  * Makes a token that may do no more than the caller's API key, and ends with it. ERR_FORBIDDEN when
- * the caller did not come with an API key itself; ERR_INVALID_FIELD (`scope`, `project_id`) when he
+ * the caller did not come with an API key itself; ERR_NOT_POSSIBLE (`scope`, `project_id`) when he
  * wants more than the key gives. The token is the caller's to free.
  */
 int tokens_exchange(struct services *services, const struct caller *caller,

@@ -12,7 +12,7 @@ DEFINE_CLEANUP(char *, curl_text, curl_free)
 
 static int refuse(struct error *err, const char *reason)
 {
-    return error_set_field(err, ERR_INVALID_FIELD, "url", "'url' %s", reason);
+    return error_set_field(err, ERR_NOT_POSSIBLE, "url", "'url' %s", reason);
 }
 
 static bool has_part(CURLU *url, CURLUPart part)
@@ -37,7 +37,7 @@ static int check_host(CURLU *url, struct error *err)
     }
     refusal = address_text_refusal(bare);
     if (refusal)
-        return error_set_field(err, ERR_INVALID_FIELD, "url", "'url' has an address that is %s",
+        return error_set_field(err, ERR_NOT_POSSIBLE, "url", "'url' has an address that is %s",
                                refusal);
     return 0;
 }
@@ -49,7 +49,7 @@ int webhook_url_check(const char *text, bool allow_private, struct error *err)
     if (!url)
         return error_set(err, ERR_INTERNAL, "out of memory");
     if (strlen(text) > WEBHOOK_URL_MAX)
-        return error_set_field(err, ERR_INVALID_FIELD, "url", "'url' has at most %d bytes",
+        return error_set_field(err, ERR_NOT_POSSIBLE, "url", "'url' has at most %d bytes",
                                WEBHOOK_URL_MAX);
     if (strncasecmp(text, "http://", 7) != 0 && strncasecmp(text, "https://", 8) != 0)
         return refuse(err, "must begin with https:// or http://");

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 /*
- * ERR_INVALID_FIELD (field "url") unless it is an absolute http:// or https:// URL without user
+ * ERR_NOT_POSSIBLE (field "url") unless it is an absolute http:// or https:// URL without user
  * information and of at most WEBHOOK_URL_MAX bytes; and, unless `allow_private`, when its host is
  * an address that is not of the public Internet. A host's name is judged by the worker, at each
  * delivery, by the address it has then.

@@ -7,7 +7,7 @@
 
 /*
  * The id is made here, and the secret too when `spec->secret` is NULL; `secret`, in any case, is
- * what the caller has to be told. ERR_INVALID_FIELD for a URL that may not be.
+ * what the caller has to be told. ERR_NOT_POSSIBLE for a URL that may not be.
  */
 int webhooks_create(struct services *services, const struct caller *caller,
                     const struct webhook_spec *spec, char secret[static WEBHOOK_SECRET_MAX + 1],

@@ -474,7 +474,7 @@ def test_a_stop_of_a_paused_sandbox_lets_its_command_end(sandboxes, stack):
 def test_a_command_that_cannot_be_executed_leaves_nothing(sandboxes, stack):
     before = stack.sandbox_count()
     response = sandboxes.try_create(command=["/no/such/program"])
-    assert assert_problem(response, 400, "invalid_field")["field"] == "command"
+    assert assert_problem(response, 422, "not_possible")["field"] == "command"
     assert stack.sandbox_count() == before
 
 
