@@ -28,6 +28,10 @@ static const char frame[] =
     "\"schema\":{\"type\":\"string\",\"pattern\":\"^[A-Za-z0-9._-]{1,64}$\"}},"
     "\"ETag\":{\"description\":\"The version of the resource\",\"required\":true,"
     "\"schema\":{\"type\":\"string\",\"pattern\":\"^\\\"[0-9]+\\\"$\"}},"
+    "\"ETagOfChange\":{\"description\":\"The version of the resource; an answer that is repeated "
+    "for "
+    "an Idempotency-Key has none\",\"schema\":{\"type\":\"string\","
+    "\"pattern\":\"^\\\"[0-9]+\\\"$\"}},"
     "\"RetryAfter\":{\"description\":\"Seconds to wait\",\"required\":true,"
     "\"schema\":{\"type\":\"string\",\"pattern\":\"^[0-9]+$\"}}},"
     "\"parameters\":{"
@@ -265,7 +269,8 @@ static void put_responses(struct openapi *api, cJSON *operation, const struct ro
     cJSON *headers = put_success(api, responses, route, route->status ? route->status : 200);
 
     if ((route->flags & ROUTE_VERSIONED) && route->response)
-        schema_put(&api->set, headers, "ETag", reference(api, "headers", "ETag"));
+        schema_put(&api->set, headers, "ETag",
+                   reference(api, "headers", changes(route) ? "ETagOfChange" : "ETag"));
     if ((route->flags & ROUTE_VERSIONED) && !changes(route)) {
         cJSON *response = put_object(api, responses, "304");
 
