@@ -14,6 +14,7 @@ enum {
 };
 
 #define STREAM_MEDIA_TYPE "text/event-stream"
+#define PLACE_SCHEMA      "{\"pattern\":\"^[0-9]{1,18}-[0-9]{1,18}$\"}"
 
 /* --- what comes */
 
@@ -57,12 +58,14 @@ static const struct json_field query_fields[] = {
      .min = 1,
      .max = PLACE_SIZE - 1,
      .offset = offsetof(struct event_query, cursor),
+     .schema = PLACE_SCHEMA,
      .about = "Pages only: the next_cursor of the page before."},
     {.name = "after",
      .type = JSON_TYPE_STRING,
      .min = 1,
      .max = PLACE_SIZE - 1,
      .offset = offsetof(struct event_query, after),
+     .schema = PLACE_SCHEMA,
      .about = "Streams only: the id of the last event seen, as Last-Event-ID."},
 };
 
@@ -213,7 +216,7 @@ static int list(struct call *call, const struct event_query *query,
     bool more;
 
     if (query->after)
-        return error_set_field(err, ERR_INVALID_FIELD, "after", "'after' is for streams");
+        return error_set_field(err, ERR_NOT_POSSIBLE, "after", "'after' is for streams");
     if (query->cursor && !parse_place(query->cursor, &before))
         return error_set_field(err, ERR_INVALID_FIELD, "cursor",
                                "'cursor' must be a next_cursor of an earlier page");
@@ -245,7 +248,7 @@ static int follow(struct call *call, const struct event_query *query,
     int has_after;
 
     if (query->since_usec || query->until_usec || query->cursor || query->limit)
-        return error_set_field(err, ERR_INVALID_FIELD, "query",
+        return error_set_field(err, ERR_NOT_POSSIBLE, "query",
                                "'since', 'until', 'limit' and 'cursor' are for pages");
     has_after = start_place(call, query, &after, err);
     if (has_after < 0 || events_follow(call->services, &call->caller, filter,

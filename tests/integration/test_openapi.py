@@ -24,6 +24,13 @@ STACK_ENVIRONMENT = {
 }
 
 
+def delete_sandboxes(client):
+    """All that the calls have left: stopped ones keep their disk."""
+    while items := client.get("/v1/sandboxes?limit=200").json["items"]:
+        for item in items:
+            assert client.request("DELETE", f"/v1/sandboxes/{item['id']}").status in (204, 404)
+
+
 def test_the_server_shows_what_it_prints(anonymous):
     printed = subprocess.run(
         [str(binary("atoll-server")), "--print-openapi"], check=True, stdout=subprocess.PIPE
@@ -51,8 +58,10 @@ def test_every_answer_is_as_described(private_stack, capfd):
         cwd=private_stack.folder, env={**os.environ, "COLUMNS": "120"}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )
+    client = private_stack.client(token)
+    delete_sandboxes(client)
     with capfd.disabled():
         print("\n" + done.stdout[done.stdout.rfind("API Operations:"):])
     assert done.returncode == 0, done.stdout
-    let_in = private_stack.client(token).get("/v1/projects")
+    let_in = client.get("/v1/projects")
     assert let_in.status == 200, "its tenant went on the way: the rest was judged by refusals alone"

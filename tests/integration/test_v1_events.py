@@ -80,11 +80,15 @@ def test_filters(client):
     ("limit=0", "limit"), ("limit=201", "limit"), ("sandbox_id=x", "sandbox_id"),
     ("since=yesterday", "since"), ("kind=", "kind"), ("kind=" + "x" * 65, "kind"),
     ("cursor=1", "cursor"), ("cursor=-1", "cursor"), ("cursor=1-", "cursor"),
-    ("cursor=1-9223372036854775808", "cursor"), ("after=1-1", "after"),
+    ("cursor=1-9223372036854775808", "cursor"),
 ])
 def test_bad_queries(client, query, field):
     problem = assert_problem(client.get(f"/v1/events?{query}"), 400)
     assert problem["field"] == field
+
+
+def test_a_page_has_no_place_to_follow_from(client):
+    assert_problem(client.get("/v1/events?after=1-1"), 422, "not_possible")
 
 
 def test_other_tenants_and_projects_see_nothing_of_it(stack, client, other):
@@ -159,7 +163,7 @@ def test_a_stream_goes_on_after_an_event(client):
 @pytest.mark.parametrize("query", ["limit=3", "cursor=1-1", "since=2026-01-01T00:00:00Z"])
 def test_what_belongs_to_pages_is_refused(client, query):
     with EventStream(client, f"/v1/events?{query}") as stream:
-        assert stream.status == 400
+        assert stream.status == 422
 
 
 @pytest.mark.parametrize("last", ["x", "1", "1-x", "-"])
