@@ -12,6 +12,7 @@
 enum {
     PIECE = 8 * 1024,       /* of a stream, at most a chunk */
     OUTPUT_MAX = 16 * 1024, /* the rest waits in the stream's queue */
+    END_MAX = 64 * 1024,    /* with a heartbeat or the last chunk on top */
     CHUNK_HEAD = 6,         /* "xxxx\r\n" */
     CHUNK_TAIL = 2,
 };
@@ -93,14 +94,17 @@ static size_t take_piece(struct edge_conn *conn, enum stream_state *ret_state)
     return size;
 }
 
+/* The last chunk; in HTTP/1.0 the connection's end says the same. */
+static bool append_end(struct edge_conn *conn)
+{
+    return !in_chunks(conn) || edge_buffer_append(&conn->output, "0\r\n\r\n", 5, END_MAX);
+}
+
 /* The stream has ended: the client hears it, or sees the connection break. */
 static void finish(struct edge_conn *conn, enum stream_state state)
 {
     edge_streaming_leave(conn);
-    if (state != STREAM_DONE)
-        conn->request.keep_alive = false;
-    else if (in_chunks(conn) &&
-             !edge_buffer_append(&conn->output, "0\r\n\r\n", 5, 2 * EDGE_OUTPUT_MAX))
+    if (state != STREAM_DONE || !append_end(conn))
         conn->request.keep_alive = false;
     conn->state = EDGE_CONN_FLUSH;
 }
@@ -157,7 +161,7 @@ bool edge_streaming_step(struct edge_conn *conn)
 void edge_streaming_heartbeat(struct edge_conn *conn)
 {
     const char *text = stream_heartbeat(conn->stream);
-    const size_t max = 2 * EDGE_OUTPUT_MAX;
+    const size_t max = END_MAX;
     bool ok = in_chunks(conn)
                   ? edge_buffer_printf(&conn->output, max, "%zx\r\n%s\r\n", strlen(text), text)
                   : edge_buffer_printf(&conn->output, max, "%s", text);

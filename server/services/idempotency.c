@@ -72,7 +72,8 @@ static int enter(struct idempotency *idempotency, struct attempt *attempt, struc
     if (!other) {
         LIST_INSERT_HEAD(&idempotency->at_work, attempt, link);
         attempt->at_work = true;
-    } else if (memcmp(other->claim.fingerprint, attempt->claim.fingerprint, DB_FINGERPRINT_SIZE)) {
+    } else if (memcmp(other->claim.fingerprint, attempt->claim.fingerprint, DB_FINGERPRINT_SIZE) !=
+               0) {
         status = mismatch(err);
     }
     (void)pthread_mutex_unlock(&idempotency->lock);

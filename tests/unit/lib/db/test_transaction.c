@@ -190,6 +190,98 @@ static void test_a_slow_statement_is_cut_off(void **state)
     assert_int_equal(db_ping(pool, NULL), 0);
 }
 
+/* --- claims */
+
+static struct db_claim make_claim(const char *key)
+{
+    return (struct db_claim){.key = key, .tenant = default_tenant, .resource = {{7}}};
+}
+
+/* Writes an event under the claim. */
+static int write_event(struct db_claim *claim, enum db_commit commit, struct error *err)
+{
+    const struct db_scope scope = {.tenant = default_tenant, .claim = claim};
+    const struct db_param params[] = {db_uuid(&default_tenant)};
+    const struct db_call call = DB_CALL(make_event, params);
+    PGresult *result = NULL;
+    int status = db_run(pool, &scope, commit, &call, 1, &result, err);
+
+    PQclear(result);
+    return status;
+}
+
+static void expect_rows(long keys, long events)
+{
+    assert_int_equal(postgres_number("SELECT count(*) FROM idempotency_keys"), keys);
+    assert_int_equal(postgres_number("SELECT count(*) FROM events WHERE kind = 'test'"), events);
+}
+
+static void test_the_first_durable_transaction_writes_the_claim(void **state)
+{
+    struct db_claim claim = make_claim("once");
+
+    (void)state;
+    assert_int_equal(write_event(&claim, DB_RELAXED, NULL), 0);
+    assert_int_equal(claim.state, DB_CLAIM_OPEN);
+    expect_rows(0, 1);
+    assert_int_equal(write_event(&claim, DB_DURABLE, NULL), 0);
+    assert_int_equal(claim.state, DB_CLAIM_HELD);
+    expect_rows(1, 2);
+    assert_int_equal(write_event(&claim, DB_DURABLE, NULL), 0);
+    expect_rows(1, 3);
+    assert_int_equal(postgres_number("SELECT count(*) FROM idempotency_keys WHERE key = 'once'"
+                                     " AND status IS NULL AND resource_id"
+                                     " = '07000000-0000-0000-0000-000000000000'"),
+                     1);
+}
+
+static void test_a_claim_that_is_taken_refuses_every_change(void **state)
+{
+    struct db_claim first = make_claim("same");
+    struct db_claim second = make_claim("same");
+    struct error err = {0};
+
+    (void)state;
+    assert_int_equal(write_event(&first, DB_DURABLE, NULL), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(write_event(&second, DB_DURABLE, &err), -1);
+        assert_int_equal(err.code, ERR_CONFLICT);
+        assert_int_equal(second.state, DB_CLAIM_REFUSED);
+    }
+    expect_rows(1, 1);
+}
+
+static void test_a_claim_goes_with_its_effect(void **state)
+{
+    struct db_claim claim = make_claim("undone");
+    const struct db_scope scope = {.tenant = default_tenant, .claim = &claim};
+    const struct db_param params[] = {db_int8(0)};
+    const struct db_call call = DB_CALL(divide, params);
+    PGresult *result = NULL;
+
+    (void)state;
+    assert_int_equal(db_run(pool, &scope, DB_DURABLE, &call, 1, &result, NULL), -1);
+    assert_int_equal(claim.state, DB_CLAIM_OPEN);
+    expect_rows(0, 0);
+    assert_int_equal(write_event(&claim, DB_DURABLE, NULL), 0);
+    expect_rows(1, 1);
+}
+
+static void test_a_lost_commit_leaves_the_claim_unknown(void **state)
+{
+    static const struct db_statement die = {"die", "SELECT pg_terminate_backend(pg_backend_pid())"};
+    struct db_claim claim = make_claim("unknown");
+    const struct db_scope scope = {.tenant = default_tenant, .claim = &claim};
+    const struct db_call call = {&die, NULL, 0};
+    struct error err = {0};
+    PGresult *result = NULL;
+
+    (void)state;
+    assert_int_equal(db_run(pool, &scope, DB_DURABLE, &call, 1, &result, &err), -1);
+    assert_int_equal(err.code, ERR_UNAVAILABLE);
+    assert_int_equal(claim.state, DB_CLAIM_UNKNOWN);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -202,6 +294,10 @@ int main(void)
         TEST(test_constraints_are_conflicts),
         TEST(test_a_refused_value_is_not_quoted),
         TEST(test_a_slow_statement_is_cut_off),
+        TEST(test_the_first_durable_transaction_writes_the_claim),
+        TEST(test_a_claim_that_is_taken_refuses_every_change),
+        TEST(test_a_claim_goes_with_its_effect),
+        TEST(test_a_lost_commit_leaves_the_claim_unknown),
     };
 
     return cmocka_run_group_tests_name("db/transaction", tests, postgres_group_setup,
