@@ -169,6 +169,35 @@ static int resolve_name(struct account *account)
     return 0;
 }
 
+/* True when the line's third field is the id; its name is then taken, if it fits. */
+static bool match_id(char *line, uint32_t id, char *name, size_t size)
+{
+    const char *first = take_field(&line, ':');
+    const char *digits;
+    uint32_t found;
+
+    (void)take_field(&line, ':');
+    digits = take_field(&line, ':');
+    if (!first || !digits || !parse_id(digits, &found) || found != id)
+        return false;
+    (void)text_copy(name, size, first);
+    return true;
+}
+
+void account_find_name(const char *database, uint32_t id, char *name, size_t size)
+{
+    struct lines lines;
+    char *line;
+
+    name[0] = '\0';
+    if (lines_open(&lines, database) != 0)
+        return;
+    while ((line = lines_next(&lines)))
+        if (match_id(line, id, name, size))
+            break;
+    close(lines.fd);
+}
+
 static int resolve_ids(const char *user, struct account *account)
 {
     char copy[AGENT_USER_MAX];

@@ -9,6 +9,7 @@
 
 #include <atoll/agent_proto.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 enum { ACCOUNT_GROUPS_MAX = 64, ACCOUNT_HOME_MAX = 256 };
@@ -28,6 +29,12 @@ struct account {
  * 2^31 - 1 (so that -1, which the kernel takes for "leave as it is", is never meant).
  */
 int account_resolve(const char *user, struct account *ret_account);
+
+/*
+ * The name of an id in a database of the form of passwd(5) or group(5): the third field is the id.
+ * Makes `name` "" when there is none, or one that is too long.
+ */
+void account_find_name(const char *database, uint32_t id, char *name, size_t size);
 
 /*
  * Makes the kernel check file accesses of this process as the account's (setfsuid(2), and without

@@ -1,5 +1,6 @@
 #include "agent/file_op.h"
 
+#include "agent/file_entry.h"
 #include "agent/text.h"
 
 #include <atoll/cleanup.h>
@@ -10,13 +11,6 @@
 #include <unistd.h>
 
 enum { FOLDER_MODE = 0755, PRIVATE_MODE = 0600 };
-
-static void close_fd(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
 
 /* Splits an absolute path into its folder ("" for the root) and a name. The folder is `path`
  * itself, cut. */
@@ -37,7 +31,7 @@ static int split_path(char *path, char name[NAME_MAX + 1])
 /* Opens the folder `name` in `parent`, made if it is missing. Returns its descriptor or -1. */
 static int enter_folder(int parent, const char *name, const struct file_write *op)
 {
-    int fd = openat(parent, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int fd = file_path_open(parent, name, O_PATH | O_DIRECTORY);
 
     if (fd >= 0 || errno != ENOENT)
         return fd;
@@ -45,7 +39,7 @@ static int enter_folder(int parent, const char *name, const struct file_write *o
         return -1;
     fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd >= 0 && op->as_root && fchown(fd, op->account.uid, op->account.gid) < 0)
-        close_fd(&fd);
+        file_path_close(&fd);
     return fd;
 }
 
@@ -72,7 +66,7 @@ static int make_folders(char *folder, const struct file_write *op, int *ret_fd)
 
 static int open_folder(char *folder, const struct file_write *op, int *ret_fd)
 {
-    int fd = open(*folder ? folder : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int fd = file_path_open(AT_FDCWD, *folder ? folder : "/", O_PATH | O_DIRECTORY);
 
     if (fd < 0 && errno == ENOENT)
         return make_folders(folder, op, ret_fd);
@@ -82,23 +76,9 @@ static int open_folder(char *folder, const struct file_write *op, int *ret_fd)
     return 0;
 }
 
-/* ".atoll-<16 hex digits>": unique in this agent's life, so a clash is only with a hostile guess,
- * which O_EXCL turns into an error. */
-static void name_temporary(char name[FILE_TEMPORARY_MAX])
-{
-    static uint64_t serial;
-    static const char digits[] = "0123456789abcdef";
-    uint64_t number = ++serial;
-    char *end = stpcpy(name, ".atoll-");
-
-    for (int shift = 60; shift >= 0; shift -= 4)
-        *end++ = digits[number >> shift & 0xf];
-    *end = '\0';
-}
-
 static int make_file(struct file_write *op, mode_t mode)
 {
-    name_temporary(op->temporary);
+    file_path_temporary(op->temporary);
     op->fd = openat(op->folder_fd, op->temporary,
                     O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, PRIVATE_MODE);
     if (op->fd < 0)
@@ -125,8 +105,8 @@ static void write_failed(struct file_write *op, enum agent_stage stage, int errn
 {
     if (op->fd >= 0)
         (void)unlinkat(op->folder_fd, op->temporary, 0);
-    close_fd(&op->fd);
-    close_fd(&op->folder_fd);
+    file_path_close(&op->fd);
+    file_path_close(&op->folder_fd);
     op->stage = stage;
     op->errnum = errnum;
 }
@@ -202,8 +182,8 @@ bool file_write_end(struct file_write *op, struct agent_error_message *ret_error
 {
     if (op->errnum == 0)
         put_in_place(op);
-    close_fd(&op->fd);
-    close_fd(&op->folder_fd);
+    file_path_close(&op->fd);
+    file_path_close(&op->folder_fd);
     op->active = false;
     if (op->errnum == 0)
         return true;
@@ -221,17 +201,15 @@ void file_write_abort(struct file_write *op)
 }
 
 /* Without O_NONBLOCK the open of a FIFO would wait for its writer. */
-static int open_regular(const char *path, int *ret_fd, uint64_t *ret_size)
+static int open_regular(const char *path, int *ret_fd, struct stat *ret_status)
 {
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    struct stat status;
+    _cleanup_close_ int fd = file_path_open(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 
-    if (fd < 0 || fstat(fd, &status) < 0)
+    if (fd < 0 || fstat(fd, ret_status) < 0)
         return errno;
-    if (!S_ISREG(status.st_mode))
-        return S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
+    if (!S_ISREG(ret_status->st_mode))
+        return S_ISDIR(ret_status->st_mode) ? EISDIR : EINVAL;
     *ret_fd = TAKE_FD(fd);
-    *ret_size = (uint64_t)status.st_size;
     return 0;
 }
 
@@ -248,11 +226,12 @@ bool file_read_begin(struct file_read *op, const struct agent_read_message *mess
     }
     if (errnum == 0) {
         ret_error->stage = AGENT_STAGE_FILE;
-        errnum = open_regular(message->path, &op->fd, &op->size);
+        errnum = open_regular(message->path, &op->fd, &op->status);
         account_leave(&account);
     }
     ret_error->errnum = (uint32_t)errnum;
     op->active = errnum == 0;
+    op->described = !(message->flags & AGENT_READ_DESCRIBE);
     op->offset = (off_t)message->offset;
     op->left = message->limit;
     return op->active;
@@ -270,8 +249,19 @@ static void read_end(struct file_read *op, struct outbox *outbox, int errnum)
     if (errnum != 0)
         outbox_commit(outbox, AGENT_FRAME_ERROR, agent_error_encode(&error, space, size));
     else
-        outbox_commit(outbox, AGENT_FRAME_DONE, agent_done_encode(op->size, space, size));
+        outbox_commit(outbox, AGENT_FRAME_DONE,
+                      agent_done_encode((uint64_t)op->status.st_size, space, size));
     file_read_abort(op);
+}
+
+static enum file_read_step describe(struct file_read *op, struct outbox *outbox)
+{
+    struct file_names names = {.users.count = 0};
+
+    if (!file_entry_put(outbox, &op->status, "", "", &names))
+        return FILE_READ_WAITS;
+    op->described = true;
+    return FILE_READ_MOVED;
 }
 
 enum file_read_step file_read_pump(struct file_read *op, struct outbox *outbox)
@@ -282,6 +272,8 @@ enum file_read_step file_read_pump(struct file_read *op, struct outbox *outbox)
 
     if (!op->active)
         return FILE_READ_WAITS;
+    if (!op->described)
+        return describe(op, outbox);
     space = outbox_space(outbox, OUTBOX_DATA_MIN, &size);
     if (!space)
         return FILE_READ_WAITS;
@@ -302,6 +294,6 @@ enum file_read_step file_read_pump(struct file_read *op, struct outbox *outbox)
 void file_read_abort(struct file_read *op)
 {
     if (op->active)
-        close_fd(&op->fd);
+        file_path_close(&op->fd);
     op->active = false;
 }

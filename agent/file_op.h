@@ -10,13 +10,13 @@
 #define AGENT_FILE_OP_H
 
 #include "agent/account.h"
+#include "agent/file_path.h"
 #include "agent/outbox.h"
 #include "lib/agentproto/message.h"
 
 #include <limits.h>
 #include <stdbool.h>
-
-enum { FILE_TEMPORARY_MAX = 32 };
+#include <sys/stat.h>
 
 struct file_write {
     bool active;
@@ -34,8 +34,9 @@ struct file_write {
 struct file_read {
     bool active;
     int fd;
-    uint64_t size; /* of the file when it was opened */
-    uint64_t left; /* bytes that may still be sent */
+    bool described;     /* its ENTRY was sent, or not asked for */
+    struct stat status; /* of the file when it was opened */
+    uint64_t left;      /* bytes that may still be sent */
     off_t offset;
 };
 

@@ -3,6 +3,7 @@
 #include "agent/clock.h"
 #include "agent/exec_op.h"
 #include "agent/file_op.h"
+#include "agent/file_task.h"
 #include "agent/outbox.h"
 #include "agent/process_op.h"
 #include "lib/agentproto/inbox.h"
@@ -32,6 +33,7 @@ struct peer {
     struct process_op process;
     struct file_write write;
     struct file_read read;
+    struct file_task files;
     struct outbox outbox;
     struct agent_inbox inbox;
 };
@@ -142,6 +144,7 @@ static void peer_lose(struct peer *peer)
     /* First: who sees the connection's end finds no half of a file. */
     file_write_abort(&peer->write);
     file_read_abort(&peer->read);
+    file_task_abort(&peer->files);
     process_op_abandon(&peer->process);
     close(peer->fd);
     peer->fd = -1;
@@ -285,6 +288,9 @@ static void on_event(struct peer *peer, enum agent_event event, struct agent_eve
     case AGENT_EVENT_READ:
         on_read(peer, &data->read);
         break;
+    case AGENT_EVENT_FILE:
+        file_task_begin(&peer->files, &data->file, &peer->outbox);
+        break;
     case AGENT_EVENT_DATA:
         on_data(peer, data->data.bytes, data->data.size);
         break;
@@ -329,7 +335,8 @@ static bool feed_body(struct peer *peer)
 /* True while an operation runs that the next one has to wait for. */
 static bool peer_busy(const struct peer *peer)
 {
-    return peer->exec.command.active || peer->read.active || process_op_busy(&peer->process);
+    return peer->exec.command.active || peer->read.active || file_task_busy(&peer->files) ||
+           process_op_busy(&peer->process);
 }
 
 /* Acts on the next event of the inbox, once the operation before it is over. */
@@ -343,7 +350,7 @@ static bool peer_consume(struct peer *peer)
         return feed_body(peer);
     if (peer->inbox.state != AGENT_INBOX_BODY && peer_busy(peer))
         return false;
-    if (!outbox_space(&peer->outbox, OUTBOX_CONTROL_MAX, &room))
+    if (!outbox_space(&peer->outbox, AGENT_ENTRY_MAX, &room))
         return false;
     event = agent_inbox_next(&peer->inbox, &data);
     on_event(peer, event, &data);
@@ -422,6 +429,25 @@ static bool peer_read_on(struct peer *peer)
     return true;
 }
 
+static bool peer_files_on(struct peer *peer)
+{
+    struct agent_error_message error;
+
+    switch (file_task_pump(&peer->files, &peer->outbox, &error)) {
+    case FILE_TASK_WAITS:
+        return false;
+    case FILE_TASK_MOVED:
+        break;
+    case FILE_TASK_DONE:
+        reply_done(peer, peer->files.count);
+        break;
+    case FILE_TASK_FAILED:
+        reply_error(peer, &error);
+        break;
+    }
+    return true;
+}
+
 static bool peer_process_on(struct peer *peer)
 {
     struct agent_error_message error;
@@ -450,6 +476,8 @@ static bool peer_round(struct peer *peer)
         moved |= exec_pump(&peer->exec, &peer->outbox);
     if (peer->fd >= 0)
         moved |= peer_read_on(peer);
+    if (peer->fd >= 0)
+        moved |= peer_files_on(peer);
     if (peer->fd >= 0)
         moved |= peer_process_on(peer);
     if (peer->fd >= 0)

@@ -35,6 +35,8 @@ enum {
     AGENT_RETRIES_MAX = 1000,
     AGENT_OUTPUT_MAX = 32 * 1024, /* output bytes of one OUTPUT */
     AGENT_SIGNAL_MAX = 64,        /* kernel: _NSIG */
+    AGENT_TREE_DEPTH_MAX = 64,    /* levels of folders that FOLDER and COPY descend */
+    AGENT_LIST_MAX = 10001,       /* entries of one FOLDER */
 };
 
 /* X(symbol, value, direction, meaning) */
@@ -64,7 +66,15 @@ enum {
     X(AGENT_FRAME_ERROR, 21, "reply", "the operation failed: stage and errno")                     \
     X(AGENT_FRAME_PROCESS, 22, "reply, log", "what is known of a process")                         \
     X(AGENT_FRAME_OUTPUT, 23, "reply, log", "bytes that a process wrote, and their offsets")       \
-    X(AGENT_FRAME_LOG, 24, "log", "the head of a file of a log")
+    X(AGENT_FRAME_LOG, 24, "log", "the head of a file of a log")                                   \
+    X(AGENT_FRAME_ENTRY, 25, "reply", "what is known of a file")                                   \
+    X(AGENT_FRAME_STAT, 32, "request", "what is known of a file: ENTRY, then DONE")                \
+    X(AGENT_FRAME_FOLDER, 33, "request", "what is in a folder: ENTRY..., then DONE")               \
+    X(AGENT_FRAME_MKDIR, 34, "request", "make a folder")                                           \
+    X(AGENT_FRAME_REMOVE, 35, "request", "remove a file, or a folder with all that is in it")      \
+    X(AGENT_FRAME_MOVE, 36, "request", "give a file or folder another path")                       \
+    X(AGENT_FRAME_COPY, 37, "request", "copy a file, or a folder with all that is in it")          \
+    X(AGENT_FRAME_CHMOD, 38, "request", "change a file's mode")
 
 enum agent_frame_type {
 #define AGENT_FRAME_ENUM(symbol, value, direction, meaning) symbol = (value),
@@ -178,6 +188,48 @@ enum {
      * own rights decide. */
     AGENT_WRITE_PRIVILEGED = 1,
     AGENT_WRITE_FLAGS = 1,
+};
+
+/* Flags of READ. */
+enum {
+    AGENT_READ_DESCRIBE = 1, /* an ENTRY of the opened file comes before its bytes */
+    AGENT_READ_FLAGS = 1,
+};
+
+/* Flags of the requests of AGENT_FILE_REQUESTS. */
+enum {
+    AGENT_FILE_FOLLOW = 1,    /* STAT: of what a link at the end of the path leads to */
+    AGENT_FILE_PARENTS = 2,   /* MKDIR: also what is missing above; what is there is no error */
+    AGENT_FILE_RECURSIVE = 4, /* REMOVE, COPY: a folder with all that is in it */
+    AGENT_FILE_REPLACE = 8,   /* MOVE, COPY: what is at the target, unless a folder with content */
+};
+
+/*
+ * X(frame, flags that it takes, largest `number`, largest `limit`, whether it has a target): what
+ * the requests that share one payload allow in it.
+ */
+#define AGENT_FILE_REQUESTS(X)                                                                     \
+    X(AGENT_FRAME_STAT, AGENT_FILE_FOLLOW, 0, 0, false)                                            \
+    X(AGENT_FRAME_FOLDER, 0, AGENT_TREE_DEPTH_MAX, AGENT_LIST_MAX, false) /* depth, entries */     \
+    X(AGENT_FRAME_MKDIR, AGENT_FILE_PARENTS, 07777, 0, false)             /* mode */               \
+    X(AGENT_FRAME_REMOVE, AGENT_FILE_RECURSIVE, 0, 0, false)                                       \
+    X(AGENT_FRAME_MOVE, AGENT_FILE_REPLACE, 0, 0, true)                                            \
+    X(AGENT_FRAME_COPY, AGENT_FILE_RECURSIVE | AGENT_FILE_REPLACE, 0, 0, true)                     \
+    X(AGENT_FRAME_CHMOD, 0, 07777, 0, false) /* mode */
+
+/* X(symbol, value, word): the type in ENTRY */
+#define AGENT_FILE_TYPES(X)                                                                        \
+    X(AGENT_FILE_REGULAR, 1, "file")                                                               \
+    X(AGENT_FILE_FOLDER, 2, "folder")                                                              \
+    X(AGENT_FILE_LINK, 3, "link")                                                                  \
+    X(AGENT_FILE_FIFO, 4, "fifo")                                                                  \
+    X(AGENT_FILE_SOCKET, 5, "socket")                                                              \
+    X(AGENT_FILE_DEVICE, 6, "device")
+
+enum agent_file_type {
+#define AGENT_FILE_TYPE_ENUM(symbol, value, word) symbol = (value),
+    AGENT_FILE_TYPES(AGENT_FILE_TYPE_ENUM)
+#undef AGENT_FILE_TYPE_ENUM
 };
 
 /* X(symbol, value, what could not be done): the stage of ERROR */

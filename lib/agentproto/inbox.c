@@ -98,7 +98,8 @@ static enum agent_event take_process_request(struct agent_inbox *inbox,
     case AGENT_FRAME_FORGET:
         return decoded(agent_forget_decode(data, size, &ret_data->forget), AGENT_EVENT_FORGET);
     default:
-        return AGENT_EVENT_BROKEN;
+        return decoded(agent_file_decode(frame->type, data, size, &ret_data->file),
+                       AGENT_EVENT_FILE);
     }
 }
 

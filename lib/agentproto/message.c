@@ -113,6 +113,7 @@ size_t agent_read_encode(const struct agent_read_message *message, uint8_t *data
 {
     struct wire_writer writer = {.data = data, .capacity = capacity};
 
+    wire_put_u32(&writer, message->flags);
     wire_put_u64(&writer, message->offset);
     wire_put_u64(&writer, message->limit);
     wire_put_string(&writer, message->user);
@@ -246,12 +247,13 @@ bool agent_read_decode(const uint8_t *data, size_t size, struct agent_read_messa
 {
     struct wire_reader reader = {.data = data, .size = size};
 
+    message->flags = wire_get_u32(&reader);
     message->offset = wire_get_u64(&reader);
     message->limit = wire_get_u64(&reader);
     message->user = wire_get_string(&reader, AGENT_USER_MAX);
     message->path = wire_get_string(&reader, AGENT_PATH_MAX);
-    return wire_reader_complete(&reader) && message->offset <= INT64_MAX &&
-           is_absolute(message->path);
+    return wire_reader_complete(&reader) && (message->flags & ~(uint32_t)AGENT_READ_FLAGS) == 0 &&
+           message->offset <= INT64_MAX && is_absolute(message->path);
 }
 
 bool agent_status_valid(uint32_t status)

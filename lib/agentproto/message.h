@@ -138,10 +138,42 @@ struct agent_write_message {
 };
 
 struct agent_read_message {
+    uint32_t flags; /* AGENT_READ_* */
     uint64_t offset;
     uint64_t limit; /* most bytes to send */
     const char *user;
     const char *path;
+};
+
+/* The requests of AGENT_FILE_REQUESTS. */
+struct agent_file_message {
+    uint8_t type;    /* enum agent_frame_type */
+    uint32_t flags;  /* AGENT_FILE_* */
+    uint32_t number; /* FOLDER: depth, from 1; MKDIR, CHMOD: mode; else 0 */
+    uint32_t limit;  /* FOLDER: most entries, from 1; else 0 */
+    const char *user;
+    const char *path;   /* absolute */
+    const char *target; /* MOVE, COPY: the new path, absolute; else "" */
+};
+
+/* ENTRY. Where the sandbox has no name for an id, owner or group are "". */
+struct agent_entry_message {
+    uint32_t type; /* enum agent_file_type */
+    uint32_t mode; /* at most 07777 */
+    uint32_t uid;
+    uint32_t gid;
+    uint64_t size;
+    uint64_t inode;
+    int64_t mtime_nsec; /* since the Unix epoch */
+    const char *owner;
+    const char *group;
+    const char *path; /* below the folder that was listed; else "" */
+    const char *link; /* what a link holds; else "" */
+};
+
+enum {
+    AGENT_NAME_MAX = 64, /* bytes of an owner's or group's name in ENTRY, its zero byte included */
+    AGENT_ENTRY_MAX = 4 * 4 + 3 * 8 + 4 * 4 + 2 * AGENT_NAME_MAX + 2 * AGENT_PATH_MAX,
 };
 
 /* EXIT. Times in microseconds; `status` as wait(2) gave it. */
@@ -190,6 +222,9 @@ size_t agent_output_encode(const struct agent_output_message *message, uint8_t *
 size_t agent_write_encode(const struct agent_write_message *message, uint8_t *data,
                           size_t capacity);
 size_t agent_read_encode(const struct agent_read_message *message, uint8_t *data, size_t capacity);
+size_t agent_file_encode(const struct agent_file_message *message, uint8_t *data, size_t capacity);
+size_t agent_entry_encode(const struct agent_entry_message *message, uint8_t *data,
+                          size_t capacity);
 size_t agent_exit_encode(const struct agent_exit_message *message, uint8_t *data, size_t capacity);
 size_t agent_done_encode(uint64_t value, uint8_t *data, size_t capacity);
 size_t agent_error_encode(const struct agent_error_message *message, uint8_t *data,
@@ -212,6 +247,10 @@ bool agent_read_decode(const uint8_t *data, size_t size, struct agent_read_messa
 /* True for what wait(2) gives of a process that has ended. */
 bool agent_status_valid(uint32_t status);
 
+/* `type` is the frame's; false also for one that is not of AGENT_FILE_REQUESTS. */
+bool agent_file_decode(uint8_t type, const uint8_t *data, size_t size,
+                       struct agent_file_message *message);
+bool agent_entry_decode(const uint8_t *data, size_t size, struct agent_entry_message *message);
 bool agent_exit_decode(const uint8_t *data, size_t size, struct agent_exit_message *message);
 bool agent_done_decode(const uint8_t *data, size_t size, uint64_t *ret_value);
 bool agent_error_decode(const uint8_t *data, size_t size, struct agent_error_message *message);

@@ -4,6 +4,7 @@
  */
 #include "lib/base/util.h"
 #include "lib/runtime/agent_attach.h"
+#include "lib/runtime/agent_files.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { MAX_OUTPUT = 256, INPUT_MAX = 64 * 1024, DEADLINE_USEC = 10 * 1000 * 1000 };
+enum { MAX_OUTPUT = 256, MAX_ENTRIES = 4, INPUT_MAX = 64 * 1024, DEADLINE_USEC = 10 * 1000 * 1000 };
 
 static void call_run(struct agent_client *client, int64_t deadline_usec)
 {
@@ -104,6 +105,47 @@ static void call_wait(struct agent_client *client, int64_t deadline_usec)
     }
 }
 
+static size_t touch_entries(struct agent_file_list *list)
+{
+    size_t length = 0;
+
+    for (size_t i = 0; i < list->count; i++)
+        length += strlen(list->items[i].path) + strlen(list->items[i].link) +
+                  strlen(list->items[i].owner) + strlen(list->items[i].group);
+    agent_file_list_free(list);
+    return length;
+}
+
+static void call_files(struct agent_client *client, int64_t deadline_usec)
+{
+    const struct agent_file_request request = {
+        .type = AGENT_FRAME_FOLDER, .number = 1, .limit = MAX_ENTRIES, .user = "u", .path = "/"};
+    struct agent_file_list list;
+    struct error err;
+
+    while (agent_files_list(client, &request, deadline_usec, &list, &err) == 0) {
+        if (list.count > MAX_ENTRIES ||
+            touch_entries(&list) > (size_t)MAX_ENTRIES * 4 * AGENT_PATH_MAX)
+            abort();
+    }
+}
+
+static void call_content(struct agent_client *client, int64_t deadline_usec)
+{
+    struct agent_file_list entry;
+    struct error err;
+    char *content;
+    size_t size;
+
+    while (agent_files_read(client, "u", "/f", 1, MAX_OUTPUT, deadline_usec, &entry, &content,
+                            &size, &err) == 0) {
+        if (entry.count != 1 || size > MAX_OUTPUT)
+            abort();
+        (void)touch_entries(&entry);
+        free(content);
+    }
+}
+
 static void read_output(struct agent_attach *attach)
 {
     uint64_t next = 0;
@@ -141,7 +183,7 @@ static void call_attach(struct agent_client *client)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const calls[])(struct agent_client *, int64_t) = {
-        call_run, call_read, call_ping, call_start, call_list, call_wait};
+        call_run, call_read, call_ping, call_start, call_list, call_wait, call_files, call_content};
     struct agent_client *client;
     struct error err;
     int fds[2];

@@ -36,6 +36,8 @@ static size_t touch(enum agent_event event, const struct agent_event_data *data)
         return strlen(data->write.path) + strlen(data->write.owner);
     case AGENT_EVENT_READ:
         return strlen(data->read.path) + strlen(data->read.user);
+    case AGENT_EVENT_FILE:
+        return strlen(data->file.path) + strlen(data->file.target) + strlen(data->file.user);
     case AGENT_EVENT_DATA:
         for (size_t i = 0; i < data->data.size; i++)
             sum += data->data.bytes[i];

@@ -165,8 +165,78 @@ static void test_write_and_read(void **state)
     size = agent_read_encode(&read, data, sizeof(data));
     assert_true(agent_read_decode(data, size, &read_out));
     assert_int_equal(read_out.limit, 2);
-    memset(data, 0xff, 8); /* an offset that is negative as off_t */
+    memset(data + 4, 0xff, 8); /* an offset that is negative as off_t */
     assert_false(agent_read_decode(data, size, &read_out));
+}
+
+static bool file_decodes(const struct agent_file_message *message, const char *path,
+                         const char *target)
+{
+    struct agent_file_message changed = *message;
+    struct agent_file_message decoded;
+    uint8_t data[128];
+
+    changed.path = path;
+    changed.target = target;
+    return agent_file_decode(message->type, data, agent_file_encode(&changed, data, sizeof(data)),
+                             &decoded);
+}
+
+static void test_file_requests_are_checked(void **state)
+{
+    const struct agent_file_message move = {
+        .type = AGENT_FRAME_MOVE, .flags = AGENT_FILE_REPLACE, .user = "u"};
+    struct agent_file_message list = {
+        .type = AGENT_FRAME_FOLDER, .number = 1, .limit = 1, .user = "u"};
+    struct agent_file_message other = move;
+
+    (void)state;
+    assert_true(file_decodes(&move, "/a", "/b"));
+    assert_false(file_decodes(&move, "/a", ""));
+    assert_false(file_decodes(&move, "a", "/b"));
+    other.flags = AGENT_FILE_PARENTS;
+    assert_false(file_decodes(&other, "/a", "/b"));
+    other.type = AGENT_FRAME_PING;
+    assert_false(file_decodes(&other, "/a", "/b"));
+    assert_true(file_decodes(&list, "/a", ""));
+    assert_false(file_decodes(&list, "/a", "/b"));
+    list.limit = AGENT_LIST_MAX + 1;
+    assert_false(file_decodes(&list, "/a", ""));
+    list.limit = 0;
+    assert_false(file_decodes(&list, "/a", ""));
+    list.limit = 1;
+    list.number = 0;
+    assert_false(file_decodes(&list, "/a", ""));
+}
+
+static void test_entry_comes_back(void **state)
+{
+    struct agent_entry_message entry = {
+        .type = AGENT_FILE_LINK,
+        .mode = 0777,
+        .uid = 1,
+        .gid = 2,
+        .size = 3,
+        .inode = 4,
+        .mtime_nsec = -5,
+        .owner = "o",
+        .group = "",
+        .path = "a/b",
+        .link = "c",
+    };
+    struct agent_entry_message decoded;
+    uint8_t data[128];
+    size_t size = agent_entry_encode(&entry, data, sizeof(data));
+
+    (void)state;
+    assert_true(agent_entry_decode(data, size, &decoded));
+    assert_true(decoded.mtime_nsec == -5);
+    assert_string_equal(decoded.path, "a/b");
+    assert_string_equal(decoded.link, "c");
+    assert_false(agent_entry_decode(data, size - 1, &decoded));
+    entry.type = AGENT_FILE_DEVICE + 1;
+    size = agent_entry_encode(&entry, data, sizeof(data));
+    assert_false(agent_entry_decode(data, size, &decoded));
 }
 
 static bool exit_decodes(uint32_t status, uint32_t flags)
@@ -221,6 +291,8 @@ int main(void)
         cmocka_unit_test(test_every_cut_is_refused),
         cmocka_unit_test(test_too_many_and_too_large),
         cmocka_unit_test(test_write_and_read),
+        cmocka_unit_test(test_file_requests_are_checked),
+        cmocka_unit_test(test_entry_comes_back),
         cmocka_unit_test(test_exit_is_a_wait_status),
         cmocka_unit_test(test_error_names_a_stage_and_an_errno),
     };

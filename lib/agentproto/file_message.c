@@ -1,0 +1,110 @@
+#include "lib/agentproto/message.h"
+#include "lib/agentproto/wire.h"
+
+enum { MODE_MAX = 07777 };
+
+/* What a request may have in its payload. */
+struct rule {
+    uint8_t type;
+    uint32_t flags;
+    uint32_t number_max;
+    uint32_t limit_max;
+    bool has_target;
+};
+
+static const struct rule rules[] = {
+#define FILE_RULE(type, flags, number_max, limit_max, has_target)                                  \
+    {(type), (flags), (number_max), (limit_max), (has_target)},
+    AGENT_FILE_REQUESTS(FILE_RULE)
+#undef FILE_RULE
+};
+
+static const struct rule *find_rule(uint8_t type)
+{
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+        if (rules[i].type == type)
+            return &rules[i];
+    return NULL;
+}
+
+static bool is_absolute(const char *path)
+{
+    return path[0] == '/';
+}
+
+static bool file_valid(const struct agent_file_message *message, const struct rule *rule)
+{
+    return (message->flags & ~rule->flags) == 0 && message->number <= rule->number_max &&
+           message->limit <= rule->limit_max && (message->limit > 0) == (rule->limit_max > 0) &&
+           (rule->limit_max == 0 || message->number > 0) && is_absolute(message->path) &&
+           (rule->has_target ? is_absolute(message->target) : message->target[0] == '\0');
+}
+
+size_t agent_file_encode(const struct agent_file_message *message, uint8_t *data, size_t capacity)
+{
+    struct wire_writer writer = {.data = data, .capacity = capacity};
+
+    wire_put_u32(&writer, message->flags);
+    wire_put_u32(&writer, message->number);
+    wire_put_u32(&writer, message->limit);
+    wire_put_string(&writer, message->user);
+    wire_put_string(&writer, message->path);
+    wire_put_string(&writer, message->target);
+    return writer.failed ? 0 : writer.size;
+}
+
+bool agent_file_decode(uint8_t type, const uint8_t *data, size_t size,
+                       struct agent_file_message *message)
+{
+    struct wire_reader reader = {.data = data, .size = size};
+    const struct rule *rule = find_rule(type);
+
+    if (!rule)
+        return false;
+    message->type = type;
+    message->flags = wire_get_u32(&reader);
+    message->number = wire_get_u32(&reader);
+    message->limit = wire_get_u32(&reader);
+    message->user = wire_get_string(&reader, AGENT_USER_MAX);
+    message->path = wire_get_string(&reader, AGENT_PATH_MAX);
+    message->target = wire_get_string(&reader, AGENT_PATH_MAX);
+    return wire_reader_complete(&reader) && file_valid(message, rule);
+}
+
+size_t agent_entry_encode(const struct agent_entry_message *message, uint8_t *data, size_t capacity)
+{
+    struct wire_writer writer = {.data = data, .capacity = capacity};
+
+    wire_put_u32(&writer, message->type);
+    wire_put_u32(&writer, message->mode);
+    wire_put_u32(&writer, message->uid);
+    wire_put_u32(&writer, message->gid);
+    wire_put_u64(&writer, message->size);
+    wire_put_u64(&writer, message->inode);
+    wire_put_u64(&writer, (uint64_t)message->mtime_nsec);
+    wire_put_string(&writer, message->owner);
+    wire_put_string(&writer, message->group);
+    wire_put_string(&writer, message->path);
+    wire_put_string(&writer, message->link);
+    return writer.failed ? 0 : writer.size;
+}
+
+bool agent_entry_decode(const uint8_t *data, size_t size, struct agent_entry_message *message)
+{
+    struct wire_reader reader = {.data = data, .size = size};
+
+    message->type = wire_get_u32(&reader);
+    message->mode = wire_get_u32(&reader);
+    message->uid = wire_get_u32(&reader);
+    message->gid = wire_get_u32(&reader);
+    message->size = wire_get_u64(&reader);
+    message->inode = wire_get_u64(&reader);
+    message->mtime_nsec = (int64_t)wire_get_u64(&reader);
+    message->owner = wire_get_string(&reader, AGENT_NAME_MAX);
+    message->group = wire_get_string(&reader, AGENT_NAME_MAX);
+    message->path = wire_get_string(&reader, AGENT_PATH_MAX);
+    message->link = wire_get_string(&reader, AGENT_PATH_MAX);
+    return wire_reader_complete(&reader) && message->type >= AGENT_FILE_REGULAR &&
+           message->type <= AGENT_FILE_DEVICE && message->mode <= MODE_MAX &&
+           message->size <= INT64_MAX;
+}

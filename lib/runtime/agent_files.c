@@ -1,0 +1,302 @@
+#include "lib/runtime/agent_files.h"
+
+#include "lib/agentproto/message.h"
+#include "lib/runtime/agent_answer.h"
+#include "lib/runtime/agent_client_private.h"
+
+#include <atoll/cleanup.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { REQUEST_MAX = 32 + AGENT_USER_MAX + 2 * AGENT_PATH_MAX, ENTRIES_FIRST = 64 };
+
+/* The answer to one request about files. */
+struct answer {
+    size_t entries_max;
+    bool failed;
+    struct error failure;
+    struct agent_file_list list;
+    size_t capacity;
+    struct agent_reading reading; /* of READ */
+};
+
+static enum error_code failure_code(int errnum)
+{
+    switch (errnum) {
+    case ENOENT:
+        return ERR_NOT_FOUND;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return ERR_PERMISSION;
+    case EEXIST:
+    case ENOTEMPTY:
+    case EISDIR:
+    case ENOTDIR:
+    case EBUSY:
+    case ETXTBSY:
+        return ERR_CONFLICT;
+    case ELOOP:
+    case ENAMETOOLONG:
+        return ERR_NOT_POSSIBLE;
+    case ENOSPC:
+    case EDQUOT:
+        return ERR_INSUFFICIENT_STORAGE;
+    case EIO:
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+        return ERR_UNAVAILABLE;
+    default:
+        return ERR_INVALID_FIELD;
+    }
+}
+
+/* Keeps what the agent says of a failure. -1 when it says it wrongly. */
+static int take_failure(struct answer *answer, const struct agent_frame *frame, struct error *err)
+{
+    struct agent_error_message message;
+    const char *reason;
+
+    answer->failed = true;
+    if (!agent_error_decode(frame->payload, frame->size, &message))
+        return agent_protocol_error(err);
+    if (message.stage != AGENT_STAGE_FILE)
+        return agent_take_failure(frame, &answer->failure, err);
+    reason = strerrordesc_np((int)message.errnum);
+    (void)error_set_field(&answer->failure, failure_code((int)message.errnum), "path", "%s",
+                          reason ? reason : "unknown error");
+    return 0;
+}
+
+static void entry_free(struct agent_file_entry *entry)
+{
+    free(entry->owner);
+    free(entry->group);
+    free(entry->path);
+    free(entry->link);
+}
+
+void agent_file_list_free(struct agent_file_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        entry_free(&list->items[i]);
+    free(list->items);
+    *list = (struct agent_file_list){0};
+}
+
+static int no_memory(struct error *err)
+{
+    return error_set_errno(err, ENOMEM, "cannot keep what the sandbox says of its files");
+}
+
+static int copy_entry(const struct agent_entry_message *message, struct agent_file_entry *ret_entry,
+                      struct error *err)
+{
+    struct agent_file_entry entry = {
+        .type = (enum agent_file_type)message->type,
+        .mode = message->mode,
+        .uid = message->uid,
+        .gid = message->gid,
+        .size = message->size,
+        .inode = message->inode,
+        .mtime_nsec = message->mtime_nsec,
+        .owner = strdup(message->owner),
+        .group = strdup(message->group),
+        .path = strdup(message->path),
+        .link = strdup(message->link),
+    };
+
+    if (!entry.owner || !entry.group || !entry.path || !entry.link) {
+        entry_free(&entry);
+        return no_memory(err);
+    }
+    *ret_entry = entry;
+    return 0;
+}
+
+static int take_entry(struct answer *answer, const struct agent_frame *frame, struct error *err)
+{
+    struct agent_file_list *list = &answer->list;
+    struct agent_entry_message message;
+
+    if (list->count == answer->entries_max ||
+        !agent_entry_decode(frame->payload, frame->size, &message))
+        return agent_protocol_error(err);
+    if (list->count == answer->capacity) {
+        size_t capacity = answer->capacity ? answer->capacity * 2 : ENTRIES_FIRST;
+        struct agent_file_entry *items = reallocarray(list->items, capacity, sizeof(*items));
+
+        if (!items)
+            return no_memory(err);
+        list->items = items;
+        answer->capacity = capacity;
+    }
+    if (copy_entry(&message, &list->items[list->count], err) < 0)
+        return -1;
+    list->count++;
+    return 0;
+}
+
+static int on_answer(void *context, const struct agent_frame *frame, bool *ret_done,
+                     struct error *err)
+{
+    struct answer *answer = context;
+    uint64_t value;
+
+    switch (frame->type) {
+    case AGENT_FRAME_ENTRY:
+        return take_entry(answer, frame, err);
+    case AGENT_FRAME_DONE:
+        *ret_done = true;
+        return agent_done_decode(frame->payload, frame->size, &value) ? 0
+                                                                      : agent_protocol_error(err);
+    case AGENT_FRAME_ERROR:
+        *ret_done = true;
+        return take_failure(answer, frame, err);
+    default:
+        return agent_protocol_error(err);
+    }
+}
+
+/* An ENTRY, and then what READ always answers. */
+static int on_read_answer(void *context, const struct agent_frame *frame, bool *ret_done,
+                          struct error *err)
+{
+    struct answer *answer = context;
+
+    if (frame->type == AGENT_FRAME_ERROR || answer->list.count == 0)
+        return frame->type == AGENT_FRAME_DONE ? agent_protocol_error(err)
+                                               : on_answer(context, frame, ret_done, err);
+    return agent_reading_reply(&answer->reading, frame, ret_done, err);
+}
+
+static void answer_free(struct answer *answer)
+{
+    agent_file_list_free(&answer->list);
+    agent_reading_free(&answer->reading);
+}
+
+static int check_text(const char *field, const char *text, size_t size, struct error *err)
+{
+    if (strlen(text) < size && text[0] != '\0')
+        return 0;
+    return error_set_field(err, ERR_INVALID_FIELD, field, "%s has 1 to %zu bytes", field, size - 1);
+}
+
+static int check_path(const char *field, const char *path, struct error *err)
+{
+    if (check_text(field, path, AGENT_PATH_MAX, err) < 0)
+        return -1;
+    if (path[0] == '/')
+        return 0;
+    return error_set_field(err, ERR_INVALID_FIELD, field, "%s must be absolute", field);
+}
+
+static int exchange(struct agent_client *client, struct agent_outgoing *outgoing,
+                    agent_reply_fn reply, struct answer *answer, int64_t deadline_usec,
+                    struct error *err)
+{
+    if (agent_channel_exchange(&client->channel, outgoing, reply, answer, deadline_usec, err) < 0)
+        return -1;
+    if (!answer->failed)
+        return 0;
+    *err = answer->failure;
+    return -1;
+}
+
+static int request_answer(struct agent_client *client, const struct agent_file_request *request,
+                          int64_t deadline_usec, struct answer *answer, struct error *err)
+{
+    _cleanup_(agent_outgoing_free) struct agent_outgoing outgoing = {0};
+    const struct agent_file_message message = {
+        .flags = request->flags,
+        .number = request->number,
+        .limit = request->limit,
+        .user = request->user,
+        .path = request->path,
+        .target = request->target ? request->target : "",
+    };
+    uint8_t payload[REQUEST_MAX];
+
+    if (check_text("user", request->user, AGENT_USER_MAX, err) < 0 ||
+        check_path("path", request->path, err) < 0 ||
+        (request->target && check_path("target", request->target, err) < 0))
+        return -1;
+    agent_outgoing_frame(&outgoing, request->type, payload,
+                         agent_file_encode(&message, payload, sizeof(payload)));
+    return exchange(client, &outgoing, on_answer, answer, deadline_usec, err);
+}
+
+int agent_files_change(struct agent_client *client, const struct agent_file_request *request,
+                       int64_t deadline_usec, struct error *err)
+{
+    _cleanup_(answer_free) struct answer answer = {.entries_max = 0};
+
+    return request_answer(client, request, deadline_usec, &answer, err);
+}
+
+int agent_files_list(struct agent_client *client, const struct agent_file_request *request,
+                     int64_t deadline_usec, struct agent_file_list *ret_list, struct error *err)
+{
+    bool is_one = request->type == AGENT_FRAME_STAT;
+    _cleanup_(answer_free) struct answer answer = {.entries_max = is_one ? 1 : request->limit};
+
+    if (request_answer(client, request, deadline_usec, &answer, err) < 0)
+        return -1;
+    if (is_one && answer.list.count != 1)
+        return agent_protocol_error(err);
+    *ret_list = answer.list;
+    answer.list = (struct agent_file_list){0};
+    return 0;
+}
+
+int agent_files_read(struct agent_client *client, const char *user, const char *path,
+                     uint64_t offset, size_t limit, int64_t deadline_usec,
+                     struct agent_file_list *ret_entry, char **ret_data, size_t *ret_size,
+                     struct error *err)
+{
+    _cleanup_(agent_outgoing_free) struct agent_outgoing outgoing = {0};
+    _cleanup_(answer_free) struct answer answer = {.entries_max = 1, .reading.content.max = limit};
+    const struct agent_read_message message = {
+        .flags = AGENT_READ_DESCRIBE,
+        .offset = offset,
+        .limit = limit,
+        .user = user,
+        .path = path,
+    };
+    uint8_t payload[REQUEST_MAX];
+
+    if (check_text("user", user, AGENT_USER_MAX, err) < 0 || check_path("path", path, err) < 0)
+        return -1;
+    agent_outgoing_frame(&outgoing, AGENT_FRAME_READ, payload,
+                         agent_read_encode(&message, payload, sizeof(payload)));
+    if (exchange(client, &outgoing, on_read_answer, &answer, deadline_usec, err) < 0 ||
+        agent_collected_take(&answer.reading.content, ret_data, ret_size, err) < 0)
+        return -1;
+    *ret_entry = answer.list;
+    answer.list = (struct agent_file_list){0};
+    return 0;
+}
+
+int agent_files_write(struct agent_client *client, const struct agent_file_content *content,
+                      int64_t deadline_usec, struct error *err)
+{
+    _cleanup_(agent_outgoing_free) struct agent_outgoing outgoing = {0};
+    _cleanup_(answer_free) struct answer answer = {.entries_max = 0};
+    const struct agent_write_message message = {
+        .mode = content->mode,
+        .owner = content->user,
+        .path = content->path,
+    };
+    uint8_t payload[REQUEST_MAX];
+
+    if (check_text("user", content->user, AGENT_USER_MAX, err) < 0 ||
+        check_path("path", content->path, err) < 0)
+        return -1;
+    agent_outgoing_frame(&outgoing, AGENT_FRAME_WRITE, payload,
+                         agent_write_encode(&message, payload, sizeof(payload)));
+    agent_outgoing_body(&outgoing, content->data, content->size);
+    return exchange(client, &outgoing, on_answer, &answer, deadline_usec, err);
+}

@@ -1,0 +1,81 @@
+/*
+ * The host's side of files (docs/agent-protocol.md): seen, read, written, made, moved, copied and
+ * removed inside the sandbox, with the rights of one of its users.
+ *
+ * As in agent_client.h, calls block until the answer or the deadline, and a client belongs to one
+ * thread at a time. Errors of the file's own name the field "path": ERR_NOT_FOUND, ERR_PERMISSION,
+ * ERR_CONFLICT (something is there, is not empty, is a folder or is none), ERR_NOT_POSSIBLE (too
+ * long, a loop of links), ERR_INSUFFICIENT_STORAGE, ERR_INVALID_FIELD for the rest (no regular
+ * file, no such user).
+ */
+#ifndef LIB_RUNTIME_AGENT_FILES_H
+#define LIB_RUNTIME_AGENT_FILES_H
+
+#include "lib/runtime/agent_client.h"
+
+#include <atoll/agent_proto.h>
+
+/* One of AGENT_FILE_REQUESTS. Borrowed for the call. */
+struct agent_file_request {
+    enum agent_frame_type type;
+    uint32_t flags;     /* AGENT_FILE_* that the type takes */
+    uint32_t number;    /* FOLDER: depth from 1; MKDIR, CHMOD: mode */
+    uint32_t limit;     /* FOLDER: most entries, 1..AGENT_LIST_MAX */
+    const char *user;   /* a name inside the sandbox, or "uid:gid" */
+    const char *path;   /* absolute */
+    const char *target; /* MOVE, COPY: absolute; else NULL */
+};
+
+/* What the sandbox says of a file. */
+struct agent_file_entry {
+    enum agent_file_type type;
+    uint32_t mode; /* at most 07777 */
+    uint32_t uid;
+    uint32_t gid;
+    uint64_t size;
+    uint64_t inode;
+    int64_t mtime_nsec; /* since the Unix epoch */
+    char *owner;        /* "" where the sandbox has no name for the id */
+    char *group;
+    char *path; /* below the folder that was listed, any bytes but NUL; "" for one file */
+    char *link; /* what a link holds; "" for anything else */
+};
+
+struct agent_file_list {
+    struct agent_file_entry *items;
+    size_t count;
+};
+
+/* Accepts a zeroed list. */
+void agent_file_list_free(struct agent_file_list *list);
+
+/* MKDIR, REMOVE, MOVE, COPY, CHMOD. */
+int agent_files_change(struct agent_client *client, const struct agent_file_request *request,
+                       int64_t deadline_usec, struct error *err);
+
+/* STAT (one entry) and FOLDER (at most `limit`, in the folder's order). The caller frees the list.
+ */
+int agent_files_list(struct agent_client *client, const struct agent_file_request *request,
+                     int64_t deadline_usec, struct agent_file_list *ret_list, struct error *err);
+
+/*
+ * What is known of a regular file, and at most `limit` of its bytes from `offset` on, both of the
+ * same opened file. `ret_entry` has one item, the caller's to free, as `ret_data` is.
+ */
+int agent_files_read(struct agent_client *client, const char *user, const char *path,
+                     uint64_t offset, size_t limit, int64_t deadline_usec,
+                     struct agent_file_list *ret_entry, char **ret_data, size_t *ret_size,
+                     struct error *err);
+
+/* Replaces a file as a whole, or not at all; parents are made. */
+struct agent_file_content {
+    const char *user;
+    const char *path;
+    uint32_t mode; /* at most 07777 */
+    const void *data;
+    size_t size;
+};
+int agent_files_write(struct agent_client *client, const struct agent_file_content *content,
+                      int64_t deadline_usec, struct error *err);
+
+#endif
