@@ -227,7 +227,7 @@ static bool is_choice(const char *word, const char *choices)
 
     for (const char *choice = choices; choice; choice = strchr(choice, '|')) {
         choice += *choice == '|';
-        if (strncmp(choice, word, length) == 0 && (choice[length] == '|' || choice[length] == '\0'))
+        if (strcspn(choice, "|") == length && memcmp(choice, word, length) == 0)
             return length > 0;
     }
     return false;

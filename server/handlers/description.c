@@ -57,7 +57,7 @@ void description_done(struct description *description)
     free(description->openapi);
     free(description->page);
     free(description->page_policy);
-    *description = (struct description){NULL};
+    *description = (struct description){.openapi = NULL};
 }
 
 int handle_openapi(struct call *call, __attribute__((unused)) struct error *err)
