@@ -145,7 +145,7 @@ int store_api_key_insert(struct db_pool *pool, const struct db_scope *scope,
     const struct db_call call = DB_CALL(insert_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    if (db_run_scoped(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
+    if (db_run(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
         return -1;
     if (PQntuples(result) == 0)
         return error_set_field(err, ERR_NOT_POSSIBLE, "project_id",
@@ -160,7 +160,7 @@ int store_api_key_get(struct db_pool *pool, const struct db_scope *scope, const 
     const struct db_call call = DB_CALL(get_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    if (db_run_scoped(pool, scope, DB_RELAXED, &call, 1, &result, err) < 0)
+    if (db_run(pool, scope, DB_RELAXED, &call, 1, &result, err) < 0)
         return -1;
     return PQntuples(result) == 0 ? no_key(err) : read_key(result, 0, ret_key, err);
 }
@@ -191,7 +191,7 @@ int store_api_key_list(struct db_pool *pool, const struct db_scope *scope, uint3
     _cleanup_(store_api_keys_free) struct store_api_keys keys = {.items = NULL};
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    if (db_run_scoped(pool, scope, DB_RELAXED, &call, 1, &result, err) < 0 ||
+    if (db_run(pool, scope, DB_RELAXED, &call, 1, &result, err) < 0 ||
         read_keys(result, &keys, err) < 0)
         return -1;
     *ret_keys = keys;
@@ -207,7 +207,7 @@ int store_api_key_revoke(struct db_pool *pool, const struct db_scope *scope, con
     const struct db_call call = DB_CALL(revoke_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    if (db_run_scoped(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
+    if (db_run(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
         return -1;
     return PQntuples(result) == 0 ? no_key(err) : 0;
 }

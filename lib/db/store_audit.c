@@ -61,5 +61,5 @@ int store_audit_append(struct db_pool *pool, const struct store_audit *rows, siz
     for (size_t i = 0; i < COLUMNS; i++)
         if (db_array_param(&columns.of[i], &params[i], err) < 0)
             return -1;
-    return db_run_scoped(pool, &scope, DB_RELAXED, &call, 1, &result, err);
+    return db_run(pool, &scope, DB_RELAXED, &call, 1, &result, err);
 }

@@ -225,7 +225,7 @@ int store_container_insert(struct db_pool *pool, const struct db_scope *scope, c
     PGresult *results[2] = {NULL};
     int status;
 
-    if (db_run_scoped(pool, scope, DB_DURABLE, calls, 2, results, err) < 0) {
+    if (db_run(pool, scope, DB_DURABLE, calls, 2, results, err) < 0) {
         admission_note(pool, &scope->tenant, project, NULL, origin, err);
         return -1;
     }
@@ -245,7 +245,7 @@ static int get(struct db_pool *pool, const struct db_scope *scope, const struct 
     const struct db_call call = {statement, params, 2};
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    if (db_run_scoped(pool, scope, DB_RELAXED, &call, 1, &result, err) < 0)
+    if (db_run(pool, scope, DB_RELAXED, &call, 1, &result, err) < 0)
         return -1;
     if (PQntuples(result) == 0)
         return not_found(err);
@@ -280,7 +280,7 @@ int store_container_list(struct db_pool *pool, const struct db_scope *scope,
     PGresult *results[2] = {NULL};
     int status;
 
-    if (db_run_scoped(pool, scope, DB_RELAXED, calls, 2, results, err) < 0)
+    if (db_run(pool, scope, DB_RELAXED, calls, 2, results, err) < 0)
         return -1;
     status = container_rows_take(&results[1], ret_list, err);
     db_results_clear(results, 2);
@@ -304,7 +304,7 @@ static int run_admitted(struct db_pool *pool, const struct db_scope *scope,
                                     *call};
     PGresult *results[2] = {NULL};
 
-    if (db_run_scoped(pool, scope, DB_DURABLE, calls, 2, results, err) < 0) {
+    if (db_run(pool, scope, DB_DURABLE, calls, 2, results, err) < 0) {
         admission_note(pool, &scope->tenant, NULL, &step->id, origin, err);
         return -1;
     }
@@ -337,7 +337,7 @@ int store_container_step(struct db_pool *pool, const struct db_scope *scope,
 
     if (step->to == SANDBOX_CREATING
             ? run_admitted(pool, scope, step, &call, origin, &result, err) < 0
-            : db_run_scoped(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
+            : db_run(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
         return -1;
     if (PQntuples(result) == 0)
         status = conflict(step, err);
@@ -356,7 +356,7 @@ int store_container_stopping(struct db_pool *pool, const struct db_scope *scope,
     const struct db_call call = DB_CALL(stopping_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    if (db_run_scoped(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
+    if (db_run(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
         return -1;
     return PQntuples(result) == 1 ? 0 : conflict(step, err);
 }
@@ -376,7 +376,7 @@ static int run_change(struct db_pool *pool, const struct db_scope *scope,
     PGresult *results[3] = {NULL};
     int status;
 
-    if (db_run_scoped(pool, scope, DB_DURABLE, calls, 3, results, err) < 0)
+    if (db_run(pool, scope, DB_DURABLE, calls, 3, results, err) < 0)
         return -1;
     if (PQntuples(results[0]) == 0)
         status = not_found(err);
@@ -453,7 +453,7 @@ int store_container_delete_begin(struct db_pool *pool, const struct db_scope *sc
     const struct db_call call = DB_CALL(delete_begin_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    if (db_run_scoped(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
+    if (db_run(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
         return -1;
     return PQntuples(result) == 1 ? 0 : not_found(err);
 }
@@ -467,5 +467,5 @@ int store_container_delete_finish(struct db_pool *pool, const struct db_scope *s
     const struct db_call call = DB_CALL(delete_finish_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    return db_run_scoped(pool, scope, DB_DURABLE, &call, 1, &result, err);
+    return db_run(pool, scope, DB_DURABLE, &call, 1, &result, err);
 }

@@ -120,7 +120,7 @@ int store_project_insert(struct db_pool *pool, const struct db_scope *scope, con
     const struct db_call call = DB_CALL(insert_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    if (db_run_scoped(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
+    if (db_run(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
         return explain_conflict(err);
     if (PQntuples(result) == 0)
         return error_set(err, ERR_FORBIDDEN, "the token's tenant does not exist");
@@ -134,7 +134,7 @@ int store_project_get(struct db_pool *pool, const struct db_scope *scope, const 
     const struct db_call call = DB_CALL(get_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    if (db_run_scoped(pool, scope, DB_RELAXED, &call, 1, &result, err) < 0)
+    if (db_run(pool, scope, DB_RELAXED, &call, 1, &result, err) < 0)
         return -1;
     if (PQntuples(result) == 0)
         return not_found(err);
@@ -170,7 +170,7 @@ int store_project_list(struct db_pool *pool, const struct db_scope *scope, uint3
     const struct db_call call = DB_CALL(list_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    if (db_run_scoped(pool, scope, DB_RELAXED, &call, 1, &result, err) < 0)
+    if (db_run(pool, scope, DB_RELAXED, &call, 1, &result, err) < 0)
         return -1;
     return read_projects(result, ret_records, ret_count, err);
 }
@@ -187,7 +187,7 @@ int store_project_patch(struct db_pool *pool, const struct db_scope *scope, cons
     const struct db_call call = DB_CALL(patch_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    if (db_run_scoped(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
+    if (db_run(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
         return explain_conflict(err);
     if (!db_get_bool(result, 0, PROJECT_COLUMN_COUNT))
         return not_found(err);
@@ -217,7 +217,7 @@ int store_project_delete(struct db_pool *pool, const struct db_scope *scope, con
     PGresult *results[2] = {NULL};
     int status = 0;
 
-    if (db_run_scoped(pool, scope, DB_DURABLE, calls, 2, results, err) < 0)
+    if (db_run(pool, scope, DB_DURABLE, calls, 2, results, err) < 0)
         return -1;
     if (PQntuples(results[1]) == 0)
         status = explain_delete(results[0], version, err);

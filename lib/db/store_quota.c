@@ -87,7 +87,7 @@ int store_quota_get(struct db_pool *pool, const struct db_scope *scope, const st
     const struct db_call call = DB_CALL(get_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    if (db_run_scoped(pool, scope, DB_RELAXED, &call, 1, &result, err) < 0)
+    if (db_run(pool, scope, DB_RELAXED, &call, 1, &result, err) < 0)
         return -1;
     if (PQntuples(result) == 0)
         return not_found(project, err);
@@ -125,7 +125,7 @@ int store_quota_put(struct db_pool *pool, const struct db_scope *scope, const st
     PGresult *results[2] = {NULL};
     int status;
 
-    if (db_run_scoped(pool, scope, DB_DURABLE, calls, 2, results, err) < 0)
+    if (db_run(pool, scope, DB_DURABLE, calls, 2, results, err) < 0)
         return -1;
     status = read_put(results, tenant, project, ret_record, err);
     db_results_clear(results, 2);

@@ -139,7 +139,7 @@ int store_tenant_insert(struct db_pool *pool, const struct db_scope *scope, cons
     const struct db_call call = DB_CALL(insert_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    if (db_run_scoped(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
+    if (db_run(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
         return explain_conflict(err);
     return read_tenant(result, 0, ret_record, err);
 }
@@ -152,7 +152,7 @@ int store_tenant_get(struct db_pool *pool, const struct id *id, struct tenant_re
     const struct db_call call = DB_CALL(get_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    if (db_run_scoped(pool, &scope, DB_RELAXED, &call, 1, &result, err) < 0)
+    if (db_run(pool, &scope, DB_RELAXED, &call, 1, &result, err) < 0)
         return -1;
     if (PQntuples(result) == 0)
         return not_found(err);
@@ -188,7 +188,7 @@ int store_tenant_list(struct db_pool *pool, uint32_t limit, const struct id *bef
     const struct db_call call = DB_CALL(list_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    if (db_run_scoped(pool, &scope, DB_RELAXED, &call, 1, &result, err) < 0)
+    if (db_run(pool, &scope, DB_RELAXED, &call, 1, &result, err) < 0)
         return -1;
     return read_tenants(result, ret_records, ret_count, err);
 }
@@ -207,7 +207,7 @@ int store_tenant_patch(struct db_pool *pool, const struct db_scope *scope, const
     const struct db_call call = DB_CALL(patch_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    if (db_run_scoped(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
+    if (db_run(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
         return explain_conflict(err);
     if (!db_get_bool(result, 0, TENANT_COLUMN_COUNT))
         return not_found(err);
@@ -236,7 +236,7 @@ int store_tenant_delete(struct db_pool *pool, const struct db_scope *scope, cons
     PGresult *results[3] = {NULL};
     int status = 0;
 
-    if (db_run_scoped(pool, scope, DB_DURABLE, calls, 3, results, err) < 0)
+    if (db_run(pool, scope, DB_DURABLE, calls, 3, results, err) < 0)
         return -1;
     if (PQntuples(results[2]) == 0)
         status = explain_delete(results[0], version, err);

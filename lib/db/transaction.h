@@ -88,8 +88,6 @@ enum db_commit {
 int db_run(struct db_pool *pool, const struct db_scope *scope, enum db_commit commit,
            const struct db_call *calls, size_t count, PGresult **ret_results, struct error *err);
 
-#define db_run_scoped db_run
-
 /* Clears results and sets them to NULL. */
 void db_results_clear(PGresult **results, size_t count);
 

@@ -64,7 +64,7 @@ static void read_info(const char *images, const char *name, struct image_info *i
     size_t size;
 
     *info = (struct image_info){.size_bytes = -1};
-    (void)snprintf(info->name, sizeof(info->name), "%s", name);
+    (void)snprintf(info->name, sizeof(info->name), "%.*s", (int)sizeof(info->name) - 1, name);
     if (read_json(images, name, &text, &size) < 0 ||
         json_parse(text, size, &object, &ignored) < 0 ||
         json_decode(object, fields, ARRAY_SIZE(fields), "", &raw, &ignored) < 0)

@@ -77,7 +77,7 @@ static int try_create(const struct db_scope *scope, const struct admission_need 
     const struct db_call call = admission_create(&params, &scope->tenant, NULL, need);
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    return db_run_scoped(pool, scope, DB_RELAXED, &call, 1, &result, err);
+    return db_run(pool, scope, DB_RELAXED, &call, 1, &result, err);
 }
 
 static void test_without_a_quota_everything_is_admitted(void **state)
