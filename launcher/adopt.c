@@ -2,6 +2,7 @@
 
 #include "launcher/create.h"
 #include "launcher/loop.h"
+#include "launcher/ready_name.h"
 #include "launcher/state_file.h"
 #include "launcher/sys.h"
 
@@ -109,10 +110,21 @@ static void visit_group(const char *name, void *context)
     struct id id;
 
     /* A group with a run folder has been judged by its state file before. */
-    if (!sandbox_name_parse(name, &id, &generation) ||
+    if (sandbox_name_parse(name, &id, &generation) &&
         sandbox_table_find(&launcher->table, NULL, &id, generation))
         return;
     sweep(launcher, name);
+}
+
+static void judge_folder(struct launcher *launcher, const char *name)
+{
+    uint32_t generation;
+    struct id id;
+
+    /* What was ready is nobody's. */
+    if (ready_name_valid(name) ||
+        (sandbox_name_parse(name, &id, &generation) && !adopt_one(launcher, name)))
+        sweep(launcher, name);
 }
 
 int adopt_all(struct launcher *launcher, struct error *err)
@@ -121,13 +133,7 @@ int adopt_all(struct launcher *launcher, struct error *err)
 
     if (!folders)
         return error_set_errno(err, errno, "cannot read the run folder");
-    for (struct dirent *entry = readdir(folders); entry; entry = readdir(folders)) {
-        uint32_t generation;
-        struct id id;
-
-        if (sandbox_name_parse(entry->d_name, &id, &generation) &&
-            !adopt_one(launcher, entry->d_name))
-            sweep(launcher, entry->d_name);
-    }
+    for (struct dirent *entry = readdir(folders); entry; entry = readdir(folders))
+        judge_folder(launcher, entry->d_name);
     return cgroup_scan(&launcher->cgroup, visit_group, launcher, err);
 }

@@ -66,7 +66,7 @@ static _Noreturn void run_child(const struct launcher *launcher, const struct sa
     const struct child_plan plan = {
         .profile = shape->profile,
         .filter = &launcher->filters[shape->profile],
-        .shm_bytes = shape->shm_bytes,
+        .shm_bytes = shape->memory_bytes / 2,
         .capabilities = shape->capabilities,
         .read_only_root = shape->read_only_root,
         .control = control,

@@ -205,6 +205,23 @@ int cgroup_enter(const struct cgroup_join *join)
     return 0;
 }
 
+int cgroup_rename(const struct cgroup_host *host, const char *from, const char *to)
+{
+    unsigned done = 0;
+    int saved;
+
+    /* A group that is there already is EEXIST: kernfs replaces none. */
+    while (done < host->count && renameat(host->bases[done], from, host->bases[done], to) == 0)
+        done++;
+    if (done == host->count)
+        return 0;
+    saved = errno;
+    while (done-- > 0)
+        (void)renameat(host->bases[done], to, host->bases[done], from);
+    errno = saved;
+    return -1;
+}
+
 int cgroup_remove(const struct cgroup_host *host, const char *name)
 {
     return remove_first(host, host->count, name);
@@ -242,8 +259,8 @@ int cgroup_events(const struct cgroup_host *host, const char *name)
     return openat(host->bases[0], path, O_RDONLY | O_CLOEXEC);
 }
 
-/* v1: the members of the group, which only a thaw lets die. */
-static int kill_members(const struct cgroup_host *host, const char *name)
+/* v1: the members of the group in one hierarchy, which only a thaw lets die. */
+static void kill_members(int base, const char *name)
 {
     _cleanup_free_ char *pids = NULL;
     char path[GROUP_FILE_SIZE];
@@ -251,15 +268,14 @@ static int kill_members(const struct cgroup_host *host, const char *name)
     size_t size;
 
     (void)snprintf(path, sizeof(path), "%s/cgroup.procs", name);
-    if (read_file(base_of(host, CGROUP_FREEZER), path, 1 << 20, &pids, &size, NULL) < 0)
-        return 0;
+    if (read_file(base, path, 1 << 20, &pids, &size, NULL) < 0)
+        return;
     for (char *text = strtok_r(pids, "\n", &rest); text; text = strtok_r(NULL, "\n", &rest)) {
         uint64_t pid;
 
         if (parse_u64(text, INT32_MAX, &pid) && pid > 1)
             (void)kill((pid_t)pid, SIGKILL);
     }
-    return 0;
 }
 
 int cgroup_kill(const struct cgroup_host *host, const char *name)
@@ -269,7 +285,9 @@ int cgroup_kill(const struct cgroup_host *host, const char *name)
         return write_group_file(host, CGROUP_FREEZER, name, "cgroup.kill", "1");
     /* Frozen while it is read, so that no fork slips through the list. */
     (void)cgroup_freeze(host, name, true);
-    (void)kill_members(host, name);
+    /* Of every hierarchy: a launcher that was killed as it renamed them left two names. */
+    for (unsigned i = 0; i < host->count; i++)
+        kill_members(host->bases[i], name);
     return cgroup_freeze(host, name, false);
 }
 

@@ -59,6 +59,12 @@ void cgroup_join_close(struct cgroup_join *join);
 /* Child side, v1: enters the groups. v2: nothing to do. */
 int cgroup_enter(const struct cgroup_join *join);
 
+/*
+ * v1: gives the groups another name, the marked one first, so that a scan finds the new name as
+ * soon as a group has it. On failure all have the old one. v2 has no rename: EPERM.
+ */
+int cgroup_rename(const struct cgroup_host *host, const char *from, const char *to);
+
 /* Removes the groups. EBUSY while a process is dying in one of them; absent ones are no failure. */
 int cgroup_remove(const struct cgroup_host *host, const char *name);
 

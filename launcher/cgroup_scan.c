@@ -1,6 +1,7 @@
 /* The questions of a start-up scan: which groups are ours, and who is in them. */
 #include "launcher/cgroup.h"
 #include "launcher/cgroup_private.h"
+#include "launcher/ready_name.h"
 #include "launcher/sys.h"
 
 #include "lib/base/sandbox_name.h"
@@ -57,7 +58,9 @@ int cgroup_scan(const struct cgroup_host *host, void (*visit)(const char *name, 
         struct id id;
         uint32_t generation;
 
-        if (sandbox_name_parse(entry->d_name, &id, &generation) && has_mark(host, entry->d_name))
+        if ((sandbox_name_parse(entry->d_name, &id, &generation) ||
+             ready_name_valid(entry->d_name)) &&
+            has_mark(host, entry->d_name))
             visit(entry->d_name, context);
     }
     return 0;

@@ -145,9 +145,9 @@ static int compare_fds(const void *a, const void *b)
 }
 
 /*
- * A child may wait for long, and a copy held here would keep a connection, a pipe or the other end
- * of its own control socket alive. The descriptors up to AGENT_FD_LOGS stay: they are among the
- * launcher's first and never given up, so that nothing received lands where the agent's go.
+ * A copy held here would keep a connection, a pipe or the other end of its own control socket
+ * alive. The descriptors up to AGENT_FD_LOGS stay: they are among the launcher's first and never
+ * given up, so that nothing received lands where the agent's go.
  */
 static int close_inherited(const struct child_plan *plan)
 {
@@ -194,7 +194,7 @@ static int arrange_descriptors(const struct child_parts *parts)
     return close_range(AGENT_FD_LOGS + 1, ~0u, CLOSE_RANGE_CLOEXEC);
 }
 
-/* What can be done before the sandbox is known, so that nobody waits for it. */
+/* What needs nothing of the second message. */
 static void lock_down_early(const struct child_plan *plan)
 {
     if (arrange_standard_streams() < 0)

@@ -3,7 +3,7 @@
  * the copy of a single-threaded process, and never returns.
  *
  * The parent sends two messages over `control`: first the mounts, with which the child builds its
- * root; then, at once or much later (parked.h), what belongs to one sandbox.
+ * root; then what belongs to one sandbox.
  */
 #ifndef LAUNCHER_CHILD_H
 #define LAUNCHER_CHILD_H

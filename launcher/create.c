@@ -1,8 +1,11 @@
 #include "launcher/create.h"
 
+#include "launcher/cell.h"
 #include "launcher/child.h"
+#include "launcher/loop.h"
 #include "launcher/mounts.h"
-#include "launcher/parked.h"
+#include "launcher/ready.h"
+#include "launcher/ready_name.h"
 #include "launcher/state_file.h"
 
 #include "lib/base/util.h"
@@ -22,11 +25,9 @@ enum { AGENT_BACKLOG = 128 };
 /* What one create holds while it is under way; everything is released with it. */
 struct creation {
     struct launcher *launcher;
-    const struct launcher_request *request;
     struct sandbox *sandbox;
-    struct cell *cell; /* the parked one, or its own */
-    struct cell own;
-    int rootfs;
+    struct cell cell;
+    int rootfs; /* borrowed */
     int folder;
     struct child_parts parts;
     bool logs_made;
@@ -45,8 +46,7 @@ static void close_names(struct creation *creation)
 static void creation_release(struct creation *creation)
 {
     close_names(creation);
-    cell_release(creation->launcher, &creation->own);
-    cleanup_close(&creation->rootfs);
+    cell_release(creation->launcher, &creation->cell);
 }
 
 int create_open_image(const struct launcher *launcher, const char *image,
@@ -105,7 +105,7 @@ static int make_logs(struct creation *creation)
     int parent = creation->launcher->logs;
     const char *name = creation->sandbox->name;
 
-    if (!creation->request->keep_logs)
+    if (!creation->sandbox->shape.keep_logs)
         return 0;
     if (mkdirat(parent, name, 0750) < 0)
         return -1;
@@ -113,7 +113,7 @@ static int make_logs(struct creation *creation)
     folder = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     /* The agent writes it as the sandbox's root, the client reads it by its group. */
     if (folder < 0 ||
-        fchown(folder, creation->cell->uid, creation->launcher->options.client_gid) < 0 ||
+        fchown(folder, creation->cell.uid, creation->launcher->options.client_gid) < 0 ||
         fchmod(folder, 02770) < 0)
         return -1;
     creation->parts.logs = mount_logs(folder);
@@ -122,29 +122,28 @@ static int make_logs(struct creation *creation)
 
 static int make_cgroup(struct creation *creation)
 {
+    const struct sandbox_shape *shape = &creation->sandbox->shape;
     const struct cgroup_limits limits = {
-        .memory_bytes = creation->request->memory_bytes,
-        .cpu_milli = creation->request->cpu_milli,
-        .pids_max = creation->request->pids_max,
+        .memory_bytes = shape->memory_bytes,
+        .cpu_milli = shape->cpu_milli,
+        .pids_max = shape->pids_max,
     };
 
     return cgroup_create(&creation->launcher->cgroup, creation->sandbox->name, &limits,
                          &creation->parts.join);
 }
 
-static int write_state(struct creation *creation)
+int create_write_state(int folder, const struct sandbox *sandbox)
 {
-    const struct sandbox *sandbox = creation->sandbox;
-    const struct cell *cell = creation->cell;
     struct sandbox_state_file state = {
-        .pid = cell->pid,
-        .start_ticks = cell->start_ticks,
-        .slot = cell->slot,
+        .pid = sandbox->pid,
+        .start_ticks = sandbox->start_ticks,
+        .slot = sandbox->slot,
         .created_usec = sandbox->created_usec,
     };
 
     memcpy(state.image, sandbox->image, sizeof(state.image));
-    return state_file_write(creation->folder, &state);
+    return state_file_write(folder, &state);
 }
 
 static uint32_t lap_usec(int64_t *mark)
@@ -179,16 +178,19 @@ static int make_names(struct creation *creation, uint32_t *ret_step)
     return 0;
 }
 
-/* The cell gets what belongs to this sandbox, and goes on by itself. */
+/* The child gets what belongs to this sandbox, and goes on by itself. */
 static int release_child(struct creation *creation, uint32_t *ret_step)
 {
+    struct sandbox *sandbox = creation->sandbox;
+
     *ret_step = STEP_STATE;
-    if (write_state(creation) < 0)
+    /* What is nobody's gets it with its name. */
+    if (!sandbox->ready && create_write_state(creation->folder, sandbox) < 0)
         return -1;
     *ret_step = STEP_RELEASE;
-    if (child_send_parts(creation->cell->control, &creation->parts) < 0)
+    if (child_send_parts(creation->cell.control, &creation->parts) < 0)
         return -1;
-    creation->sandbox->released_usec = monotonic_usec();
+    sandbox->released_usec = monotonic_usec();
     return 0;
 }
 
@@ -225,7 +227,7 @@ static void remove_names(struct creation *creation, uint32_t step)
 static void take_process(struct creation *creation)
 {
     struct sandbox *sandbox = creation->sandbox;
-    struct cell *cell = creation->cell;
+    struct cell *cell = &creation->cell;
 
     sandbox->slot = cell->slot;
     cell->slot = SANDBOX_NO_SLOT;
@@ -233,26 +235,6 @@ static void take_process(struct creation *creation)
     sandbox->is_child = true;
     sandbox->pidfd.fd = TAKE_FD(cell->pidfd);
     sandbox->status.fd = TAKE_FD(cell->status);
-}
-
-/* With the parked child. A failure is told to nobody: the direct way is left. */
-static bool start_parked(struct creation *creation)
-{
-    struct launcher *launcher = creation->launcher;
-    uint32_t step;
-
-    creation->cell = parked_match(launcher, &creation->sandbox->shape);
-    if (!creation->cell)
-        return false;
-    if (make_names(creation, &step) == 0 && release_child(creation, &step) == 0) {
-        take_process(creation);
-        parked_taken(launcher);
-        creation->sandbox->was_parked = true;
-        return true;
-    }
-    remove_names(creation, step);
-    parked_discard(launcher);
-    return false;
 }
 
 /* Up to the clone. On failure nothing is left. */
@@ -264,11 +246,13 @@ static int start_child(struct creation *creation, uint32_t *ret_step)
     int saved;
 
     *ret_step = STEP_SLOT;
-    if (cell_take_slot(launcher, creation->cell) < 0)
+    if (cell_take_slot(launcher, &creation->cell) < 0)
         return -1;
+    if (sandbox->ready)
+        ready_name_format(creation->cell.uid, sandbox->name);
     if (make_names(creation, ret_step) == 0) {
         mark = monotonic_usec();
-        if (cell_start(launcher, creation->cell, &sandbox->shape, creation->parts.join.into_fd,
+        if (cell_start(launcher, &creation->cell, &sandbox->shape, creation->parts.join.into_fd,
                        ret_step) == 0) {
             sandbox->timings.clone_usec = lap_usec(&mark);
             return 0;
@@ -286,57 +270,72 @@ static int furnish(struct creation *creation, uint32_t *ret_step)
     struct sandbox *sandbox = creation->sandbox;
     int64_t mark = monotonic_usec();
 
-    if (cell_furnish(creation->launcher, creation->cell, &sandbox->shape, creation->rootfs,
-                     creation->request->keep_disk ? &sandbox->id : NULL, ret_step) < 0 ||
-        release_child(creation, ret_step) < 0)
+    if (cell_furnish(creation->launcher, &creation->cell, &sandbox->shape, creation->rootfs,
+                     sandbox->shape.keep_disk ? &sandbox->id : NULL, ret_step) < 0)
+        return -1;
+    sandbox->start_ticks = creation->cell.start_ticks;
+    if (release_child(creation, ret_step) < 0)
         return -1;
     sandbox->timings.mount_usec = lap_usec(&mark);
     return 0;
 }
 
-/* Returns 0 or an errno value; with a child, the sandbox keeps that too. */
-static int start_direct(struct creation *creation, struct sandbox **ret_sandbox, uint32_t *ret_step)
+/* Returns 0 or an errno value; with a child, the sandbox keeps that too. Without one it is gone. */
+static int start(struct launcher *launcher, struct sandbox *sandbox, int rootfs,
+                 struct sandbox **ret_sandbox, uint32_t *ret_step)
 {
-    struct launcher *launcher = creation->launcher;
-    struct sandbox *sandbox = creation->sandbox;
+    _cleanup_(creation_release) struct creation creation = {
+        .launcher = launcher,
+        .sandbox = sandbox,
+        .rootfs = rootfs,
+        .folder = -1,
+        .parts = {.listen = -1, .logs = -1, .join = {.into_fd = -1}},
+    };
     int failure = 0;
 
-    creation->cell = &creation->own;
-    if (start_child(creation, ret_step) < 0) {
+    cell_init(&creation.cell);
+    if (start_child(&creation, ret_step) < 0) {
         failure = errno;
         sandbox_table_remove(&launcher->table, sandbox);
-    } else {
-        if (furnish(creation, ret_step) < 0) {
-            failure = errno;
-            sandbox->failure = failure;
-            sandbox->failure_step = *ret_step;
-        }
-        take_process(creation);
-        *ret_sandbox = sandbox;
+        return failure;
     }
+    take_process(&creation);
+    *ret_step = STEP_RELEASE;
+    if (loop_watch(launcher, sandbox) < 0 || furnish(&creation, ret_step) < 0) {
+        failure = errno;
+        sandbox->failure = failure;
+        sandbox->failure_step = *ret_step;
+    }
+    *ret_sandbox = sandbox;
     return failure;
 }
 
-static int add_entry(struct creation *creation, const struct sandbox_shape *shape)
+/* NULL when memory is out. */
+static struct sandbox *add_entry(struct launcher *launcher, const struct id *id,
+                                 uint32_t generation, const char image[static LAUNCHER_IMAGE_SIZE],
+                                 const struct sandbox_shape *shape)
 {
-    const struct launcher_request *request = creation->request;
-    struct sandbox_table *table = &creation->launcher->table;
-    struct sandbox *sandbox;
+    struct sandbox *sandbox = sandbox_table_add(&launcher->table, id, generation);
+
+    if (!sandbox)
+        return NULL;
+    sandbox->created_usec = monotonic_usec();
+    sandbox->deadline_usec = sandbox->created_usec + CREATE_DEADLINE_USEC;
+    sandbox->shape = *shape;
+    memcpy(sandbox->image, image, sizeof(sandbox->image));
+    return sandbox;
+}
+
+/* Returns 0 or an errno value. */
+static int check_free(const struct launcher *launcher, const struct launcher_request *request)
+{
+    const struct sandbox_table *table = &launcher->table;
 
     if (sandbox_table_find(table, NULL, &request->id, request->generation))
         return EEXIST;
     /* The disk has a lock of its own, which outlives the launcher; this is the clear answer. */
     if (request->keep_disk && sandbox_table_find_running(table, &request->id))
         return EBUSY;
-    sandbox = sandbox_table_add(table, &request->id, request->generation);
-    if (!sandbox)
-        return ENOMEM;
-    sandbox->creating = true;
-    sandbox->created_usec = monotonic_usec();
-    sandbox->deadline_usec = sandbox->created_usec + CREATE_DEADLINE_USEC;
-    sandbox->shape = *shape;
-    memcpy(sandbox->image, request->image, sizeof(request->image));
-    creation->sandbox = sandbox;
     return 0;
 }
 
@@ -351,40 +350,54 @@ static uint32_t capabilities_of(const struct launcher_request *request)
 int create_start(struct launcher *launcher, const struct launcher_request *request,
                  struct sandbox **ret_sandbox, uint32_t *ret_step)
 {
-    _cleanup_(creation_release) struct creation creation = {
-        .launcher = launcher,
-        .request = request,
-        .rootfs = -1,
-        .folder = -1,
-        .parts = {.listen = -1, .logs = -1, .join = {.into_fd = -1}},
-    };
     struct sandbox_shape shape = {
         .profile = request->profile,
         .upper = request->upper,
         .upper_bytes = request->upper_bytes,
-        .shm_bytes = request->memory_bytes / 2,
+        .memory_bytes = request->memory_bytes,
+        .cpu_milli = request->cpu_milli,
+        .pids_max = request->pids_max,
         .capabilities = capabilities_of(request),
         .read_only_root = request->read_only_root != 0,
+        .keep_logs = request->keep_logs != 0,
+        .keep_disk = request->keep_disk != 0,
     };
+    _cleanup_close_ int rootfs = -1;
+    struct sandbox *sandbox;
     int failure;
 
-    cell_init(&creation.own);
     *ret_step = STEP_IMAGE;
-    creation.rootfs = create_open_image(launcher, request->image, &shape);
-    if (creation.rootfs < 0)
+    rootfs = create_open_image(launcher, request->image, &shape);
+    if (rootfs < 0)
         return errno;
     *ret_step = STEP_ENTRY;
-    failure = add_entry(&creation, &shape);
+    failure = check_free(launcher, request);
     if (failure)
         return failure;
-    if (!start_parked(&creation)) {
-        failure = start_direct(&creation, ret_sandbox, ret_step);
-        if (failure)
-            return failure;
+    sandbox = ready_claim(launcher, request, &shape);
+    if (sandbox) {
+        *ret_sandbox = sandbox;
+        return 0;
     }
-    *ret_sandbox = creation.sandbox;
-    *ret_step = STEP_NONE;
-    return 0;
+    sandbox = add_entry(launcher, &request->id, request->generation, request->image, &shape);
+    if (!sandbox)
+        return ENOMEM;
+    sandbox->creating = true;
+    return start(launcher, sandbox, rootfs, ret_sandbox, ret_step);
+}
+
+int create_ahead(struct launcher *launcher, const char image[static LAUNCHER_IMAGE_SIZE],
+                 const struct sandbox_shape *shape, int rootfs, struct sandbox **ret_sandbox,
+                 uint32_t *ret_step)
+{
+    static const struct id nobody;
+    struct sandbox *sandbox = add_entry(launcher, &nobody, 0, image, shape);
+
+    *ret_step = STEP_ENTRY;
+    if (!sandbox)
+        return ENOMEM;
+    sandbox->ready = true;
+    return start(launcher, sandbox, rootfs, ret_sandbox, ret_step);
 }
 
 enum create_outcome create_finish(struct sandbox *sandbox)

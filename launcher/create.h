@@ -13,13 +13,19 @@
 enum { CREATE_DEADLINE_USEC = 10 * 1000 * 1000 };
 
 /*
- * Starts a create. Returns 0 and an entry of phase STARTING whose `status` is readable once the
- * child has failed or run the agent; or an errno value with `*ret_step`, and nothing is left
- * except, where a child had been started, an entry of phase DYING that the loop finishes
- * (*ret_sandbox is set to it then).
+ * Starts a create. Returns 0 and an entry of phase STARTING, which the loop watches: its `status`
+ * is readable once the child has failed or run the agent; or of phase LIVE, which had been ready.
+ * Or an errno value with `*ret_step`, and nothing is left except, where a child had been started,
+ * an entry that the caller kills and the loop finishes (*ret_sandbox is set to it then).
  */
 int create_start(struct launcher *launcher, const struct launcher_request *request,
                  struct sandbox **ret_sandbox, uint32_t *ret_step);
+
+/* The same for the sandbox that is to be ready: an entry without id, with a name of ready_name.h,
+ * and without a state file. `rootfs` is the image's folder. */
+int create_ahead(struct launcher *launcher, const char image[static LAUNCHER_IMAGE_SIZE],
+                 const struct sandbox_shape *shape, int rootfs, struct sandbox **ret_sandbox,
+                 uint32_t *ret_step);
 
 enum create_outcome { CREATE_PENDING, CREATE_DONE, CREATE_FAILED };
 
@@ -36,6 +42,10 @@ enum create_outcome create_finish(struct sandbox *sandbox);
  */
 int create_open_image(const struct launcher *launcher, const char *image,
                       struct sandbox_shape *shape);
+
+/* Writes the state file of a sandbox, by which a later launcher adopts it, into its folder. -1 and
+ * errno. */
+int create_write_state(int folder, const struct sandbox *sandbox);
 
 /* Removes the sandbox's run folder, whatever of it exists. -1 and errno. */
 int create_remove_folder(const struct launcher *launcher, const char *name);

@@ -29,12 +29,10 @@ struct launcher_options {
 /* A list of clients, private to loop.c. */
 struct client;
 
-struct parked;
-
-/* What parked.c keeps ready, and what it would. */
-struct parking {
-    struct parked *child; /* NULL: none */
-    bool wanted;          /* one of this image and shape */
+/* What ready.c keeps, and what it would. */
+struct ready {
+    struct sandbox *sandbox; /* an entry of the table; NULL: none */
+    bool wanted;             /* one of this image and shape */
     char image[LAUNCHER_IMAGE_SIZE];
     struct sandbox_shape shape;
 };
@@ -42,6 +40,7 @@ struct parking {
 struct launcher {
     struct launcher_options options;
     struct source listener;
+    struct source signals; /* SIGTERM and SIGINT */
     int epoll;
     int sandboxes;       /* <run_dir>/sandboxes */
     int images;          /* <state_dir>/images, inside the launcher's own root */
@@ -50,6 +49,7 @@ struct launcher {
     int agent;           /* sealed copy of the agent's program */
     bool network_ready;  /* the launcher stands in a network namespace nobody has yet */
     bool network_failed; /* the last attempt in idle time; a create will try again */
+    bool stopping;       /* it ends when no ready sandbox is left */
     bool oom_protected;  /* its own oom_score_adj is below 0 */
     bool layers_by_fd;   /* overlayfs takes descriptors (Linux 6.13) */
     uint64_t features;   /* enum host_feature bits (lib/host/host.h) */
@@ -57,7 +57,7 @@ struct launcher {
     struct cgroup_host cgroup;
     struct seccomp_program filters[LAUNCHER_PROFILE_DEV + 1]; /* by enum launcher_profile */
     struct sandbox_table table;
-    struct parking parking;
+    struct ready ready;
     struct client *clients;
     unsigned client_count;
 };

@@ -4,7 +4,7 @@
 #include "launcher/create.h"
 #include "launcher/destroy.h"
 #include "launcher/network.h"
-#include "launcher/parked.h"
+#include "launcher/ready.h"
 
 #include "lib/base/util.h"
 
@@ -23,21 +23,11 @@ static int watch(const struct launcher *launcher, struct source *source, uint32_
     return epoll_ctl(launcher->epoll, EPOLL_CTL_ADD, source->fd, &event);
 }
 
-int loop_watch_source(const struct launcher *launcher, struct source *source)
-{
-    return watch(launcher, source, EPOLLIN);
-}
-
-void loop_unwatch_source(const struct launcher *launcher, const struct source *source)
-{
-    (void)epoll_ctl(launcher->epoll, EPOLL_CTL_DEL, source->fd, NULL);
-}
-
 void loop_forget(const struct launcher *launcher, struct source *source)
 {
     if (source->fd < 0)
         return;
-    loop_unwatch_source(launcher, source);
+    (void)epoll_ctl(launcher->epoll, EPOLL_CTL_DEL, source->fd, NULL);
     close(source->fd);
     source->fd = -1;
 }
@@ -106,15 +96,15 @@ static void log_failure(const struct sandbox *sandbox)
 }
 
 /*
- * A parked child that was killed before its exec has run nothing of anybody's: somebody meant a
- * process without a sandbox. Parking stops with it, so that the next attempt takes the direct way.
+ * A child made ahead that was killed before its exec has run nothing of anybody's: somebody meant a
+ * process without a sandbox. None is made ahead now, so that the next attempt takes the direct way.
  */
 static bool create_again(struct launcher *launcher, struct sandbox *sandbox)
 {
-    if (!sandbox->creating || !sandbox->was_parked || sandbox->wanted || sandbox->exec_announced ||
+    if (!sandbox->creating || !sandbox->made_ahead || sandbox->wanted || sandbox->exec_announced ||
         sandbox->failure_step != STEP_DIED)
         return false;
-    parked_was_killed(launcher);
+    ready_was_killed(launcher);
     return clients_create_again(launcher, sandbox);
 }
 
@@ -123,6 +113,11 @@ static void clean(struct launcher *launcher, struct sandbox *sandbox)
 {
     if (!destroy_clean(launcher, sandbox) || create_again(launcher, sandbox))
         return;
+    if (sandbox->ready) {
+        ready_ended(launcher, sandbox);
+        sandbox_table_remove(&launcher->table, sandbox);
+        return;
+    }
     if (sandbox->creating) {
         if (sandbox->failure == 0)
             sandbox->failure = ECANCELED; /* a destroy came first */
@@ -168,7 +163,9 @@ static void on_status(struct launcher *launcher, struct sandbox *sandbox)
     sandbox->phase = SANDBOX_LIVE;
     sandbox->creating = false;
     sandbox->deadline_usec = 0;
-    parked_follow(launcher, sandbox);
+    if (sandbox->ready)
+        return;
+    ready_follow(launcher, sandbox);
     clients_created(launcher, sandbox);
 }
 
@@ -216,7 +213,7 @@ static void run_deadlines(struct launcher *launcher)
 /* Milliseconds to the next deadline or idle work, -1 when there is none. */
 static int next_deadline_ms(const struct launcher *launcher)
 {
-    int64_t least = parked_due_usec(launcher);
+    int64_t least = ready_due_usec(launcher);
 
     for (const struct sandbox *s = launcher->table.first; s; s = s->next)
         if (s->deadline_usec != 0 && (least == 0 || s->deadline_usec < least))
@@ -233,8 +230,10 @@ static void dispatch(struct launcher *launcher, struct source *source)
     case SOURCE_CLIENT:
         clients_serve(launcher, source);
         break;
-    case SOURCE_PARKED:
-        parked_ended(launcher, source);
+    case SOURCE_SIGNALS:
+        launcher->stopping = true;
+        loop_forget(launcher, source);
+        ready_discard(launcher);
         break;
     case SOURCE_STATUS:
         on_status(launcher, source->sandbox);
@@ -248,16 +247,16 @@ static void dispatch(struct launcher *launcher, struct source *source)
     }
 }
 
-/* While a child is parked, the next create needs no network: it is made when that child is gone,
+/* While a sandbox is ready, the next create needs no network: it is made when that one is claimed,
  * beside the command and not beside the end of the one before. */
 static bool wants_network(const struct launcher *launcher)
 {
-    return !launcher->network_ready && !launcher->network_failed && !launcher->parking.child;
+    return !launcher->network_ready && !launcher->network_failed && !launcher->ready.sandbox;
 }
 
 static bool has_idle_work(const struct launcher *launcher)
 {
-    int64_t due = parked_due_usec(launcher);
+    int64_t due = ready_due_usec(launcher);
 
     return wants_network(launcher) || (due != 0 && due <= monotonic_usec());
 }
@@ -266,18 +265,28 @@ static bool has_idle_work(const struct launcher *launcher)
 static void use_idle_time(struct launcher *launcher)
 {
     if (launcher->network_ready) {
-        parked_make(launcher);
+        ready_make(launcher);
         return;
     }
     launcher->network_ready = network_prepare() == 0;
     launcher->network_failed = !launcher->network_ready;
 }
 
+/* Sandboxes outlive the launcher; a ready one, which nobody could use, does not. */
+static bool may_end(const struct launcher *launcher)
+{
+    for (const struct sandbox *s = launcher->table.first; s; s = s->next)
+        if (s->ready)
+            return false;
+    return launcher->stopping;
+}
+
 int loop_run(struct launcher *launcher, struct error *err)
 {
-    if (watch(launcher, &launcher->listener, EPOLLIN) < 0)
+    if (watch(launcher, &launcher->listener, EPOLLIN) < 0 ||
+        watch(launcher, &launcher->signals, EPOLLIN) < 0)
         return error_set_errno(err, errno, "cannot watch the socket");
-    for (;;) {
+    while (!may_end(launcher)) {
         bool idle_work = has_idle_work(launcher);
         struct epoll_event event;
         int got =
@@ -291,4 +300,5 @@ int loop_run(struct launcher *launcher, struct error *err)
             use_idle_time(launcher);
         run_deadlines(launcher);
     }
+    return 0;
 }

@@ -18,17 +18,13 @@ int loop_watch(struct launcher *launcher, struct sandbox *sandbox);
  */
 void loop_forget(const struct launcher *launcher, struct source *source);
 
-/* The same for a source that a part owns: readable, and no longer so; the descriptor stays open. */
-int loop_watch_source(const struct launcher *launcher, struct source *source);
-void loop_unwatch_source(const struct launcher *launcher, const struct source *source);
-
 /* v2: waits for the frozen state to change. -1 and errno (ENOTSUP on v1). */
 int loop_watch_freeze(struct launcher *launcher, struct sandbox *sandbox);
 
 /* Ends a freeze that is under way, if there is one, and answers its clients. */
 void loop_freeze_ended(struct launcher *launcher, struct sandbox *sandbox, int status);
 
-/* Serves until epoll fails; returns -1 then. */
+/* Serves until a signal ends the launcher and no ready sandbox is left; -1 when epoll fails. */
 int loop_run(struct launcher *launcher, struct error *err);
 
 #endif

@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -156,13 +157,30 @@ static int reserve_descriptors(void)
     return fd < 0 ? -1 : 0;
 }
 
+/* The end is the loop's to make: a ready sandbox goes with the launcher. */
+static int open_signals(struct launcher *launcher, struct error *err)
+{
+    sigset_t set;
+    int fd;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return error_set_errno(err, errno, "cannot receive signals");
+    launcher->signals = (struct source){SOURCE_SIGNALS, fd, NULL};
+    return 0;
+}
+
 static int run(struct launcher *launcher, struct error *err)
 {
     if (geteuid() != 0)
         return error_set(err, ERR_INTERNAL, "the launcher must be root");
     if (reserve_descriptors() < 0)
         return error_set_errno(err, errno, "cannot open /dev/null");
-    if (startup(launcher, err) < 0 || startup_lock_down(err) < 0 || adopt_all(launcher, err) < 0)
+    if (startup(launcher, err) < 0 || startup_lock_down(err) < 0 || adopt_all(launcher, err) < 0 ||
+        open_signals(launcher, err) < 0)
         return -1;
     log_info("ready on %s/" LAUNCHER_SOCKET_NAME " (cgroup v%d, overlay layers by %s)",
              launcher->options.run_dir, launcher->cgroup.v2 ? 2 : 1,
@@ -172,7 +190,7 @@ static int run(struct launcher *launcher, struct error *err)
 
 int main(int argc, char **argv)
 {
-    struct launcher launcher = {
+    static struct launcher launcher = {
         .options = {.level = LOG_INFO, .client_uid = 0, .client_gid = 0},
         .epoll = -1,
     };

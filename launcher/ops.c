@@ -3,6 +3,7 @@
 #include "launcher/create.h"
 #include "launcher/destroy.h"
 #include "launcher/loop.h"
+#include "launcher/ready.h"
 
 #include "lib/base/util.h"
 
@@ -27,13 +28,13 @@ static enum ops_result op_create(struct launcher *launcher, const struct launche
     uint32_t step;
     int failure = create_start(launcher, request, &sandbox, &step);
 
-    if (sandbox && loop_watch(launcher, sandbox) < 0 && failure == 0) {
-        failure = errno;
-        sandbox->failure = failure;
-        sandbox->failure_step = STEP_RELEASE;
-    }
     if (sandbox && failure)
         destroy_kill(launcher, sandbox);
+    if (sandbox && sandbox->phase == SANDBOX_LIVE) {
+        ready_follow(launcher, sandbox);
+        answer->reply.timings = sandbox->timings;
+        return OPS_ANSWERED;
+    }
     /* With a child there is always something to wait for: its exec, or its end. */
     if (sandbox)
         return OPS_WAITS;
@@ -172,7 +173,7 @@ static enum ops_result op_list(struct launcher *launcher, const struct launcher_
     for (const struct sandbox *s = launcher->table.first; s; s = s->next) {
         struct launcher_entry *entry;
 
-        if (s->phase != SANDBOX_LIVE || seen++ < request->cursor)
+        if (s->phase != SANDBOX_LIVE || s->ready || seen++ < request->cursor)
             continue;
         if (reply->count == LAUNCHER_LIST_PAGE) {
             reply->next_cursor = request->cursor + LAUNCHER_LIST_PAGE;

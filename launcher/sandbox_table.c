@@ -13,6 +13,29 @@ void sandbox_table_init(struct sandbox_table *table, uint32_t uid_base)
     table->slots = fit < SANDBOX_SLOTS ? fit : SANDBOX_SLOTS;
 }
 
+static void link_first(struct sandbox_table *table, struct sandbox *sandbox, const struct id *id,
+                       uint32_t generation)
+{
+    sandbox->id = *id;
+    sandbox->generation = generation;
+    sandbox_name_format(id, generation, sandbox->name);
+    sandbox->next = table->first;
+    table->first = sandbox;
+}
+
+/* False when it is not in the table. */
+static bool unlink_entry(struct sandbox_table *table, const struct sandbox *sandbox)
+{
+    struct sandbox **link = &table->first;
+
+    while (*link && *link != sandbox)
+        link = &(*link)->next;
+    if (!*link)
+        return false;
+    *link = sandbox->next;
+    return true;
+}
+
 struct sandbox *sandbox_table_add(struct sandbox_table *table, const struct id *id,
                                   uint32_t generation)
 {
@@ -20,28 +43,26 @@ struct sandbox *sandbox_table_add(struct sandbox_table *table, const struct id *
 
     if (!sandbox)
         return NULL;
-    sandbox->id = *id;
-    sandbox->generation = generation;
-    sandbox_name_format(id, generation, sandbox->name);
     sandbox->slot = SANDBOX_NO_SLOT;
     sandbox->pidfd = (struct source){SOURCE_PIDFD, -1, sandbox};
     sandbox->status = (struct source){SOURCE_STATUS, -1, sandbox};
     sandbox->events = (struct source){SOURCE_EVENTS, -1, sandbox};
-    sandbox->next = table->first;
-    table->first = sandbox;
+    link_first(table, sandbox, id, generation);
     table->count++;
     return sandbox;
 }
 
+void sandbox_table_rename(struct sandbox_table *table, struct sandbox *sandbox, const struct id *id,
+                          uint32_t generation)
+{
+    if (unlink_entry(table, sandbox))
+        link_first(table, sandbox, id, generation);
+}
+
 void sandbox_table_remove(struct sandbox_table *table, struct sandbox *sandbox)
 {
-    struct sandbox **link = &table->first;
-
-    while (*link && *link != sandbox)
-        link = &(*link)->next;
-    if (!*link)
+    if (!unlink_entry(table, sandbox))
         return;
-    *link = sandbox->next;
     table->count--;
     if (sandbox->phase == SANDBOX_EXITED)
         table->exited--;

@@ -22,7 +22,7 @@ enum { SANDBOX_SLOTS = 8192, SANDBOX_UIDS = 65536, SANDBOX_EXITED_MAX = 1024 };
 enum source_kind {
     SOURCE_LISTENER,
     SOURCE_CLIENT,
-    SOURCE_PARKED,
+    SOURCE_SIGNALS,
     SOURCE_STATUS,
     SOURCE_PIDFD,
     SOURCE_EVENTS
@@ -36,17 +36,20 @@ struct source {
     struct sandbox *sandbox; /* of the last three kinds */
 };
 
-/* What a child's root is built from; two sandboxes of one shape differ in nothing before they have
- * a name. */
+/* What a sandbox is made from; two of one shape differ in nothing but their names. */
 struct sandbox_shape {
     dev_t image_dev; /* of the image's rootfs */
     ino_t image_ino;
     uint32_t profile; /* enum launcher_profile */
     uint32_t upper;   /* enum launcher_upper */
     uint64_t upper_bytes;
-    uint64_t shm_bytes;
+    uint64_t memory_bytes;
+    uint32_t cpu_milli;
+    uint32_t pids_max;
     uint32_t capabilities; /* what user code may have, by the kernel's numbers */
     bool read_only_root;
+    bool keep_logs;
+    bool keep_disk;
 };
 
 enum sandbox_phase {
@@ -64,12 +67,14 @@ struct sandbox {
     char image[LAUNCHER_IMAGE_SIZE];
     struct sandbox_shape shape; /* zero for an adopted one */
     enum sandbox_phase phase;
-    uint32_t slot;       /* SANDBOX_NO_SLOT: holds none */
-    pid_t pid;           /* of the agent; 0 when there is no process */
-    bool is_child;       /* to be waited for; an adopted one is somebody else's child */
-    bool exec_announced; /* STARTING: the child's next step is the exec */
-    bool creating;       /* its create has no answer yet */
-    bool was_parked;     /* its child was made ahead (parked.h) */
+    uint32_t slot;        /* SANDBOX_NO_SLOT: holds none */
+    uint64_t start_ticks; /* of that process: state_file.h; 0 for an adopted one */
+    pid_t pid;            /* of the agent; 0 when there is no process */
+    bool is_child;        /* to be waited for; an adopted one is somebody else's child */
+    bool exec_announced;  /* STARTING: the child's next step is the exec */
+    bool creating;        /* its create has no answer yet */
+    bool ready;           /* nobody's yet: without id, under a name of ready_name.h (ready.h) */
+    bool made_ahead;      /* it was ready before its create */
     bool frozen;
     bool freezing; /* a freeze is under way: cgroup tells when it is whole */
     bool wanted;   /* a destroy waits for the end, or a create to fail: then it is forgotten */
@@ -104,6 +109,10 @@ void sandbox_table_init(struct sandbox_table *table, uint32_t uid_base);
 /* A new entry, phase STARTING, all descriptors -1, no slot; NULL when memory is out. */
 struct sandbox *sandbox_table_add(struct sandbox_table *table, const struct id *id,
                                   uint32_t generation);
+
+/* Gives the entry another identity and name, and the place of the newest. */
+void sandbox_table_rename(struct sandbox_table *table, struct sandbox *sandbox, const struct id *id,
+                          uint32_t generation);
 
 /* Frees the entry, its slot and its descriptors. */
 void sandbox_table_remove(struct sandbox_table *table, struct sandbox *sandbox);

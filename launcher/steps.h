@@ -28,6 +28,7 @@
     X(STEP_FURNISH, "send the mounts")                                                             \
     X(STEP_STATE, "write the state file")                                                          \
     X(STEP_RELEASE, "release the child")                                                           \
+    X(STEP_NAME, "name the sandbox that was ready")                                                \
     X(STEP_CHILD_INHERITED, "close what it inherited")                                             \
     X(STEP_CHILD_HOSTNAME, "set the host name")                                                    \
     X(STEP_CHILD_LIMITS, "set the resource limits")                                                \

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from support import inventory
+from support.launcher import Launcher
 from support.wait import eventually
 
 
@@ -101,3 +102,62 @@ def test_a_second_launcher_in_one_run_folder_is_refused(private_stack):
     assert done.returncode != 0
     assert done.stderr
     assert private_stack.client().run("shell", "echo ok")["stdout"] == "ok\n"
+
+
+@pytest.fixture
+def ready(private_stack):
+    """The process and folder of a ready sandbox: of cgroups v1 alone."""
+    if (inventory.CGROUP_ROOT / "cgroup.controllers").exists():
+        pytest.skip("on cgroups v2 no sandbox is made ahead")
+    client = private_stack.client()
+    client.run("shell", "true")
+    client.run("shell", "true")
+    (pid,) = eventually(private_stack.ready_processes)
+    (folder,) = (private_stack.run_dir / "sandboxes").glob("ready.*")
+    return pid, folder
+
+
+def assert_gone(stack, pid, folder):
+    assert pid not in stack.sandbox_processes()
+    assert not folder.exists()
+    assert stack.ready_cgroups() == []
+
+
+def start(stack):
+    """Until it answers, which it does after its sweep."""
+    stack.launcher.start()
+    eventually(lambda: Launcher(stack.run_dir).alive() == [])
+
+
+def test_a_ready_sandbox_goes_with_the_launcher(private_stack, ready):
+    assert private_stack.launcher.stop() == 0
+    assert_gone(private_stack, *ready)
+    start(private_stack)
+
+
+def test_a_ready_sandbox_of_a_killed_launcher_is_swept(private_stack, ready):
+    private_stack.launcher.kill()
+    start(private_stack)
+    assert_gone(private_stack, *ready)
+
+
+def first_hierarchy():
+    """Where a launcher makes and renames a sandbox's groups first."""
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return next(Path(point) / "atoll" for point in points if (Path(point) / "atoll").exists())
+
+
+@pytest.mark.parametrize("with_state", (False, True))
+def test_a_ready_sandbox_is_swept_when_its_launcher_died_naming_it(
+        private_stack, ready, with_state):
+    pid, folder = ready
+    name = f"{secrets.token_hex(16)}.1"
+    private_stack.created.add(name.split(".")[0])
+    private_stack.launcher.kill()
+    if with_state:
+        ticks = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
+        (folder / "state").write_text(f"1 {pid} {ticks} 0 1 base\n")
+    (first_hierarchy() / folder.name).rename(first_hierarchy() / name)
+    start(private_stack)
+    assert_gone(private_stack, pid, folder)
+    private_stack.assert_clean()

@@ -1,5 +1,6 @@
 """`atoll dev`: one command starts everything, its curl line works, Ctrl-C leaves no trace."""
 
+import contextlib
 import json
 import os
 import re
@@ -81,6 +82,9 @@ class Dev:
             os.kill(pid, signal.SIGKILL)
         for point in reversed(inventory.mounts(self.folder)):
             subprocess.run(["umount", "-l", point], check=False)
+        for group in inventory.ready_cgroups(self.uid_base, UID_SLOTS * UIDS_PER_SANDBOX):
+            with contextlib.suppress(OSError):
+                os.rmdir(group)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.uid_lock.close()
 

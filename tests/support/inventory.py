@@ -7,6 +7,7 @@ from pathlib import Path
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 SANDBOX_NAME = re.compile(r"^([0-9a-f]{32})\.(\d+)$")
+READY_NAME = re.compile(r"^ready\.\d+$")
 NAMESPACE_KINDS = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 NAMESPACE_LINK = re.compile(rf"^({'|'.join(NAMESPACE_KINDS)}):\[\d+\]$")
 
@@ -22,6 +23,16 @@ def cgroups(ids):
     return sorted(found)
 
 
+def ready_cgroups(uid_first, uid_count, hierarchy=""):
+    """Control groups of ready sandboxes with these host uids, on one hierarchy or on all."""
+    found = []
+    for parent, names, _ in os.walk(CGROUP_ROOT / hierarchy):
+        for name in names:
+            if READY_NAME.match(name) and 0 <= int(name.split(".")[1]) - uid_first < uid_count:
+                found.append(os.path.join(parent, name))
+    return sorted(found)
+
+
 def mounts(*folders):
     """Mount points of the host's mount namespace below these folders."""
     points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
@@ -31,32 +42,37 @@ def mounts(*folders):
 
 
 def sandbox_folders(run_dir):
-    """Names of the run folders of sandboxes."""
+    """Names of the run folders of sandboxes. A ready one is nobody's."""
     folder = Path(run_dir) / "sandboxes"
-    return sorted(entry.name for entry in folder.iterdir()) if folder.exists() else []
+    if not folder.exists():
+        return []
+    return sorted(entry.name for entry in folder.iterdir() if not READY_NAME.match(entry.name))
 
 
-def is_parked(pid, status):
-    """True for the child that a live launcher keeps ready for a create to come: it runs the
-    launcher's own code and is in no sandbox's control group yet."""
-    parent = re.search(r"^PPid:\s+(\d+)", status, re.M).group(1)
+def is_ready(pid):
+    """True for a process of the sandbox that a live launcher keeps ready for a create to come, from
+    its clone on: it is nobody's, and the launcher's own child until it is."""
     try:
-        names = [Path(f"/proc/{entry}/comm").read_text().strip() for entry in (pid, parent)]
+        status = Path(f"/proc/{pid}/status").read_text()
+        parent = re.search(r"^PPid:\s+(\d+)", status, re.M).group(1)
+        name, above = (Path(f"/proc/{entry}/comm").read_text().strip() for entry in (pid, parent))
         groups = Path(f"/proc/{pid}/cgroup").read_text()
     except OSError:
         return False
-    return names == ["atoll-launcher"] * 2 and "/atoll/" not in groups
+    if above != "atoll-launcher":
+        return False
+    return "/atoll/ready." in groups or (name == above and "/atoll/" not in groups)
 
 
-def parked(launcher_pid):
-    """The processes that a launcher keeps ready for a create to come: none on cgroups v2."""
+def ready(launcher_pid):
+    """The processes of ready sandboxes of a launcher: none on cgroups v2."""
     found = []
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
             continue
         with contextlib.suppress(OSError):
             status = Path(f"/proc/{entry}/status").read_text()
-            if f"\nPPid:\t{launcher_pid}\n" in status and is_parked(entry, status):
+            if f"\nPPid:\t{launcher_pid}\n" in status and is_ready(entry):
                 found.append(int(entry))
     return found
 
@@ -74,7 +90,7 @@ def processes(uid_first, uid_count):
         if "\nState:\tZ" in status:
             continue
         uid = int(re.search(r"^Uid:\s+(\d+)", status, re.M).group(1))
-        if uid_first <= uid < uid_first + uid_count and not is_parked(entry, status):
+        if uid_first <= uid < uid_first + uid_count and not is_ready(entry):
             found[int(entry)] = uid
     return found
 

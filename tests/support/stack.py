@@ -157,7 +157,7 @@ class Stack:
                 os.kill(pid, 9)
         for point in reversed(inventory.mounts(self.folder)):
             subprocess.run(["umount", "-l", point], check=False)
-        for group in reversed(inventory.cgroups(self.created)):
+        for group in reversed(inventory.cgroups(self.created) + self.ready_cgroups()):
             with contextlib.suppress(OSError):
                 os.rmdir(group)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -303,6 +303,13 @@ class Stack:
 
     def sandbox_processes(self):
         return inventory.processes(self.uid_base, self.uid_count)
+
+    def ready_processes(self):
+        """Those of the sandbox that the launcher keeps ready, which is nobody's."""
+        return inventory.ready(self.launcher.pid)
+
+    def ready_cgroups(self, hierarchy=""):
+        return inventory.ready_cgroups(self.uid_base, self.uid_count, hierarchy)
 
     def leftovers(self):
         """Everything on the host that belongs to some sandbox of this stack; {} when clean."""

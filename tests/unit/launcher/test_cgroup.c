@@ -48,9 +48,14 @@ static void need_host(void)
         skip();
 }
 
+static bool has(unsigned index, const char *group)
+{
+    return faccessat(host.bases[index], group, F_OK, 0) == 0;
+}
+
 static bool there(unsigned index)
 {
-    return faccessat(host.bases[index], name, F_OK, 0) == 0;
+    return has(index, name);
 }
 
 static void count_visit(const char *group, void *context)
@@ -120,6 +125,34 @@ static void keeps_the_marked_group_while_another_is_left(void **state)
     assert_false(there(0));
 }
 
+static void renames_in_every_hierarchy_or_in_none(void **state)
+{
+    char other[sizeof(name)];
+    struct cgroup_join join;
+
+    (void)state;
+    need_host();
+    if (host.v2)
+        skip();
+    (void)snprintf(other, sizeof(other), "%032x.2", (unsigned)getpid());
+    assert_int_equal(cgroup_create(&host, name, &limits, &join), 0);
+    cgroup_join_close(&join);
+    for (unsigned taken = 0; taken < host.count; taken++) {
+        assert_int_equal(mkdirat(host.bases[taken], other, 0755), 0);
+        assert_int_equal(cgroup_rename(&host, name, other), -1);
+        assert_int_equal(errno, EEXIST);
+        for (unsigned i = 0; i < host.count; i++) {
+            assert_true(has(i, name));
+            assert_int_equal(has(i, other), i == taken);
+        }
+        assert_int_equal(unlinkat(host.bases[taken], other, AT_REMOVEDIR), 0);
+    }
+    assert_int_equal(cgroup_rename(&host, name, other), 0);
+    for (unsigned i = 0; i < host.count; i++)
+        assert_true(has(i, other) && !has(i, name));
+    assert_int_equal(cgroup_remove(&host, other), 0);
+}
+
 static void opens_a_base_that_was_closed_to_readers(void **state)
 {
     struct cgroup_host again;
@@ -142,6 +175,7 @@ int main(void)
         cmocka_unit_test(makes_marks_and_removes),
         cmocka_unit_test(leaves_nothing_beside_a_group_that_was_there),
         cmocka_unit_test(keeps_the_marked_group_while_another_is_left),
+        cmocka_unit_test(renames_in_every_hierarchy_or_in_none),
         cmocka_unit_test(opens_a_base_that_was_closed_to_readers),
     };
 

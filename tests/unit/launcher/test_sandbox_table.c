@@ -42,6 +42,27 @@ static void finds_by_id_and_generation(void **state)
     assert_int_equal(table.count, 0);
 }
 
+static void renames_to_the_place_of_the_newest(void **state)
+{
+    static const struct id nobody;
+    struct sandbox_table table;
+    struct sandbox *one, *two;
+
+    (void)state;
+    sandbox_table_init(&table, 1 << 30);
+    one = sandbox_table_add(&table, &nobody, 0);
+    two = sandbox_table_add(&table, &first_id, 1);
+    sandbox_table_rename(&table, one, &second_id, 7);
+    assert_ptr_equal(sandbox_table_find(&table, NULL, &second_id, 7), one);
+    assert_string_equal(one->name, "02000000000000000000000000000000.7");
+    assert_null(sandbox_table_find(&table, NULL, &nobody, 0));
+    assert_ptr_equal(table.first, one);
+    assert_ptr_equal(one->next, two);
+    assert_null(two->next);
+    assert_int_equal(table.count, 2);
+    empty(&table);
+}
+
 static void gives_each_slot_once(void **state)
 {
     struct sandbox_table table;
@@ -115,6 +136,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_by_id_and_generation),
+        cmocka_unit_test(renames_to_the_place_of_the_newest),
         cmocka_unit_test(gives_each_slot_once),
         cmocka_unit_test(stops_at_the_last_uid),
         cmocka_unit_test(gives_every_slot_of_a_full_table),
