@@ -23,7 +23,10 @@ void log_identity(const char *tenant, const char *sandbox, const char *request);
 
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-#define log_debug(...) log_write(LOG_DEBUG, __VA_ARGS__)
+/* False when a line of the level would not be written: its parts need not be made. */
+bool log_wants(enum log_level level);
+
+#define log_debug(...) (log_wants(LOG_DEBUG) ? log_write(LOG_DEBUG, __VA_ARGS__) : (void)0)
 #define log_info(...)  log_write(LOG_INFO, __VA_ARGS__)
 #define log_warn(...)  log_write(LOG_WARN, __VA_ARGS__)
 #define log_error(...) log_write(LOG_ERROR, __VA_ARGS__)

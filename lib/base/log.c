@@ -47,11 +47,20 @@ void log_init(const char *program, enum log_level level, bool json)
     log_settings.json = json;
 }
 
+static void keep_part(char part[static LOG_PART_MAX], const char *text)
+{
+    size_t size = text ? strnlen(text, LOG_PART_MAX - 1) : 0;
+
+    if (size > 0)
+        memcpy(part, text, size);
+    part[size] = '\0';
+}
+
 void log_identity(const char *tenant, const char *sandbox, const char *request)
 {
-    (void)snprintf(identity.tenant, sizeof(identity.tenant), "%s", tenant ? tenant : "");
-    (void)snprintf(identity.sandbox, sizeof(identity.sandbox), "%s", sandbox ? sandbox : "");
-    (void)snprintf(identity.request, sizeof(identity.request), "%s", request ? request : "");
+    keep_part(identity.tenant, tenant);
+    keep_part(identity.sandbox, sandbox);
+    keep_part(identity.request, request);
 }
 
 static void line_add(struct line *line, const char *text)
@@ -104,14 +113,20 @@ static void line_add_time(struct line *line)
     line_add(line, text);
 }
 
+bool log_wants(enum log_level level)
+{
+    return level >= log_settings.level;
+}
+
 void log_write(enum log_level level, const char *format, ...)
 {
-    struct line line = {.used = 0};
     char message[LOG_MESSAGE_MAX];
+    struct line line;
     va_list args;
 
-    if (level < log_settings.level)
+    if (!log_wants(level))
         return;
+    line.used = 0; /* its text is written as far as it is used */
     va_start(args, format);
     (void)vsnprintf(message, sizeof(message), format, args);
     va_end(args);

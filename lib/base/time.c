@@ -4,20 +4,59 @@
 #include <stdio.h>
 #include <time.h>
 
+enum { DAY_SECONDS = 86400 };
+
+/*
+ * A day since 1970-01-01 as a date: https://howardhinnant.github.io/date_algorithms.html,
+ * civil_from_days. gmtime_r knows it too, but takes a lock that all threads share.
+ */
+static void to_date(int64_t days, int *ret_year, int *ret_month, int *ret_day)
+{
+    int64_t shifted = days + 719468; /* from 0000-03-01 */
+    int64_t era = (shifted >= 0 ? shifted : shifted - 146096) / 146097;
+    int of_era = (int)(shifted - era * 146097);
+    int year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    int of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    int month_from_march = (5 * of_year + 2) / 153;
+
+    *ret_day = of_year - (153 * month_from_march + 2) / 5 + 1;
+    *ret_month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
+    *ret_year = (int)(era * 400) + year_of_era + (*ret_month <= 2 ? 1 : 0);
+}
+
+/* Writes `value` with leading zeros, and `end` behind it. */
+static char *put_digits(char *text, int value, int digits, char end)
+{
+    for (int i = digits - 1; i >= 0; i--) {
+        text[i] = (char)('0' + value % 10);
+        value /= 10;
+    }
+    text[digits] = end;
+    return text + digits + 1;
+}
+
+/* The greatest multiple of `divisor` that is not over `value`, divided by it. */
+static int64_t floor_divide(int64_t value, int64_t divisor)
+{
+    return value / divisor - (value % divisor < 0 ? 1 : 0);
+}
+
 void time_format(int64_t unix_usec, char text[static TIME_TEXT_SIZE])
 {
-    time_t seconds = (time_t)(unix_usec / 1000000);
-    int usec = (int)(unix_usec % 1000000);
-    struct tm parts;
-    size_t used;
+    int64_t seconds = floor_divide(unix_usec, 1000000);
+    int64_t days = floor_divide(seconds, DAY_SECONDS);
+    int of_day = (int)(seconds - days * DAY_SECONDS);
+    int year, month, day;
 
-    if (usec < 0) {
-        usec += 1000000;
-        seconds--;
-    }
-    (void)gmtime_r(&seconds, &parts);
-    used = strftime(text, TIME_TEXT_SIZE, "%Y-%m-%dT%H:%M:%S", &parts);
-    (void)snprintf(text + used, TIME_TEXT_SIZE - used, ".%06dZ", usec);
+    to_date(days, &year, &month, &day);
+    text = put_digits(text, year, 4, '-');
+    text = put_digits(text, month, 2, '-');
+    text = put_digits(text, day, 2, 'T');
+    text = put_digits(text, of_day / 3600, 2, ':');
+    text = put_digits(text, of_day / 60 % 60, 2, ':');
+    text = put_digits(text, of_day % 60, 2, '.');
+    text = put_digits(text, (int)(unix_usec - seconds * 1000000), 6, 'Z');
+    *text = '\0';
 }
 
 /* Takes exactly `digits` digits; NULL when they are not there. */

@@ -5,7 +5,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -95,12 +97,35 @@ static void test_what_is_no_time(void **state)
     }
 }
 
+static void test_every_day_is_the_calendars(void **state)
+{
+    const int64_t step = 86399; /* a day less a second: all hours come by */
+
+    (void)state;
+    for (int64_t seconds = -INT64_C(62135596800); seconds < INT64_C(253402300800);
+         seconds += step) {
+        time_t moment = (time_t)seconds;
+        char expected[96];
+        char text[TIME_TEXT_SIZE];
+        struct tm parts;
+
+        (void)gmtime_r(&moment, &parts);
+        (void)snprintf(expected, sizeof(expected), "%04d-%02d-%02dT%02d:%02d:%02d.012345Z",
+                       parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour,
+                       parts.tm_min, parts.tm_sec);
+        time_format(seconds * 1000000 + 12345, text);
+        if (strcmp(text, expected) != 0)
+            fail_msg("%s, not %s", text, expected);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_times_are_utc_with_microseconds),
         cmocka_unit_test(test_forms_of_rfc_3339),
         cmocka_unit_test(test_what_is_no_time),
+        cmocka_unit_test(test_every_day_is_the_calendars),
     };
 
     return cmocka_run_group_tests_name("lib/base/time", tests, NULL, NULL);
