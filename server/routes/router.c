@@ -30,13 +30,23 @@ static bool take_placeholder(const char *pattern, size_t length, const char *seg
     return taken->id_count < CALL_IDS_MAX && id_parse(segment, &taken->ids[taken->id_count++]);
 }
 
-/* Compares one segment of a pattern (up to its slash) with one of the request. */
-static bool segment_matches(const char *pattern, size_t length, const char *segment,
-                            struct placeholders *taken)
+/*
+ * Compares a segment of a pattern, up to its slash, with one of the request; returns what follows
+ * it, NULL where they differ. Every route is asked for every request: most differ at once.
+ */
+static const char *match_segment(const char *pattern, const char *segment,
+                                 struct placeholders *taken)
 {
-    if (length > 3 && pattern[0] == '{')
-        return take_placeholder(pattern, length, segment, taken);
-    return strlen(segment) == length && memcmp(segment, pattern, length) == 0;
+    if (*pattern == '{') {
+        const char *end = strchr(pattern, '}') + 1;
+
+        return take_placeholder(pattern, (size_t)(end - pattern), segment, taken) ? end : NULL;
+    }
+    while (*segment != '\0' && *segment == *pattern) {
+        segment++;
+        pattern++;
+    }
+    return *segment == '\0' && (*pattern == '/' || *pattern == '\0') ? pattern : NULL;
 }
 
 static bool pattern_matches(const char *pattern, const struct http_request *request,
@@ -47,16 +57,16 @@ static bool pattern_matches(const char *pattern, const struct http_request *requ
     size_t i = 0;
 
     while (*pattern == '/') {
-        size_t length = strcspn(++pattern, "/");
+        const char *segment = http_request_segment(request, i++);
 
-        if (i == count ||
-            !segment_matches(pattern, length, http_request_segment(request, i), &taken))
+        pattern = segment ? match_segment(pattern + 1, segment, &taken) : NULL;
+        if (!pattern)
             return false;
-        pattern += length;
-        i++;
     }
+    if (i != count)
+        return false;
     *ret_taken = taken;
-    return i == count;
+    return true;
 }
 
 /* What a lookup found: the route, or the methods that the path has. */
