@@ -32,6 +32,7 @@ struct db_connection {
     PGconn *pg;
     const struct db_statement *prepared[DB_PREPARED_MAX];
     size_t prepared_count;
+    int64_t released_usec; /* monotonic; the pool's */
 };
 
 /* Connects, blocking for a bounded time. ERR_UNAVAILABLE with libpq's reason when it fails. */

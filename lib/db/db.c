@@ -13,6 +13,7 @@ enum {
     WAIT_FOR_CONNECTION_MS = 5000,
     PAUSE_LEAST_MS = 50, /* after a failed connect, doubled each time */
     PAUSE_MOST_MS = 1000,
+    TRUSTED_MS = 10, /* an idle connection is not looked at before it is used again */
 };
 
 struct db_pool {
@@ -170,6 +171,13 @@ static void note_connect(struct db_pool *pool, const char *reason)
     (void)pthread_mutex_unlock(&pool->lock);
 }
 
+/* One that has just answered is as good as one that breaks while it is used. */
+static bool usable(const struct db_connection *connection)
+{
+    return monotonic_usec() - connection->released_usec < TRUSTED_MS * INT64_C(1000) ||
+           db_connection_usable(connection);
+}
+
 int db_pool_acquire(struct db_pool *pool, struct db_connection **ret_connection, struct error *err)
 {
     struct db_connection *connection = NULL;
@@ -177,7 +185,7 @@ int db_pool_acquire(struct db_pool *pool, struct db_connection **ret_connection,
 
     if (take_slot(pool, &connection, err) < 0)
         return -1;
-    if (connection && !db_connection_usable(connection)) {
+    if (connection && !usable(connection)) {
         db_connection_close(connection);
         connection = NULL;
     }
@@ -213,6 +221,8 @@ void db_pool_release(struct db_pool *pool, struct db_connection *connection)
         }
         db_connection_close(connection);
         connection = NULL;
+    } else {
+        connection->released_usec = monotonic_usec();
     }
     give_slot(pool, connection);
 }

@@ -245,7 +245,7 @@ static int get(struct db_pool *pool, const struct db_scope *scope, const struct 
     const struct db_call call = {statement, params, 2};
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    if (db_run(pool, scope, DB_RELAXED, &call, 1, &result, err) < 0)
+    if (db_run(pool, scope, DB_READ, &call, 1, &result, err) < 0)
         return -1;
     if (PQntuples(result) == 0)
         return not_found(err);
@@ -280,7 +280,7 @@ int store_container_list(struct db_pool *pool, const struct db_scope *scope,
     PGresult *results[2] = {NULL};
     int status;
 
-    if (db_run(pool, scope, DB_RELAXED, calls, 2, results, err) < 0)
+    if (db_run(pool, scope, DB_READ, calls, 2, results, err) < 0)
         return -1;
     status = container_rows_take(&results[1], ret_list, err);
     db_results_clear(results, 2);

@@ -176,7 +176,7 @@ int store_sandbox_get(struct db_pool *pool, const struct db_scope *scope, const 
     const struct db_call call = DB_CALL(get_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    if (db_run(pool, scope, DB_RELAXED, &call, 1, &result, err) < 0)
+    if (db_run(pool, scope, DB_READ, &call, 1, &result, err) < 0)
         return -1;
     if (PQntuples(result) == 0)
         return not_found(err);
@@ -218,7 +218,7 @@ int store_sandbox_list(struct db_pool *pool, const struct db_scope *scope, uint3
     PGresult *results[2] = {NULL};
     int status;
 
-    if (db_run(pool, scope, DB_RELAXED, calls, 2, results, err) < 0)
+    if (db_run(pool, scope, DB_READ, calls, 2, results, err) < 0)
         return -1;
     if (PQntuples(results[1]) == 1)
         status = records_read(results[0], ret_records, ret_count, err);

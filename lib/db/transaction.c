@@ -10,8 +10,8 @@
  * What is not set here is not set at all: settings end with their transaction, and connections are
  * made with synchronous_commit on (connection.c).
  */
-static const struct db_statement begin_durable = {
-    "begin_durable", "SELECT set_config('atoll.tenant', $1::text, true)"};
+static const struct db_statement begin = {"begin",
+                                          "SELECT set_config('atoll.tenant', $1::text, true)"};
 static const struct db_statement begin_relaxed = {
     "begin_relaxed", "SELECT set_config('atoll.tenant', $1::text, true),"
                      " set_config('synchronous_commit', 'off', true)"};
@@ -182,15 +182,15 @@ static void fill_beginning(struct beginning *beginning, const struct db_scope *s
     if (scope && scope->has_project)
         id_format(&scope->project, beginning->project);
     beginning->params[0] = db_text(beginning->tenant);
-    beginning->params[1] = db_text(commit == DB_DURABLE ? "on" : "off");
+    beginning->params[1] = db_text(commit == DB_RELAXED ? "off" : "on");
     beginning->params[2] = db_text(beginning->project);
     beginning->params[3] = db_text(scope && scope->is_operator ? "on" : "off");
     if (scope && (scope->has_project || scope->is_operator))
         beginning->call = (struct db_call)DB_CALL(begin_scoped, beginning->params);
-    else if (commit == DB_DURABLE)
-        beginning->call = (struct db_call){&begin_durable, beginning->params, 1};
-    else
+    else if (commit == DB_RELAXED)
         beginning->call = (struct db_call){&begin_relaxed, beginning->params, 1};
+    else
+        beginning->call = (struct db_call){&begin, beginning->params, 1};
 }
 
 /* Runs all calls on a connection of the pool; on failure `results` are what came nevertheless. */
@@ -253,5 +253,5 @@ void db_results_clear(PGresult **results, size_t count)
 
 int db_ping(struct db_pool *pool, struct error *err)
 {
-    return db_run(pool, NULL, DB_RELAXED, NULL, 0, NULL, err);
+    return db_run(pool, NULL, DB_READ, NULL, 0, NULL, err);
 }

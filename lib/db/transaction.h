@@ -75,6 +75,7 @@ struct db_call {
 enum db_commit {
     DB_DURABLE,
     DB_RELAXED, /* may be forgotten by a crash of PostgreSQL within the next second */
+    DB_READ,    /* changes nothing: there is nothing to keep */
 };
 
 /*
