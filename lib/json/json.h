@@ -101,4 +101,25 @@ int json_decode(const cJSON *object, const struct json_field *fields, size_t cou
  */
 cJSON *json_encode(const struct json_table *table, void *source);
 
+/* JSON text under construction; zeroed at first. What cannot be added makes it `failed`. */
+struct json_text {
+    char *data; /* NUL-terminated; NULL while nothing was added */
+    size_t size;
+    size_t capacity;
+    bool failed; /* memory was short: it is incomplete */
+};
+
+/* Adds bytes as they are. */
+void json_text_add(struct json_text *text, const char *data, size_t size);
+void json_text_free(struct json_text *text);
+#define _cleanup_json_text_ _cleanup_(json_text_free)
+
+/*
+ * Writes what json_encode would make, without making it: for answers that are given often. In
+ * `source` an OBJECT, ARRAY, STRINGS, MAP or ANY is a `const char *` instead: its JSON, as it is,
+ * NULL for null. Names are written as they are, strings are escaped. A NUMBER that JSON does not
+ * have is null.
+ */
+void json_write(struct json_text *text, const struct json_table *table, const void *source);
+
 #endif

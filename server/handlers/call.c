@@ -43,6 +43,15 @@ int call_respond_json(struct call *call, int status, cJSON *body, struct error *
     return 0;
 }
 
+int call_respond_text(struct call *call, int status, const struct json_text *text,
+                      struct error *err)
+{
+    if (text->failed)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    http_respond_bytes(call->request, status, "application/json", text->data, text->size);
+    return 0;
+}
+
 int call_body(struct call *call, const struct json_table *table, cJSON **ret_body, void *target,
               struct error *err)
 {

@@ -50,4 +50,8 @@ int call_json_body(struct call *call, bool optional, cJSON **ret_body, struct er
 /* Answers with `body` and frees it; NULL (memory was short) is an error. */
 int call_respond_json(struct call *call, int status, cJSON *body, struct error *err);
 
+/* Answers with JSON text; one that failed is an error. */
+int call_respond_text(struct call *call, int status, const struct json_text *text,
+                      struct error *err);
+
 #endif

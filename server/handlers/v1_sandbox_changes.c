@@ -20,12 +20,6 @@ static const struct json_field stop_fields[] = {
 };
 const struct json_table v1_sandbox_stop_table = JSON_TABLE("SandboxStop", stop_fields);
 
-static int respond(struct call *call, const struct container_record *record, struct error *err)
-{
-    precondition_etag(call, record->version);
-    return call_respond_json(call, 200, v1_sandbox_view(record), err);
-}
-
 /* A body may be left out, or hold what `fields` say. */
 static int optional_body(struct call *call, const struct json_field *fields, size_t count,
                          void *target, struct error *err)
@@ -47,7 +41,7 @@ static int change(struct call *call, container_change function, struct error *er
     if (optional_body(call, NULL, 0, &nothing, err) < 0 ||
         function(call->services, &call->caller, &call->id, &record, err) < 0)
         return -1;
-    return respond(call, &record, err);
+    return v1_sandbox_respond(call, 200, &record, err);
 }
 
 int handle_v1_sandbox_start(struct call *call, struct error *err)
@@ -75,7 +69,7 @@ static int change_with_timeout(struct call *call, container_timed_change functio
         function(call->services, &call->caller, &call->id, (uint32_t)body.timeout, &record, err) <
             0)
         return -1;
-    return respond(call, &record, err);
+    return v1_sandbox_respond(call, 200, &record, err);
 }
 
 int handle_v1_sandbox_stop(struct call *call, struct error *err)

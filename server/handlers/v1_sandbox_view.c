@@ -67,9 +67,9 @@ struct sandbox_view {
     const char *runtime;
     const char *state;
     const char *state_reason;
-    cJSON *command;
-    cJSON *entrypoint;
-    cJSON *ports;
+    const char *command; /* JSON, as the following */
+    const char *entrypoint;
+    const char *ports;
     struct resources_view resources;
     int64_t idle_timeout;
     int64_t max_lifetime;
@@ -77,9 +77,9 @@ struct sandbox_view {
     int64_t disk_limit;
     const char *network;
     bool read_only_root;
-    cJSON *cap_add;
-    cJSON *cap_drop;
-    cJSON *labels;
+    const char *cap_add;
+    const char *cap_drop;
+    const char *labels;
     int64_t created_at;
     int64_t started_at;
     int64_t last_active_at;
@@ -211,7 +211,7 @@ static const struct json_field sandbox_fields[] = {
 const struct json_table v1_sandbox_table = JSON_TABLE("Sandbox", sandbox_fields);
 
 struct list_view {
-    cJSON *items;
+    const char *items;
     struct id next_cursor;
 };
 
@@ -275,9 +275,9 @@ static struct resources_view resources_of(const struct container_record *record)
     };
 }
 
-cJSON *v1_sandbox_view(const struct container_record *record)
+void v1_sandbox_write(const struct container_record *record, struct json_text *text)
 {
-    struct sandbox_view view = {
+    const struct sandbox_view view = {
         .id = record->id,
         .project_id = record->project,
         .name = record->name,
@@ -285,9 +285,9 @@ cJSON *v1_sandbox_view(const struct container_record *record)
         .runtime = record->runtime,
         .state = sandbox_state_name(record->state),
         .state_reason = record->state_reason,
-        .command = stored(record->command_json),
-        .entrypoint = stored(record->entrypoint_json),
-        .ports = stored(record->ports_json),
+        .command = record->command_json,
+        .entrypoint = record->entrypoint_json,
+        .ports = record->ports_json,
         .resources = resources_of(record),
         .idle_timeout = record->idle_timeout_s,
         .max_lifetime = record->max_lifetime_s,
@@ -295,9 +295,9 @@ cJSON *v1_sandbox_view(const struct container_record *record)
         .disk_limit = record->disk_mb,
         .network = record->network,
         .read_only_root = record->read_only_root,
-        .cap_add = stored(record->cap_add_json),
-        .cap_drop = stored(record->cap_drop_json),
-        .labels = stored(record->labels_json),
+        .cap_add = record->cap_add_json,
+        .cap_drop = record->cap_drop_json,
+        .labels = record->labels_json,
         .created_at = record->created_usec,
         .started_at = record->started_usec,
         .last_active_at = record->last_active_usec,
@@ -307,24 +307,26 @@ cJSON *v1_sandbox_view(const struct container_record *record)
         .version = record->version,
     };
 
-    return json_encode(&v1_sandbox_table, &view);
+    json_write(text, &v1_sandbox_table, &view);
 }
 
-cJSON *v1_sandbox_list_view(const struct container_list *list, bool more)
+void v1_sandbox_list_write(const struct container_list *list, bool more, struct json_text *text)
 {
-    struct list_view view = {.items = cJSON_CreateArray()};
+    _cleanup_json_text_ struct json_text items = {.data = NULL};
+    struct list_view view = {.items = NULL};
 
+    json_text_add(&items, "[", 1);
     for (size_t i = 0; i < list->count; i++) {
-        cJSON *item = v1_sandbox_view(&list->items[i]);
-
-        if (!cJSON_AddItemToArray(view.items, item)) {
-            cJSON_Delete(view.items);
-            return NULL;
-        }
+        if (i > 0)
+            json_text_add(&items, ",", 1);
+        v1_sandbox_write(&list->items[i], &items);
     }
+    json_text_add(&items, "]", 1);
+    view.items = items.data;
     if (more)
         view.next_cursor = list->items[list->count - 1].id;
-    return json_encode(&v1_sandbox_list_table, &view);
+    text->failed |= items.failed;
+    json_write(text, &v1_sandbox_list_table, &view);
 }
 
 cJSON *v1_environment_view(const struct container_record *record)

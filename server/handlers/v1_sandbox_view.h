@@ -1,6 +1,6 @@
 /*
- * What /v1/sandboxes shows of containers: JSON objects, owned by the caller, made by tables which
- * are also the API's description. Each function returns NULL when memory is short.
+ * What /v1/sandboxes shows of containers: JSON objects, made by tables which are also the API's
+ * description. They are the caller's; NULL, or a text that failed, says that memory is short.
  */
 #ifndef SERVER_HANDLERS_V1_SANDBOX_VIEW_H
 #define SERVER_HANDLERS_V1_SANDBOX_VIEW_H
@@ -14,10 +14,10 @@ extern const struct json_table v1_sandbox_list_table;
 extern const struct json_table v1_environment_table;
 extern const struct json_table v1_entrypoint_view_table;
 
-cJSON *v1_sandbox_view(const struct container_record *record);
+void v1_sandbox_write(const struct container_record *record, struct json_text *text);
 
 /* A page; `more` says that another follows. */
-cJSON *v1_sandbox_list_view(const struct container_list *list, bool more);
+void v1_sandbox_list_write(const struct container_list *list, bool more, struct json_text *text);
 
 /* {environment} */
 cJSON *v1_environment_view(const struct container_record *record);

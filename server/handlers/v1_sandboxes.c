@@ -52,11 +52,14 @@ static const struct json_field list_query_fields[] = {
 };
 const struct json_table v1_sandbox_list_query = JSON_TABLE("SandboxListQuery", list_query_fields);
 
-static int respond_sandbox(struct call *call, int status, const struct container_record *record,
-                           struct error *err)
+int v1_sandbox_respond(struct call *call, int status, const struct container_record *record,
+                       struct error *err)
 {
+    _cleanup_json_text_ struct json_text text = {.data = NULL};
+
     precondition_etag(call, record->version);
-    return call_respond_json(call, status, v1_sandbox_view(record), err);
+    v1_sandbox_write(record, &text);
+    return call_respond_text(call, status, &text, err);
 }
 
 int handle_v1_sandbox_create(struct call *call, struct error *err)
@@ -69,7 +72,7 @@ int handle_v1_sandbox_create(struct call *call, struct error *err)
         v1_sandbox_request_create(body, call->services->config, &spec, err) < 0 ||
         containers_create(call->services, &call->caller, &spec, &record, err) < 0)
         return -1;
-    return respond_sandbox(call, 201, &record, err);
+    return v1_sandbox_respond(call, 201, &record, err);
 }
 
 /* Zero, which no sandbox or project has, is none. */
@@ -86,6 +89,7 @@ int handle_v1_sandbox_list(struct call *call, struct error *err)
     struct list_query query = {.limit = LIST_LIMIT_DEFAULT};
     struct call_query_storage storage;
     struct store_container_filter filter;
+    _cleanup_json_text_ struct json_text text = {.data = NULL};
     _cleanup_free_ char *labels = NULL;
     bool more;
 
@@ -102,7 +106,8 @@ int handle_v1_sandbox_list(struct call *call, struct error *err)
     };
     if (containers_list(call->services, &call->caller, &filter, &list, &more, err) < 0)
         return -1;
-    return call_respond_json(call, 200, v1_sandbox_list_view(&list, more), err);
+    v1_sandbox_list_write(&list, more, &text);
+    return call_respond_text(call, 200, &text, err);
 }
 
 int handle_v1_sandbox_get(struct call *call, struct error *err)
@@ -111,7 +116,7 @@ int handle_v1_sandbox_get(struct call *call, struct error *err)
 
     if (containers_get(call->services, &call->caller, &call->id, &record, err) < 0)
         return -1;
-    return respond_sandbox(call, 200, &record, err);
+    return v1_sandbox_respond(call, 200, &record, err);
 }
 
 int handle_v1_sandbox_patch(struct call *call, struct error *err)
@@ -128,7 +133,7 @@ int handle_v1_sandbox_patch(struct call *call, struct error *err)
         containers_patch(call->services, &call->caller, &call->id, &patch, version, &record, err) <
             0)
         return -1;
-    return respond_sandbox(call, 200, &record, err);
+    return v1_sandbox_respond(call, 200, &record, err);
 }
 
 int handle_v1_sandbox_delete(struct call *call, struct error *err)

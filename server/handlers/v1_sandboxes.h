@@ -14,6 +14,10 @@ extern const struct json_table v1_sandbox_stop_table;
 extern const struct json_table v1_environment_replace_table;
 extern const struct json_table v1_environment_update_table;
 
+/* Answers with the sandbox and its ETag. */
+int v1_sandbox_respond(struct call *call, int status, const struct container_record *record,
+                       struct error *err);
+
 int handle_v1_sandbox_create(struct call *call, struct error *err);
 int handle_v1_sandbox_list(struct call *call, struct error *err);
 int handle_v1_sandbox_get(struct call *call, struct error *err);
