@@ -13,7 +13,7 @@ enum {
     WAIT_FOR_CONNECTION_MS = 5000,
     PAUSE_LEAST_MS = 50, /* after a failed connect, doubled each time */
     PAUSE_MOST_MS = 1000,
-    TRUSTED_MS = 10, /* an idle connection is not looked at before it is used again */
+    TRUSTED_MS = 1, /* an idle connection is not looked at before it is used again */
 };
 
 struct db_pool {
