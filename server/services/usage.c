@@ -7,9 +7,9 @@
 static int check_range(const struct store_usage_range *range, struct error *err)
 {
     if (range->until_usec < range->from_usec)
-        return error_set_field(err, ERR_INVALID_FIELD, "to", "'to' must not be before 'from'");
+        return error_set_field(err, ERR_NOT_POSSIBLE, "to", "'to' must not be before 'from'");
     if (range->until_usec - range->from_usec > USAGE_DAYS_MAX * DAY_USEC)
-        return error_set_field(err, ERR_INVALID_FIELD, "from",
+        return error_set_field(err, ERR_NOT_POSSIBLE, "from",
                                "'from' and 'to' must be at most %d days apart", USAGE_DAYS_MAX);
     return 0;
 }
@@ -27,7 +27,7 @@ int usage_list(struct services *services, const struct caller *caller,
     if (*ret_count <= USAGE_ROWS_MAX)
         return 0;
     free(*ret_items);
-    return error_set_field(err, ERR_INVALID_FIELD, "from",
+    return error_set_field(err, ERR_NOT_POSSIBLE, "from",
                            "more than %d projects and days: ask for fewer days, or by project_id",
                            USAGE_ROWS_MAX);
 }

@@ -8,7 +8,7 @@
 enum { USAGE_DAYS_MAX = 92, USAGE_ROWS_MAX = 5000 };
 
 /*
- * By day, then project. ERR_INVALID_FIELD when the range ends before it begins, or has too many
+ * By day, then project. ERR_NOT_POSSIBLE when the range ends before it begins, or has too many
  * days, or projects times days. The caller frees *ret_items.
  */
 int usage_list(struct services *services, const struct caller *caller,
