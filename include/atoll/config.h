@@ -115,7 +115,7 @@ enum config_type { CONFIG_STRING, CONFIG_INTEGER, CONFIG_BOOL };
       CONFIG_INTEGER, "86400", 60, 31536000, NULL, 1, "How long samples and tombstones are kept")  \
     X(events_retention_s, "events", "retention_seconds", "ATOLL_EVENTS_RETENTION", CONFIG_INTEGER, \
       "7776000", 60, 315360000, NULL, 1,                                                           \
-      "How long events and ended executions are kept: usage is counted from them")                        \
+      "How long events and ended executions are kept: usage is counted from them")                 \
     X(webhooks_timeout_ms, "webhooks", "timeout_ms", "ATOLL_WEBHOOKS_TIMEOUT_MS", CONFIG_INTEGER,  \
       "10000", 100, 60000, NULL, 0, "Time limit of one delivery, from the name's look-up on")      \
     X(webhooks_max_attempts, "webhooks", "max_attempts", "ATOLL_WEBHOOKS_MAX_ATTEMPTS",            \
