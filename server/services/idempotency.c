@@ -19,7 +19,7 @@ enum {
 struct idempotency {
     pthread_mutex_t lock;
     pthread_cond_t ended; /* some request has left the table */
-    LIST_HEAD(, attempt) at_work;
+    LIST_HEAD(attempt_list, attempt) at_work;
 };
 
 int idempotency_create(struct idempotency **ret_idempotency, struct error *err)

@@ -100,14 +100,25 @@ int streams_wake_fd(const struct streams *streams)
     return streams->wake_fd;
 }
 
+/* Under the lock. */
+static struct stream *find_offered(const struct streams *streams, const char *id)
+{
+    struct stream *stream;
+
+    TAILQ_FOREACH(stream, &streams->offered, link)
+    {
+        if (strcmp(stream->id, id) == 0)
+            return stream;
+    }
+    return NULL;
+}
+
 struct stream *streams_take(struct streams *streams, const char *id, void *owner)
 {
     struct stream *stream;
 
     (void)pthread_mutex_lock(&streams->lock);
-    TAILQ_FOREACH(stream, &streams->offered, link)
-    if (strcmp(stream->id, id) == 0)
-        break;
+    stream = find_offered(streams, id);
     if (stream) {
         TAILQ_REMOVE(&streams->offered, stream, link);
         TAILQ_INSERT_TAIL(&streams->taken, stream, link);
