@@ -315,6 +315,22 @@ CREATE TABLE idempotency_keys (
 );
 CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at);
 
+-- === Processes of containers ====================================================================
+
+-- Beside executions of definitions: what callers run in a container. Their project_id stays NULL:
+-- quotas count the container, and whoever sees that sees them. `exec` ends with its request, a
+-- `process` lives on in the container, over restarts of the server too.
+CREATE DOMAIN process_kind AS text CHECK (VALUE IN ('exec', 'process'));
+ALTER TABLE processes
+    ADD COLUMN kind process_kind, -- NULL: an execution
+    ADD COLUMN command json_array,
+    ADD COLUMN tag text, -- for people; the length is the service's to bound
+    ADD COLUMN has_terminal boolean,
+    ADD COLUMN has_input boolean;
+CREATE INDEX processes_of_container ON processes (sandbox_id, id) WHERE kind IS NOT NULL;
+CREATE INDEX processes_live_of_node ON processes (node_id) WHERE kind IS NOT NULL
+    AND ended_at IS NULL;
+
 -- === Events ======================================================================================
 
 -- (tx, id) is an order in which nothing appears behind what a reader has seen: readers take rows of

@@ -19,6 +19,7 @@
 #include "server/identity.h"
 #include "server/routes/openapi.h"
 #include "server/routes/router.h"
+#include "server/services/attach.h"
 #include "server/services/audit.h"
 #include "server/services/events.h"
 #include "server/services/idempotency.h"
@@ -75,6 +76,7 @@ static void server_close(struct server *server)
     late_records_stop(server->services.late_records);
     idempotency_free(server->services.idempotency);
     event_follower_stop(server->services.event_follower);
+    attach_stop(server->services.attach);
     streams_free(server->services.streams);
     description_done(&server->description);
     auth_destroy(server->router.auth);
@@ -191,7 +193,8 @@ static int open_services(struct server *server, struct error *err)
         audit_start(services->db, &services->audit, err) < 0 ||
         idempotency_create(&services->idempotency, err) < 0 ||
         streams_create(&stream_options, &services->streams, err) < 0 ||
-        event_follower_start(services, &services->event_follower, err) < 0)
+        event_follower_start(services, &services->event_follower, err) < 0 ||
+        attach_start(services, &services->attach, err) < 0)
         return -1;
     server->router.services = services;
     return open_auth(server, err);

@@ -17,6 +17,7 @@ enum {
     LAUNCHER_TIMEOUT_MS = 10000,
     RECONCILE_S = 10,
     COMMANDS_S = 1,
+    PROCESSES_S = 1,
     DISKS_S = 60,
     RETAIN_S = 60,
     RETRY_USEC = 2000000, /* after a failure, when the interval is longer */
@@ -36,6 +37,7 @@ enum {
     TASK_RECONCILE,
     TASK_CONTAINERS,
     TASK_COMMANDS,
+    TASK_PROCESSES,
     TASK_DISKS,
     TASK_RETAIN,
     TASK_COUNT
@@ -117,6 +119,7 @@ static int run(struct daemon *daemon, struct error *err)
                   [TASK_COMMANDS] = {"main commands", worker_watch_commands, COMMANDS_S, 0, false},
                   [TASK_DISKS] = {"disks without a sandbox", worker_remove_disks, DISKS_S, 0,
                                   false},
+                  [TASK_PROCESSES] = {"processes", worker_watch_processes, PROCESSES_S, 0, false},
                   [TASK_RECONCILE] = {"reconciliation", worker_reconcile, RECONCILE_S, 0, false},
                   [TASK_RETAIN] = {"retention", worker_retain, RETAIN_S, 0, false}},
     };

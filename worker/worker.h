@@ -20,6 +20,7 @@ struct worker {
     struct launcher_client *launcher;
     char node[STORE_NODE_MAX + 1]; /* whose containers it looks after */
     struct id watched;             /* the last container that worker_watch_commands came to */
+    struct id settled;             /* the same of worker_watch_processes */
 };
 
 /* What a round did, for the log. The tasks log what they removed themselves. */
@@ -68,6 +69,14 @@ int worker_watch_commands(struct worker *worker, struct worker_round *ret_round,
  */
 int worker_destroy_container(struct worker *worker, const struct id *id, uint32_t generation,
                              struct error *err);
+
+/*
+ * Records the ends of processes that nobody has asked about, from their agents, or from their logs
+ * when their container has ended; one whose wait status nobody saw is lost. Bounded in time as
+ * above.
+ */
+int worker_watch_processes(struct worker *worker, struct worker_round *ret_round,
+                           struct error *err);
 
 /* Removes rows that are older than the configuration says; makes partitions to come. */
 int worker_retain(struct worker *worker, struct worker_round *ret_round, struct error *err);

@@ -24,9 +24,11 @@ static const struct db_statement up_statement = {
 /* A stop that is under way is somebody's, also when he takes long. */
 static const struct db_statement stop_idle_statement = {
     "containers_stop_idle",
-    "WITH due AS (SELECT id FROM sandboxes WHERE is_up AND node_id = $1::text"
+    "WITH due AS (SELECT id FROM sandboxes s WHERE is_up AND node_id = $1::text"
     " AND state = 'running' AND active_runs = 0 AND state_reason IS DISTINCT FROM 'stop_requested'"
     " AND last_active_at + idle_timeout_s * interval '1 second' <= now()"
+    " AND NOT EXISTS (SELECT FROM processes p WHERE p.sandbox_id = s.id AND p.kind = 'exec'"
+    " AND p.ended_at IS NULL)"
     " ORDER BY id LIMIT $2::bigint FOR UPDATE SKIP LOCKED),"
     " moved AS (UPDATE sandboxes s SET state = 'stopped', state_reason = 'idle_timeout',"
     " state_changed_at = now() FROM due WHERE s.id = due.id RETURNING s.*),"

@@ -233,3 +233,10 @@ int agent_process_forget(struct agent_client *client, const struct id *id, bool 
     return request(client, id, AGENT_FRAME_FORGET, payload,
                    agent_forget_encode(&message, payload, sizeof(payload)), deadline_usec, err);
 }
+
+enum process_state agent_process_outcome(const struct agent_process *process)
+{
+    if (process->signal != 0 || process->timed_out)
+        return PROCESS_KILLED;
+    return process->exit_code == 0 ? PROCESS_COMPLETED : PROCESS_FAILED;
+}

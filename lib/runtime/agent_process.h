@@ -14,6 +14,7 @@
 
 #include <atoll/agent_proto.h>
 #include <atoll/id.h>
+#include <atoll/sandbox.h>
 #include <sys/types.h>
 
 /* A process to start. Borrowed for the call. */
@@ -94,6 +95,9 @@ int agent_process_wait(struct agent_client *client, const struct id *id, uint32_
  * lives. */
 int agent_process_forget(struct agent_client *client, const struct id *id, bool remove_log,
                          int64_t deadline_usec, struct error *err);
+
+/* What the wait status of a process that has ended means. */
+enum process_state agent_process_outcome(const struct agent_process *process);
 
 struct agent_process_message;
 

@@ -200,7 +200,7 @@ static bool changes(const struct route *route)
 
 static bool takes_body(const struct route *route)
 {
-    return route->request || route->body;
+    return route->request || route->body || route->takes;
 }
 
 /* The errors that a client of this route has to expect; `default` stands for the rest. */
@@ -245,6 +245,8 @@ static void put_content(struct openapi *api, cJSON *response, const struct route
                    schema_of_table(&api->set, route->response, SCHEMA_ANSWER));
     else
         (void)put_object(api, content, route->media);
+    if (route->flags & ROUTE_LINES)
+        (void)put_object(api, content, "application/x-ndjson");
     if (route->flags & ROUTE_STREAMS)
         schema_put(&api->set, put_object(api, content, "text/event-stream"), "schema",
                    schema_literal(&api->set, "{\"type\":\"string\"}"));
@@ -360,6 +362,10 @@ static void put_body(struct openapi *api, cJSON *operation, const struct route *
         return;
     body = put_object(api, operation, "requestBody");
     schema_put(&api->set, body, "required", cJSON_CreateBool(!optional));
+    if (route->takes) {
+        (void)put_object(api, put_object(api, body, "content"), route->takes);
+        return;
+    }
     media = put_object(api, put_object(api, body, "content"), "application/json");
     schema_put(&api->set, media, "schema",
                route->request ? schema_of_table(&api->set, route->request, SCHEMA_REQUEST)

@@ -148,7 +148,8 @@ static int check_accept(const struct http_request *request, const struct route *
 
     if ((!route->response && !route->media) || http_request_header_count(request, "Accept") > 1 ||
         accept_allows(accept, media) ||
-        (route->flags & ROUTE_STREAMS && accept_allows(accept, "text/event-stream")))
+        (route->flags & ROUTE_STREAMS && accept_allows(accept, "text/event-stream")) ||
+        (route->flags & ROUTE_LINES && accept_allows(accept, "application/x-ndjson")))
         return 0;
     return error_set(err, ERR_NOT_ACCEPTABLE, "the answer is %s", media);
 }

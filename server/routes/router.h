@@ -18,6 +18,7 @@ enum {
     ROUTE_STREAMS = 1, /* the answer may have no end: Accept: text/event-stream, or an upgrade */
     ROUTE_SECRET = 2,  /* the answer holds a secret: it is not kept for retries */
     ROUTE_BODY_OPTIONAL = 4, /* `request` may be left out */
+    ROUTE_LINES = 16,        /* the answer may be application/x-ndjson */
     ROUTE_VERSIONED = 8,     /* answers an ETag; GET minds If-None-Match, a change If-Match */
 };
 
@@ -32,6 +33,7 @@ struct route {
     const struct json_table *query;
     const struct json_table *request;
     const struct json_field *body; /* of a request that is no object, instead of `request` */
+    const char *takes;             /* the media type of a request that is not JSON */
     const struct json_table *response;
     const char *media; /* of an answer that is not JSON */
     int status;        /* of success; 0: 200 */

@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+struct attach;
 struct audit;
 struct db_pool;
 struct event_follower;
@@ -35,6 +36,7 @@ struct services {
     struct idempotency *idempotency;
     struct streams *streams;
     struct event_follower *event_follower;
+    struct attach *attach;
     struct admission *admission;
     struct transitions transitions; /* of containers */
     char node_id[STORE_NODE_MAX + 1];

@@ -23,11 +23,14 @@ struct stream {
     void *guard_user;
     void (*gone)(void *user);
     void *gone_user;
+    void (*wake)(void *user);
+    void *wake_user;
     atomic_bool rung; /* on the list of ready streams, or about to be */
 
     pthread_mutex_t lock; /* over the queue: */
     pthread_cond_t room;  /* bytes were taken, or the stream has ended */
     enum stream_state state;
+    bool wanted; /* a producer waits for room */
     char *ring;
     size_t first;
     size_t used;

@@ -70,6 +70,12 @@ void stream_set_gone(struct stream *stream, void (*gone)(void *user), void *user
     stream->gone_user = user;
 }
 
+void stream_set_wake(struct stream *stream, void (*wake)(void *user), void *user)
+{
+    stream->wake = wake;
+    stream->wake_user = user;
+}
+
 /* Copies into the ring, which has the room. Called with the lock. */
 static void append(struct stream *stream, const char *data, size_t size)
 {
@@ -103,6 +109,23 @@ bool stream_push(struct stream *stream, const void *data, size_t size)
     if (fits && size > 0)
         registry_ring(stream);
     return fits;
+}
+
+size_t stream_push_some(struct stream *stream, const void *data, size_t size)
+{
+    size_t room = 0;
+
+    (void)pthread_mutex_lock(&stream->lock);
+    if (is_usable(stream))
+        room = stream->capacity - stream->used;
+    stream->wanted = room < size;
+    room = room < size ? room : size;
+    if (room > 0)
+        append(stream, data, room);
+    (void)pthread_mutex_unlock(&stream->lock);
+    if (room > 0)
+        registry_ring(stream);
+    return room;
 }
 
 /* Waits until there is room or the stream has ended. Called with the lock. */
@@ -188,6 +211,7 @@ enum stream_state stream_state(struct stream *stream)
 
 size_t stream_read(struct stream *stream, void *data, size_t size, enum stream_state *ret_state)
 {
+    bool wanted;
     size_t run;
 
     (void)pthread_mutex_lock(&stream->lock);
@@ -201,14 +225,23 @@ size_t stream_read(struct stream *stream, void *data, size_t size, enum stream_s
         (void)pthread_cond_broadcast(&stream->room);
     }
     *ret_state = stream->used == 0 ? stream->state : STREAM_OPEN;
+    wanted = stream->wanted && stream->used <= stream->capacity / 2;
+    if (wanted)
+        stream->wanted = false;
     (void)pthread_mutex_unlock(&stream->lock);
+    if (wanted && stream->wake)
+        stream->wake(stream->wake_user);
     return size;
 }
 
 void stream_abandon(struct stream *stream)
 {
     registry_forget(stream);
-    if (end(stream, STREAM_GONE) && stream->gone)
-        stream->gone(stream->gone_user);
+    if (end(stream, STREAM_GONE)) {
+        if (stream->gone)
+            stream->gone(stream->gone_user);
+        if (stream->wake)
+            stream->wake(stream->wake_user);
+    }
     stream_unref(stream);
 }

@@ -80,6 +80,17 @@ void stream_set_gone(struct stream *stream, void (*gone)(void *user), void *user
 bool stream_push(struct stream *stream, const void *data, size_t size);
 
 /*
+ * `wake` is called when half of the queue is free after stream_push_some had to leave something,
+ * and when the client has left; it must not block, nor call the stream's functions. `user` must
+ * outlive the stream. Before the stream is offered.
+ */
+void stream_set_wake(struct stream *stream, void (*wake)(void *user), void *user);
+
+/* Queues as many of the bytes as there is room for, and returns how many; 0 also when the stream
+ * has ended. */
+size_t stream_push_some(struct stream *stream, const void *data, size_t size);
+
+/*
  * Queues all of the bytes, waiting up to `timeout_ms` for each piece of room: back-pressure for a
  * producer with a thread of its own. False when the stream has ended or the time is over; part of
  * the bytes may be queued then, so the producer should break it.

@@ -32,6 +32,11 @@ LISTS = [
 # The least body that a route takes; without one of these it is {}.
 BODIES = {
     "addStoredSandboxFiles": [],
+    "exec": {"command": "true"},
+    "startProcess": {"command": "true"},
+    "signalProcess": {"signal": "TERM"},
+    "resizeProcess": {"rows": 24, "cols": 80},
+    "writeProcessStdin": b"",
     "replaceEnvironment": {"environment": {}},
     "updateEnvironment": {"environment": {}},
 }
@@ -58,6 +63,8 @@ class Owner:
             return self.post("/sandbox", {"runtime": "shell", "code": "true"})
         if kind == "sandboxes":
             return self.post("/v1/sandboxes", {})
+        if kind == "processes":
+            return self.post(f"/v1/sandboxes/{self.of('sandboxes')}/processes", {"command": "true"})
         if kind == "projects":
             return self.post("/v1/projects", {"name": uuid.uuid4().hex})
         if kind == "api-keys":

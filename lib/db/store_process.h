@@ -1,0 +1,131 @@
+/*
+ * Processes of containers (rows of `processes` with a kind) on a tenant's behalf. Every call is one
+ * transaction in one round trip; a process whose container is outside of the scope is
+ * ERR_NOT_FOUND, as a missing one is. For the errors that all share see db.h.
+ */
+#ifndef LIB_DB_STORE_PROCESS_H
+#define LIB_DB_STORE_PROCESS_H
+
+#include "lib/db/store_run.h"
+
+/* X(symbol, word) */
+#define STORE_PROCESS_KINDS(X)                                                                     \
+    X(STORE_PROCESS_EXEC, "exec")        /* ends with the request that began it */                 \
+    X(STORE_PROCESS_DETACHED, "process") /* lives on in the container */
+
+enum store_process_kind {
+#define STORE_PROCESS_KIND_ENUM(symbol, word) symbol,
+    STORE_PROCESS_KINDS(STORE_PROCESS_KIND_ENUM)
+#undef STORE_PROCESS_KIND_ENUM
+};
+
+/* A process as its row has it. The strings belong to `owner`, or to the list that it stands in. */
+struct store_process {
+    struct id id;
+    struct id sandbox;
+    uint32_t generation; /* of the container, that it runs in */
+    enum store_process_kind kind;
+    enum process_state state;
+    const char *command_json; /* an array of strings */
+    const char *tag;          /* or NULL */
+    bool has_terminal;
+    bool has_input;
+    int exit_code; /* -1: none */
+    int signal;    /* 0: none */
+    bool timed_out;
+    bool truncated;
+    int64_t started_usec; /* Unix time, like the next */
+    int64_t ended_usec;   /* 0: not yet */
+    int64_t cpu_usec;     /* -1: not known, like the following */
+    int64_t memory_peak_bytes;
+    int64_t wall_usec;
+    bool is_reachable; /* its container runs, in the process's generation */
+    void *owner;
+};
+
+void store_process_free(struct store_process *process);
+
+struct store_process_list {
+    struct store_process *items;
+    size_t count;
+    void *owner;
+};
+
+void store_process_list_free(struct store_process_list *list);
+
+/* A new process. */
+struct store_process_new {
+    struct id id;
+    struct id sandbox;
+    enum store_process_kind kind;
+    const char *command_json;
+    const char *tag; /* NULL: none */
+    bool has_terminal;
+    bool has_input;
+    const char *node_id;
+    struct id boot_id;
+};
+
+/* What the container gives to a process that begins. */
+struct store_process_place {
+    uint32_t generation;
+    int64_t started_usec;
+    uint32_t command_timeout_ms; /* 0: none */
+    const char *env_json;        /* belongs to `owner` */
+    void *owner;
+};
+
+void store_process_place_free(struct store_process_place *place);
+
+/*
+ * Begins a process in a running container, and notes that the container is used, at most once a
+ * second. ERR_CONFLICT when the container does not run. Durable for a detached one and for a
+ * request with a key; an exec is told of at its end alone, so its begin is not waited for. The
+ * caller frees *ret_place.
+ */
+int store_process_begin(struct db_pool *pool, const struct db_scope *scope,
+                        const struct store_process_new *process, const struct store_origin *origin,
+                        struct store_process_place *ret_place, struct error *err);
+
+/* How a process ended. */
+struct store_process_end {
+    struct id id;
+    enum process_state state; /* not running */
+    int exit_code;            /* -1: none */
+    int signal;               /* 0: none */
+    bool timed_out;
+    bool truncated;
+    int64_t ended_usec; /* Unix time; 0: now */
+    int64_t cpu_usec;   /* -1: not known, like the following */
+    int64_t memory_peak_bytes;
+    int64_t wall_usec;
+};
+
+/*
+ * Records the end, durably. May be repeated: an end that is there stays, but a wait status replaces
+ * `lost`. `scope` NULL: of any tenant (worker). *ret_found says whether there is such a row.
+ */
+int store_process_end(struct db_pool *pool, const struct db_scope *scope,
+                      const struct store_process_end *end, bool *ret_found, struct error *err);
+
+/* The caller frees the process. */
+int store_process_get(struct db_pool *pool, const struct db_scope *scope, const struct id *sandbox,
+                      const struct id *id, struct store_process *ret_process, struct error *err);
+
+/* What a list is narrowed to. */
+struct store_process_filter {
+    const struct id *before; /* older than this one; NULL: all */
+    const char *tag;         /* NULL: any */
+    uint32_t limit;
+};
+
+/* The newest first. The caller frees the list. */
+int store_process_list(struct db_pool *pool, const struct db_scope *scope, const struct id *sandbox,
+                       const struct store_process_filter *filter,
+                       struct store_process_list *ret_list, struct error *err);
+
+/* Notes that the container is used, at most once a second. */
+int store_process_touch(struct db_pool *pool, const struct db_scope *scope,
+                        const struct id *sandbox, struct error *err);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * Bodies that name a command: decoded and checked by tables. The specification points into the
+ * body's JSON and into this struct, which is freed with v1_process_request_done.
+ */
+#ifndef SERVER_HANDLERS_V1_PROCESS_REQUEST_H
+#define SERVER_HANDLERS_V1_PROCESS_REQUEST_H
+
+#include "server/handlers/v1_processes.h"
+
+struct v1_process_request {
+    struct process_spec spec;
+    const char *stdin_text; /* of an exec, like the next; NULL: none */
+    const char *stdin_base64;
+    cJSON *body;
+    cJSON *arguments; /* what spec.argv points into */
+    const char **argv;
+    char *command_json;
+};
+
+/* Decodes the body of POST …/processes. */
+int v1_process_request_start(struct call *call, struct v1_process_request *ret_request,
+                             struct error *err);
+
+/* Decodes the body of POST …/exec. */
+int v1_process_request_exec(struct call *call, struct v1_process_request *ret_request,
+                            struct error *err);
+
+/* Accepts a zeroed request. */
+void v1_process_request_done(struct v1_process_request *request);
+
+/* A signal: its name with or without SIG, or its number. */
+int v1_process_request_signal(const cJSON *value, int *ret_signal, struct error *err);
+
+#endif

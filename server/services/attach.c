@@ -1,0 +1,607 @@
+#include "server/services/attach.h"
+
+#include "server/services/attach_source.h"
+#include "server/services/process_agent.h"
+#include "server/services/standing.h"
+#include "server/stream/stream.h"
+
+#include <atoll/log.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+enum {
+    QUEUE_BYTES = 32 * 1024, /* of a stream */
+    PIECE_BYTES = 8 * 1024,  /* of output in one part */
+    STEPS_A_TURN = 16,       /* parts of one stream before the next one's turn */
+    EVENTS_A_TURN = 64,
+    RECORD_ATTEMPTS = 10, /* of an end, a second apart, before its streams are broken */
+};
+
+enum step { STEP_MORE, STEP_NEEDS_INPUT, STEP_NEEDS_ROOM, STEP_ENDED, STEP_OVER };
+
+/* One stream, and how far it has come. One thread at a time has it. */
+struct follow {
+    struct stream *stream;
+    struct attach_source *source;
+    attach_format format;
+    struct db_scope scope;
+    struct store_process row; /* without strings */
+    struct agent_attach_event event;
+    size_t event_used; /* bytes of the event that were formatted */
+    bool has_event;
+    char *part; /* formatted, not all of it queued */
+    size_t part_size;
+    size_t part_used;
+    bool is_last; /* nothing follows the part */
+
+    bool is_added;   /* it is known to epoll */
+    bool is_blocked; /* waits for room */
+    bool is_queued;  /* on the list of those that can go on */
+    TAILQ_ENTRY(follow) link;
+    TAILQ_ENTRY(follow) turn;
+};
+
+TAILQ_HEAD(follow_list, follow);
+
+struct attach {
+    struct services *services;
+    int epoll;
+    int wake;
+    atomic_bool woken;
+    pthread_t mover;
+    pthread_t recorder;
+    pthread_mutex_t lock; /* over the following */
+    pthread_cond_t changed;
+    bool stopping;
+    struct follow_list arrived; /* for the mover */
+    struct follow_list ended;   /* for the recorder */
+    /* The mover's alone: */
+    struct follow_list all;
+    struct follow_list turns;
+};
+
+static void follow_free(struct follow *follow)
+{
+    stream_unref(follow->stream);
+    attach_source_free(follow->source);
+    free(follow->part);
+    free(follow);
+}
+
+DEFINE_CLEANUP(struct follow *, follow, follow_free)
+
+/* A stream has room again, or its client has left. */
+static void wake(void *user)
+{
+    struct attach *attach = user;
+    uint64_t one = 1;
+
+    if (!atomic_exchange(&attach->woken, true) && write(attach->wake, &one, sizeof(one)) < 0)
+        log_error("the thread of streams cannot be woken: %s", strerror(errno));
+}
+
+/* --- parts */
+
+/* Up to a piece of the event, not cut within a character of UTF-8 if that can be avoided. */
+static size_t piece_size(const struct follow *follow)
+{
+    const char *bytes = (const char *)follow->event.bytes + follow->event_used;
+    size_t left = follow->event.size - follow->event_used;
+    size_t size = PIECE_BYTES;
+
+    if (left <= PIECE_BYTES)
+        return left;
+    while (size > PIECE_BYTES - 4 && ((unsigned char)bytes[size] & 0xc0u) == 0x80u)
+        size--;
+    return size;
+}
+
+static void format_part(struct follow *follow, const struct attach_part *part)
+{
+    follow->part = follow->format(part, &follow->part_size);
+    follow->part_used = 0;
+}
+
+static void format_piece(struct follow *follow)
+{
+    size_t size = piece_size(follow);
+    const struct attach_part part = {
+        .kind = ATTACH_OUTPUT,
+        .row = &follow->row,
+        .stream = follow->event.stream,
+        .offset = follow->event.offset + follow->event_used,
+        .gap = follow->event_used == 0 ? follow->event.gap : 0,
+        .time_usec = follow->event.time_usec,
+        .bytes = (const char *)follow->event.bytes + follow->event_used,
+        .size = size,
+    };
+
+    format_part(follow, &part);
+    if (!follow->part) /* memory is short: a stream without these bytes would lie */
+        stream_break(follow->stream);
+    follow->event_used += size;
+    follow->has_event = follow->event_used < follow->event.size;
+}
+
+/* The exit, with what the row says of it. */
+static void format_exit(struct follow *follow)
+{
+    const struct attach_part part = {
+        .kind = ATTACH_EXIT, .row = &follow->row, .offset = follow->event.offset};
+
+    follow->is_last = true;
+    if (follow->row.state != PROCESS_RUNNING)
+        format_part(follow, &part);
+}
+
+/* --- the mover */
+
+/* What was formatted goes into the queue. False while some of it is left. */
+static bool push_part(struct follow *follow)
+{
+    size_t left = follow->part_size - follow->part_used;
+
+    if (!follow->part)
+        return true;
+    follow->part_used += stream_push_some(follow->stream, follow->part + follow->part_used, left);
+    if (follow->part_used < follow->part_size)
+        return false;
+    free(follow->part);
+    follow->part = NULL;
+    return true;
+}
+
+static enum step take_event(struct follow *follow)
+{
+    uint64_t end = follow->event.offset + follow->event.size;
+    struct error err;
+    int found = attach_source_next(follow->source, &follow->event, &err);
+
+    if (found == 0) {
+        follow->event = (struct agent_attach_event){.offset = end};
+        return STEP_NEEDS_INPUT;
+    }
+    if (found < 0) {
+        log_debug("a process's output cannot be read on: %s", err.message);
+        stream_break(follow->stream);
+        return STEP_OVER;
+    }
+    if (follow->event.kind == AGENT_ATTACH_DONE) {
+        follow->event.offset = end;
+        follow->event.size = 0;
+        return STEP_ENDED;
+    }
+    follow->has_event = true;
+    follow->event_used = 0;
+    return STEP_MORE;
+}
+
+static enum step take_step(struct follow *follow)
+{
+    if (stream_state(follow->stream) != STREAM_OPEN)
+        return STEP_OVER;
+    if (!push_part(follow))
+        return STEP_NEEDS_ROOM;
+    if (follow->is_last) {
+        stream_finish(follow->stream);
+        return STEP_OVER;
+    }
+    if (!follow->has_event)
+        return take_event(follow);
+    format_piece(follow);
+    return STEP_MORE;
+}
+
+static void queue(struct attach *attach, struct follow *follow)
+{
+    if (follow->is_queued)
+        return;
+    follow->is_queued = true;
+    follow->is_blocked = false;
+    TAILQ_INSERT_TAIL(&attach->turns, follow, turn);
+}
+
+static void drop(struct attach *attach, struct follow *follow)
+{
+    TAILQ_REMOVE(&attach->all, follow, link);
+    follow_free(follow);
+}
+
+/* One event, then no more before it is armed again: what hangs up would be told without end. */
+static void arm(struct attach *attach, struct follow *follow)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.ptr = follow};
+    int operation = follow->is_added ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+
+    if (epoll_ctl(attach->epoll, operation, attach_source_fd(follow->source), &event) < 0) {
+        stream_break(follow->stream);
+        drop(attach, follow);
+        return;
+    }
+    follow->is_added = true;
+}
+
+static void hand_over(struct attach *attach, struct follow *follow, struct follow_list *list)
+{
+    (void)pthread_mutex_lock(&attach->lock);
+    TAILQ_INSERT_TAIL(list, follow, link);
+    (void)pthread_cond_broadcast(&attach->changed);
+    (void)pthread_mutex_unlock(&attach->lock);
+}
+
+/* All output is there. An end that is not the row's yet is recorded first. */
+static void end_output(struct attach *attach, struct follow *follow)
+{
+    if (follow->row.state == PROCESS_RUNNING &&
+        follow->event.process.state == AGENT_PROCESS_ENDED) {
+        TAILQ_REMOVE(&attach->all, follow, link);
+        hand_over(attach, follow, &attach->ended);
+        return;
+    }
+    format_exit(follow);
+    queue(attach, follow);
+}
+
+static void take_turn(struct attach *attach, struct follow *follow)
+{
+    enum step step = STEP_MORE;
+
+    for (int i = 0; i < STEPS_A_TURN && step == STEP_MORE; i++)
+        step = take_step(follow);
+    switch (step) {
+    case STEP_MORE:
+        queue(attach, follow);
+        break;
+    case STEP_NEEDS_INPUT:
+        arm(attach, follow);
+        break;
+    case STEP_NEEDS_ROOM:
+        follow->is_blocked = true;
+        break;
+    case STEP_ENDED:
+        end_output(attach, follow);
+        break;
+    case STEP_OVER:
+        drop(attach, follow);
+        break;
+    }
+}
+
+/* Those whose turn it is now; who can go on after it waits for the next round. */
+static void take_turns(struct attach *attach)
+{
+    struct follow_list now = TAILQ_HEAD_INITIALIZER(now);
+    struct follow *follow;
+
+    TAILQ_CONCAT(&now, &attach->turns, turn);
+    while ((follow = TAILQ_FIRST(&now))) {
+        TAILQ_REMOVE(&now, follow, turn);
+        follow->is_queued = false;
+        take_turn(attach, follow);
+    }
+}
+
+static void receive(struct attach *attach, struct follow *follow)
+{
+    struct error err;
+
+    if (attach_source_receive(follow->source, &err) < 0) {
+        log_debug("a sandbox's agent is gone: %s", err.message);
+        stream_break(follow->stream);
+    }
+    queue(attach, follow);
+}
+
+/* What has arrived, has room again, or lost its client. False when it is time to stop. */
+static bool look_around(struct attach *attach)
+{
+    struct follow *follow;
+    uint64_t count;
+    bool stopping;
+
+    if (read(attach->wake, &count, sizeof(count)) < 0 && errno != EAGAIN)
+        log_error("the thread of streams cannot read: %s", strerror(errno));
+    atomic_store(&attach->woken, false);
+    TAILQ_FOREACH(follow, &attach->all, link)
+    {
+        if (follow->is_blocked || stream_state(follow->stream) != STREAM_OPEN)
+            queue(attach, follow);
+    }
+    (void)pthread_mutex_lock(&attach->lock);
+    while ((follow = TAILQ_FIRST(&attach->arrived))) {
+        TAILQ_REMOVE(&attach->arrived, follow, link);
+        TAILQ_INSERT_TAIL(&attach->all, follow, link);
+        queue(attach, follow);
+    }
+    stopping = attach->stopping;
+    (void)pthread_mutex_unlock(&attach->lock);
+    return !stopping;
+}
+
+static void *move(void *argument)
+{
+    struct attach *attach = argument;
+    struct epoll_event events[EVENTS_A_TURN];
+    bool going = true;
+
+    while (going) {
+        int timeout = TAILQ_EMPTY(&attach->turns) ? -1 : 0;
+        int count = epoll_wait(attach->epoll, events, EVENTS_A_TURN, timeout);
+
+        for (int i = 0; i < count; i++) {
+            if (events[i].data.ptr)
+                receive(attach, events[i].data.ptr);
+            else
+                going = look_around(attach);
+        }
+        take_turns(attach);
+    }
+    return NULL;
+}
+
+/* --- the recorder */
+
+static struct follow *next_ended(struct attach *attach)
+{
+    struct follow *follow;
+
+    (void)pthread_mutex_lock(&attach->lock);
+    while (!attach->stopping && TAILQ_EMPTY(&attach->ended))
+        (void)pthread_cond_wait(&attach->changed, &attach->lock);
+    follow = attach->stopping ? NULL : TAILQ_FIRST(&attach->ended);
+    if (follow)
+        TAILQ_REMOVE(&attach->ended, follow, link);
+    (void)pthread_mutex_unlock(&attach->lock);
+    return follow;
+}
+
+static int record(struct attach *attach, const struct follow *follow,
+                  const struct store_process_end *end, struct error *err)
+{
+    bool found;
+    int status = -1;
+
+    for (int i = 0; i < RECORD_ATTEMPTS && status < 0; i++) {
+        status = store_process_end(attach->services->db, &follow->scope, end, &found, err);
+        if (status < 0 && (err->code != ERR_UNAVAILABLE || sleep(1) > 0))
+            return -1;
+    }
+    return status;
+}
+
+/* What the row has now, for the exit. */
+static void take_end(struct store_process *row, const struct store_process_end *end)
+{
+    row->state = end->state;
+    row->exit_code = end->exit_code;
+    row->signal = end->signal;
+    row->timed_out = end->timed_out;
+    row->truncated = end->truncated;
+    row->ended_usec = end->ended_usec;
+    row->cpu_usec = end->cpu_usec;
+    row->memory_peak_bytes = end->memory_peak_bytes;
+    row->wall_usec = end->wall_usec;
+}
+
+static void *record_ends(void *argument)
+{
+    struct attach *attach = argument;
+    struct follow *follow;
+
+    while ((follow = next_ended(attach))) {
+        const struct store_process_end end = process_end_of(&follow->event.process);
+        struct error err;
+
+        if (record(attach, follow, &end, &err) < 0) {
+            log_error("the end of a process cannot be recorded: %s", err.message);
+            stream_break(follow->stream);
+        }
+        take_end(&follow->row, &end);
+        format_exit(follow);
+        hand_over(attach, follow, &attach->arrived);
+        wake(attach);
+    }
+    return NULL;
+}
+
+/* --- start and stop */
+
+static void drop_list(struct follow_list *list)
+{
+    struct follow *follow;
+
+    while ((follow = TAILQ_FIRST(list))) {
+        TAILQ_REMOVE(list, follow, link);
+        stream_break(follow->stream);
+        follow_free(follow);
+    }
+}
+
+static void attach_free(struct attach *attach)
+{
+    drop_list(&attach->all);
+    drop_list(&attach->arrived);
+    drop_list(&attach->ended);
+    if (attach->wake >= 0)
+        (void)close(attach->wake);
+    if (attach->epoll >= 0)
+        (void)close(attach->epoll);
+    (void)pthread_cond_destroy(&attach->changed);
+    (void)pthread_mutex_destroy(&attach->lock);
+    free(attach);
+}
+
+static void tell_stop(struct attach *attach)
+{
+    (void)pthread_mutex_lock(&attach->lock);
+    attach->stopping = true;
+    (void)pthread_cond_broadcast(&attach->changed);
+    (void)pthread_mutex_unlock(&attach->lock);
+    atomic_store(&attach->woken, false);
+    wake(attach);
+}
+
+static int open_descriptors(struct attach *attach, struct error *err)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+
+    attach->epoll = epoll_create1(EPOLL_CLOEXEC);
+    attach->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (attach->epoll < 0 || attach->wake < 0 ||
+        epoll_ctl(attach->epoll, EPOLL_CTL_ADD, attach->wake, &event) < 0)
+        return error_set_errno(err, errno, "cannot make the thread of streams");
+    return 0;
+}
+
+static int start_threads(struct attach *attach, struct error *err)
+{
+    int failure = pthread_create(&attach->mover, NULL, move, attach);
+
+    if (failure)
+        return error_set_errno(err, failure, "cannot start the thread of streams");
+    failure = pthread_create(&attach->recorder, NULL, record_ends, attach);
+    if (failure) {
+        tell_stop(attach);
+        (void)pthread_join(attach->mover, NULL);
+        return error_set_errno(err, failure, "cannot start the thread of ends");
+    }
+    return 0;
+}
+
+int attach_start(struct services *services, struct attach **ret_attach, struct error *err)
+{
+    struct attach *attach = calloc(1, sizeof(*attach));
+
+    if (!attach)
+        return error_set_errno(err, ENOMEM, "cannot make the thread of streams");
+    attach->services = services;
+    attach->epoll = attach->wake = -1;
+    TAILQ_INIT(&attach->arrived);
+    TAILQ_INIT(&attach->ended);
+    TAILQ_INIT(&attach->all);
+    TAILQ_INIT(&attach->turns);
+    (void)pthread_mutex_init(&attach->lock, NULL);
+    (void)pthread_cond_init(&attach->changed, NULL);
+    if (open_descriptors(attach, err) < 0 || start_threads(attach, err) < 0) {
+        attach_free(attach);
+        return -1;
+    }
+    *ret_attach = attach;
+    return 0;
+}
+
+void attach_stop(struct attach *attach)
+{
+    if (!attach)
+        return;
+    tell_stop(attach);
+    (void)pthread_join(attach->mover, NULL);
+    (void)pthread_join(attach->recorder, NULL);
+    attach_free(attach);
+}
+
+/* --- a new stream */
+
+/* What the guard asks about; whoever follows uses the sandbox. */
+struct follower {
+    struct standing standing;
+    struct db_scope scope;
+    struct id sandbox;
+};
+
+static bool may_go_on(void *user)
+{
+    struct follower *follower = user;
+    struct error err;
+
+    if (store_process_touch(follower->standing.services->db, &follower->scope, &follower->sandbox,
+                            &err) < 0)
+        log_debug("the use of a sandbox is not noted: %s", err.message);
+    return standing_is_good(&follower->standing);
+}
+
+static int make_stream(struct services *services, const struct caller *caller,
+                       const struct id *sandbox, const char *heartbeat, struct stream **ret_stream,
+                       struct error *err)
+{
+    struct follower *follower = malloc(sizeof(*follower));
+
+    if (!follower)
+        return error_set(err, ERR_UNAVAILABLE, "there is no memory for a stream");
+    if (stream_new(services->streams, QUEUE_BYTES, ret_stream, err) < 0) {
+        free(follower);
+        return -1;
+    }
+    follower->standing = standing_of(services, caller);
+    follower->scope = caller_scope(caller);
+    follower->scope.claim = NULL;
+    follower->sandbox = *sandbox;
+    stream_set_guard(*ret_stream, may_go_on, free, follower);
+    stream_set_wake(*ret_stream, wake, services->attach);
+    if (heartbeat)
+        stream_set_heartbeat(*ret_stream, heartbeat);
+    return 0;
+}
+
+static void begin_with_status(struct follow *follow, const struct process_info *info)
+{
+    const struct attach_part part = {.kind = ATTACH_STATUS, .row = &info->row};
+
+    format_part(follow, &part);
+}
+
+/* An ended process is in the log of its sandbox also when no agent knows it. */
+static int check_readable(const struct process_info *info, struct error *err)
+{
+    if (info->row.kind == STORE_PROCESS_EXEC)
+        return error_set(err, ERR_CONFLICT, "the output of an exec is in its answer alone");
+    if (!info->is_live && info->row.state == PROCESS_RUNNING)
+        return error_set(err, ERR_CONFLICT, "the sandbox is not there to read the process from");
+    return 0;
+}
+
+static int open_follow(struct services *services, const struct caller *caller,
+                       const struct process_info *info, const struct attach_options *options,
+                       struct follow *follow, struct error *err)
+{
+    if (check_readable(info, err) < 0 ||
+        attach_source_open(services, info, options, &follow->source, err) < 0 ||
+        make_stream(services, caller, &info->row.sandbox, options->heartbeat, &follow->stream,
+                    err) < 0)
+        return -1;
+    follow->format = options->format;
+    follow->scope = caller_scope(caller);
+    follow->scope.claim = NULL;
+    follow->event.offset = options->since;
+    follow->row = info->row;
+    follow->row.command_json = follow->row.tag = NULL;
+    follow->row.owner = NULL;
+    if (options->has_status)
+        begin_with_status(follow, info);
+    return 0;
+}
+
+int attach_follow(struct services *services, const struct caller *caller, const struct id *sandbox,
+                  const struct id *id, const struct attach_options *options,
+                  struct stream **ret_stream, struct error *err)
+{
+    _cleanup_(cleanup_follow) struct follow *follow = calloc(1, sizeof(*follow));
+    _cleanup_(process_info_free) struct process_info info = {.is_live = false};
+    struct attach *attach = services->attach;
+
+    if (!follow)
+        return error_set(err, ERR_UNAVAILABLE, "there is no memory for a stream");
+    if (processes_get(services, caller, sandbox, id, &info, err) < 0 ||
+        open_follow(services, caller, &info, options, follow, err) < 0)
+        return -1;
+    *ret_stream = stream_ref(follow->stream);
+    hand_over(attach, TAKE_PTR(follow), &attach->arrived);
+    wake(attach);
+    return 0;
+}

@@ -1,0 +1,141 @@
+#include "server/services/process_agent.h"
+
+#include "lib/runtime/launcher_client.h"
+#include "server/services/environment.h"
+
+#include <atoll/log.h>
+#include <string.h>
+
+int process_agent_connect(struct services *services, const struct id *sandbox, uint32_t generation,
+                          int64_t deadline_usec, struct agent_client **ret_client,
+                          struct error *err)
+{
+    char path[LAUNCHER_CLIENT_PATH_SIZE];
+
+    launcher_client_agent_path(services->launcher, sandbox, generation, path);
+    return agent_client_connect(path, deadline_usec, ret_client, err);
+}
+
+/* The stored environment with the command's own over it, as JSON text. */
+static char *merge(const char *stored_json, const cJSON *own)
+{
+    _cleanup_cjson_ cJSON *merged = cJSON_Parse(stored_json);
+    const cJSON *entry;
+
+    cJSON_ArrayForEach(entry, own)
+    {
+        cJSON_DeleteItemFromObjectCaseSensitive(merged, entry->string);
+        (void)cJSON_AddStringToObject(merged, entry->string, entry->valuestring);
+    }
+    return merged ? cJSON_PrintUnformatted(merged) : NULL;
+}
+
+/* Drops what describes the default user: the agent knows what is true of another. */
+static void drop_user(char **environment)
+{
+    static const char *const of_user[] = {"HOME=/home/user", "USER=user", "LOGNAME=user"};
+    char **kept = environment;
+
+    for (char **entry = environment; *entry; entry++) {
+        bool dropped = false;
+
+        for (size_t i = 0; i < sizeof(of_user) / sizeof(of_user[0]); i++)
+            dropped = dropped || strcmp(*entry, of_user[i]) == 0;
+        if (dropped)
+            free(*entry);
+        else
+            *kept++ = *entry;
+    }
+    *kept = NULL;
+}
+
+int process_environment(const char *stored_json, const struct process_spec *spec,
+                        char ***ret_environment, struct error *err)
+{
+    _cleanup_free_ char *merged = spec->environment ? merge(stored_json, spec->environment) : NULL;
+    char **environment;
+
+    if (spec->environment && !merged)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    if (environment_make(merged ? merged : stored_json, &environment, err) < 0)
+        return -1;
+    if (spec->user && strcmp(spec->user, PROCESS_USER) != 0)
+        drop_user(environment);
+    *ret_environment = environment;
+    return 0;
+}
+
+int process_begin(struct services *services, const struct caller *caller, const struct id *sandbox,
+                  const struct process_spec *spec, enum store_process_kind kind, struct id *ret_id,
+                  struct store_process_place *ret_place, struct error *err)
+{
+    struct db_scope scope = caller_scope(caller);
+    struct store_origin origin = caller_origin(caller);
+    struct store_process_new process = {
+        .sandbox = *sandbox,
+        .kind = kind,
+        .command_json = spec->command_json,
+        .tag = spec->tag,
+        .has_terminal = spec->terminal,
+        .has_input = spec->input,
+        .node_id = services->node_id,
+        .boot_id = services->boot_id,
+    };
+
+    if (caller_new_id(caller, &process.id, err) < 0 ||
+        store_process_begin(services->db, &scope, &process, &origin, ret_place, err) < 0)
+        return -1;
+    *ret_id = process.id;
+    return 0;
+}
+
+struct store_process_end process_end_of(const struct agent_process *process)
+{
+    return (struct store_process_end){
+        .id = process->id,
+        .state = agent_process_outcome(process),
+        .exit_code = process->exit_code,
+        .signal = process->signal,
+        .timed_out = process->timed_out,
+        .truncated = process->truncated || process->lost,
+        .ended_usec = process->ended_usec,
+        .cpu_usec = (int64_t)(process->user_usec + process->system_usec),
+        .memory_peak_bytes = (int64_t)process->max_rss_bytes,
+        .wall_usec = (int64_t)process->wall_usec,
+    };
+}
+
+/* An answer of the agent says that nothing ran; anything else leaves that open. */
+static enum process_state state_after(const struct error *err)
+{
+    return err->code == ERR_INVALID_FIELD || err->code == ERR_TOO_MANY ? PROCESS_FAILED
+                                                                       : PROCESS_LOST;
+}
+
+void process_abandon(struct services *services, const struct caller *caller, const struct id *id,
+                     const struct error *err)
+{
+    struct db_scope scope = caller_scope(caller);
+    const struct store_process_end end = {
+        .id = *id,
+        .state = state_after(err),
+        .exit_code = -1,
+        .cpu_usec = -1,
+        .memory_peak_bytes = -1,
+        .wall_usec = -1,
+    };
+    struct error failure;
+    bool found;
+
+    if (store_process_end(services->db, &scope, &end, &found, &failure) < 0)
+        log_error("a command that failed to start is left for the worker: %s", failure.message);
+}
+
+int process_explain_failure(struct error *err)
+{
+    struct error cause = *err;
+
+    if (cause.code == ERR_NOT_FOUND || cause.code == ERR_INVALID_FIELD)
+        return error_set_field(err, ERR_INVALID_FIELD, "command", "%s", cause.message);
+    return -1;
+}

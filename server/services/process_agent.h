@@ -1,0 +1,41 @@
+/* What the services of processes share: see processes.h. */
+#ifndef SERVER_SERVICES_PROCESS_AGENT_H
+#define SERVER_SERVICES_PROCESS_AGENT_H
+
+#include "server/services/processes.h"
+
+enum {
+    PROCESS_AGENT_MS = 10 * 1000, /* for an answer that nothing has to be waited for */
+    PROCESS_GRACE_MS = 2 * 1000,  /* from TERM to KILL at a time limit */
+};
+
+#define PROCESS_USER "user"
+#define PROCESS_CWD  "/sandbox"
+
+DEFINE_CLEANUP(struct agent_client *, agent_client, agent_client_free)
+
+int process_agent_connect(struct services *services, const struct id *sandbox, uint32_t generation,
+                          int64_t deadline_usec, struct agent_client **ret_client,
+                          struct error *err);
+
+/* The variables that the command starts with; freed with environment_free. */
+int process_environment(const char *stored_json, const struct process_spec *spec,
+                        char ***ret_environment, struct error *err);
+
+/* Begins a command's row under a new id; see store_process_begin. */
+int process_begin(struct services *services, const struct caller *caller, const struct id *sandbox,
+                  const struct process_spec *spec, enum store_process_kind kind, struct id *ret_id,
+                  struct store_process_place *ret_place, struct error *err);
+
+/* What a wait status that the agent has seen means for the row. */
+struct store_process_end process_end_of(const struct agent_process *process);
+
+/* Records that the command of a row never ran, or that nobody saw its end; `err` stays. */
+void process_abandon(struct services *services, const struct caller *caller, const struct id *id,
+                     const struct error *err);
+
+/* A program, folder or user that is not there is the caller's to put right; fails with the rest
+ * as it is. */
+int process_explain_failure(struct error *err);
+
+#endif

@@ -1,0 +1,186 @@
+/* Commands whose request waits for their end: see processes.h. */
+#include "lib/base/util.h"
+#include "server/services/environment.h"
+#include "server/services/process_agent.h"
+
+#include <string.h>
+
+enum {
+    AGENT_EXTRA_MS = 5 * 1000
+}; /* so long after its own deadlines the agent must have answered */
+
+DEFINE_CLEANUP(char **, environment, environment_free)
+
+void process_result_free(struct process_result *result)
+{
+    free(result->out);
+    free(result->err);
+    memset(result, 0, sizeof(*result));
+}
+
+/* One command under way. */
+struct command {
+    struct services *services;
+    const struct caller *caller;
+    const struct id *sandbox;
+    const struct process_spec *spec;
+    struct id id;
+    struct store_process_place place;
+};
+
+static uint32_t time_limit(const struct command *command)
+{
+    const struct config *config = command->services->config;
+    uint32_t most = (uint32_t)config->sandbox_max_timeout_ms;
+    uint32_t limit = command->spec->timeout_ms;
+
+    if (limit == 0)
+        limit = command->place.command_timeout_ms;
+    if (limit == 0)
+        limit = (uint32_t)config->sandbox_timeout_ms;
+    return limit < most ? limit : most;
+}
+
+static int run_at_agent(const struct command *command, struct agent_exec_request *request,
+                        struct agent_exec_result *ret_exec, struct error *err)
+{
+    int64_t deadline =
+        monotonic_usec() +
+        ((int64_t)request->timeout_ms + PROCESS_GRACE_MS + AGENT_EXTRA_MS) * INT64_C(1000);
+    _cleanup_(cleanup_agent_client) struct agent_client *client = NULL;
+    _cleanup_(cleanup_environment) char **environment = NULL;
+
+    if (process_environment(command->place.env_json, command->spec, &environment, err) < 0 ||
+        process_agent_connect(command->services, command->sandbox, command->place.generation,
+                              deadline, &client, err) < 0)
+        return -1;
+    request->env = (const char *const *)environment;
+    return agent_client_exec(client, request, deadline, ret_exec, err);
+}
+
+static enum process_state state_of(const struct agent_exec_result *exec)
+{
+    if (exec->overdue)
+        return PROCESS_LOST;
+    if (exec->signal != 0 || exec->timed_out)
+        return PROCESS_KILLED;
+    return exec->exit_code == 0 ? PROCESS_COMPLETED : PROCESS_FAILED;
+}
+
+/* Moves the output. */
+static void take_result(const struct command *command, struct agent_exec_result *exec,
+                        struct process_result *result)
+{
+    *result = (struct process_result){
+        .id = command->id,
+        .out = TAKE_PTR(exec->out),
+        .out_size = exec->out_size,
+        .err = TAKE_PTR(exec->err),
+        .err_size = exec->err_size,
+        .state = state_of(exec),
+        .exit_code = exec->overdue ? -1 : exec->exit_code,
+        .signal = exec->signal,
+        .timed_out = exec->timed_out || exec->overdue,
+        .truncated = exec->out_truncated || exec->err_truncated || exec->overdue,
+        .wall_usec = (int64_t)exec->wall_usec,
+    };
+}
+
+static int end_row(const struct command *command, const struct store_process_end *end,
+                   bool *ret_found, struct error *err)
+{
+    struct db_scope scope = caller_scope(command->caller);
+
+    return store_process_end(command->services->db, &scope, end, ret_found, err);
+}
+
+/* PostgreSQL crashed and forgot the begin, which was not waited for: it is made again. */
+static int begin_again(const struct command *command, struct error *err)
+{
+    _cleanup_(store_process_place_free) struct store_process_place place = {.owner = NULL};
+    const struct store_process_new process = {
+        .id = command->id,
+        .sandbox = *command->sandbox,
+        .kind = STORE_PROCESS_EXEC,
+        .command_json = command->spec->command_json,
+        .tag = command->spec->tag,
+        .node_id = command->services->node_id,
+        .boot_id = command->services->boot_id,
+    };
+    struct db_scope scope = caller_scope(command->caller);
+    struct store_origin origin = caller_origin(command->caller);
+
+    return store_process_begin(command->services->db, &scope, &process, &origin, &place, err);
+}
+
+/* The end stands in PostgreSQL before it is answered. */
+static int record(const struct command *command, const struct agent_exec_result *exec,
+                  const struct process_result *result, struct error *err)
+{
+    const struct store_process_end end = {
+        .id = command->id,
+        .state = result->state,
+        .exit_code = result->exit_code,
+        .signal = result->signal,
+        .timed_out = result->timed_out,
+        .truncated = result->truncated,
+        .cpu_usec = (int64_t)(exec->user_usec + exec->system_usec),
+        .memory_peak_bytes = (int64_t)exec->max_rss_bytes,
+        .wall_usec = result->wall_usec,
+    };
+    bool found;
+
+    if (end_row(command, &end, &found, err) < 0)
+        return -1;
+    if (found)
+        return 0;
+    return begin_again(command, err) < 0 ? -1 : end_row(command, &end, &found, err);
+}
+
+static int run(struct command *command, const void *stdin_data, size_t stdin_size,
+               struct process_result *ret_result, struct error *err)
+{
+    const struct process_spec *spec = command->spec;
+    struct agent_exec_request request = {
+        .argv = spec->argv,
+        .cwd = spec->cwd ? spec->cwd : PROCESS_CWD,
+        .user = spec->user ? spec->user : PROCESS_USER,
+        .stdin_data = stdin_data,
+        .stdin_size = stdin_size,
+        .timeout_ms = time_limit(command),
+        .grace_ms = PROCESS_GRACE_MS,
+        .max_output = (uint64_t)command->services->config->sandbox_max_output,
+    };
+    struct agent_exec_result exec = {.out = NULL};
+    struct process_result result;
+    int status;
+
+    if (run_at_agent(command, &request, &exec, err) < 0) {
+        process_abandon(command->services, command->caller, &command->id, err);
+        return process_explain_failure(err);
+    }
+    take_result(command, &exec, &result);
+    status = record(command, &exec, &result, err);
+    agent_exec_result_free(&exec);
+    if (status < 0)
+        process_result_free(&result);
+    else
+        *ret_result = result;
+    return status;
+}
+
+int processes_exec(struct services *services, const struct caller *caller, const struct id *sandbox,
+                   const struct process_spec *spec, const void *stdin_data, size_t stdin_size,
+                   struct process_result *ret_result, struct error *err)
+{
+    struct command command = {
+        .services = services, .caller = caller, .sandbox = sandbox, .spec = spec};
+    int status;
+
+    if (process_begin(services, caller, sandbox, spec, STORE_PROCESS_EXEC, &command.id,
+                      &command.place, err) < 0)
+        return -1;
+    status = run(&command, stdin_data, stdin_size, ret_result, err);
+    store_process_place_free(&command.place);
+    return status;
+}

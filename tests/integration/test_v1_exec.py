@@ -1,0 +1,133 @@
+"""POST /v1/sandboxes/{id}/exec: a command whose answer is its end."""
+
+import base64
+import http.client
+import json
+
+import pytest
+
+from support.client import assert_problem
+from support.processes import Processes, output_of
+from support.wait import eventually
+from test_v1_processes import new_sandbox
+
+
+@pytest.fixture(scope="module")
+def box(stack):
+    client = stack.client()
+    sandbox_id = new_sandbox(client, environment={"GREETING": "hello"})
+    yield Processes(client, sandbox_id)
+    client.request("DELETE", f"/v1/sandboxes/{sandbox_id}")
+
+
+def test_output_and_exit_code(box):
+    result = box.exec('echo "$GREETING"; echo oops >&2; exit 4')
+    assert (result["stdout"], result["stderr"], result["exit_code"]) == ("hello\n", "oops\n", 4)
+    assert result["state"] == "failed" and result["signal"] is None
+    assert result["timed_out"] is False and result["truncated"] is False
+    assert result["stdout_base64"] is None
+
+
+def test_argv_stays_argv(box):
+    hostile = ["/bin/echo", "-n", "$(id)", "; rm -rf /", "`x`", "a\nb", "é"]
+    assert box.exec(hostile)["stdout"] == " ".join(hostile[2:])
+
+
+def test_a_signal_is_not_an_exit_code(box):
+    result = box.exec("kill -KILL $$")
+    assert (result["state"], result["exit_code"], result["signal"]) == ("killed", None, "SIGKILL")
+
+
+def test_stdin_in_both_forms(box):
+    assert box.exec(["/bin/cat"], stdin="text é")["stdout"] == "text é"
+    data = bytes(range(256)) * 100
+    result = box.exec(["/bin/cat"], stdin_base64=base64.b64encode(data).decode())
+    assert base64.b64decode(result["stdout_base64"]) == data
+    problem = assert_problem(box.try_exec("cat", stdin="a", stdin_base64="YQ=="), 400)
+    assert problem["field"] == "stdin_base64"
+
+
+def test_a_time_limit(box):
+    result = box.exec("echo before; trap '' TERM; sleep 7655", timeout=0.2)
+    assert result["timed_out"] is True and result["state"] == "killed"
+    assert result["stdout"] == "before\n"
+
+
+def test_too_much_output_is_flagged(box):
+    result = box.exec("head -c 3000000 /dev/zero | tr '\\0' x")
+    assert result["truncated"] is True and len(result["stdout"]) == 1 << 20
+
+
+def test_it_is_recorded_before_the_answer(box, stack):
+    result = box.exec("exit 9", tag="recorded")
+    row = stack.postgres.rows(
+        f"SELECT state, exit_code, kind FROM processes WHERE id = '{result['id']}'"
+    )
+    assert row == [{"state": "failed", "exit_code": 9, "kind": "exec"}]
+    shown = box.get(result["id"])
+    assert shown["kind"] == "exec" and shown["tag"] == "recorded" and shown["exit_code"] == 9
+    assert_problem(box.client.get(f"{box.path}/{result['id']}/logs"), 409)
+
+
+@pytest.mark.parametrize("command", [["/no/such/program"], ["/etc/passwd"]])
+def test_what_cannot_be_executed(box, command):
+    assert assert_problem(box.try_exec(command), 400)["field"] == "command"
+
+
+def exec_events(box, **body):
+    """The events of an exec as a stream."""
+    connection = http.client.HTTPConnection(box.client.host, box.client.port, timeout=40)
+    connection.request("POST", f"{box.sandbox}/exec", json.dumps(body).encode(), {
+        "Accept": "text/event-stream", "Content-Type": "application/json",
+        "Authorization": f"Bearer {box.client.token}",
+    })
+    reply = connection.getresponse()
+    assert reply.status == 200 and reply.headers["Content-Type"] == "text/event-stream"
+    events = []
+    for block in reply.read().decode().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if line[0] != ":")
+        if fields:
+            events.append((fields.get("id"), fields["event"], json.loads(fields["data"])))
+    connection.close()
+    return events
+
+
+def test_a_stream_from_status_to_exit(box):
+    events = exec_events(box, command="cat; echo err >&2; exit 6", stdin="typed\n")
+    assert events[0][1] == "status" and events[0][2]["state"] in ("running", "failed")
+    assert events[-1][1] == "exit" and events[-1][2]["exit_code"] == 6
+    by_stream = {name: b"".join(output_of(e) for e in events if e[1] == name)
+                 for name in ("stdout", "stderr")}
+    assert by_stream == {"stdout": b"typed\n", "stderr": b"err\n"}
+    assert box.get(events[0][2]["id"])["state"] == "failed"
+
+
+def test_a_cut_stream_can_be_taken_up(box):
+    """The reader leaves; the command does not notice, and nothing is missed."""
+    made = box.start("i=0; while [ $i -lt 200 ]; do i=$((i+1)); echo $i; sleep 0.005; done")
+    with box.follow(made) as stream:
+        head = stream.take(3)
+        last = stream.last_id
+    rest, _, exit_event = box.follow_to_end(made, last_id=last)
+    whole = b"".join(output_of(event) for event in head) + rest
+    assert whole == b"".join(b"%d\n" % i for i in range(1, 201))
+    assert exit_event["state"] == "completed"
+
+
+def test_a_use_is_noted_at_most_once_a_second(box, stack):
+    sandbox_id = box.sandbox.rsplit("/", 1)[1]
+
+    def last_active():
+        return stack.postgres.value(f"SELECT last_active_at FROM sandboxes WHERE id = '{sandbox_id}'")
+
+    before = last_active()
+    eventually(lambda: box.exec("true") and last_active() != before)
+
+
+def test_a_key_runs_it_once(box):
+    headers = {"Idempotency-Key": "exec-once"}
+    body = {"command": "echo x >> /tmp/once; wc -l < /tmp/once"}
+    first = box.client.post(f"{box.sandbox}/exec", body, headers=headers)
+    again = box.client.post(f"{box.sandbox}/exec", body, headers=headers)
+    assert first.status == again.status == 200 and first.body == again.body
+    assert first.json["stdout"].strip() == "1"

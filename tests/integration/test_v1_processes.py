@@ -1,0 +1,309 @@
+"""/v1/sandboxes/{id}/processes: commands that live on, and every byte that they write."""
+
+import concurrent.futures
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from support import inventory
+from support.client import assert_problem
+from support.processes import Processes, output_of
+from support.wait import eventually
+
+
+def new_sandbox(client, **fields):
+    response = client.post("/v1/sandboxes", fields)
+    assert response.status == 201, response
+    client.created.add(response.json["id"])
+    return response.json["id"]
+
+
+@pytest.fixture
+def sandbox_id(stack, client):
+    made = new_sandbox(client)
+    yield made
+    # A test may have started the server anew, at another port.
+    assert stack.client().request("DELETE", f"/v1/sandboxes/{made}").status == 204
+
+
+@pytest.fixture
+def processes(client, sandbox_id):
+    return Processes(client, sandbox_id)
+
+
+NUMBERED = "i=0; while [ $i -lt {0} ]; do i=$((i+1)); echo line $i; done"
+
+
+def numbered(count):
+    return b"".join(b"line %d\n" % i for i in range(1, count + 1))
+
+
+# --- start, list, get, wait
+
+
+def test_a_process_from_start_to_end(processes, sandbox_id):
+    response = processes.try_start("echo out; echo err >&2; exit 3", tag="build")
+    assert response.status == 201
+    made = response.json
+    assert made["sandbox_id"] == sandbox_id and made["kind"] == "process"
+    assert made["command"] == ["/bin/sh", "-c", "echo out; echo err >&2; exit 3"]
+    assert made["tag"] == "build" and made["pty"] is False and made["stdin"] is False
+    ended = processes.wait(made["id"])
+    assert (ended["state"], ended["exit_code"], ended["signal"]) == ("failed", 3, None)
+    assert ended["ended_at"] >= ended["started_at"] and ended["duration_ms"] >= 0
+    assert ended["cpu_us"] > 0 and ended["max_rss_bytes"] > 0
+    assert processes.logs(made["id"], "stream=stdout") == b"out\n"
+    assert processes.logs(made["id"], "stream=stderr") == b"err\n"
+    assert sorted(processes.logs(made["id"]).splitlines()) == [b"err", b"out"]
+
+
+def test_the_row_is_there_before_the_id_is_told(processes, stack):
+    process_id = processes.start("sleep 60")
+    row = stack.postgres.rows(f"SELECT state, project_id FROM processes WHERE id = '{process_id}'")
+    assert [(r["state"], r["project_id"]) for r in row] == [("running", None)]
+
+
+@pytest.mark.parametrize("command, state, exit_code, signal_name", [
+    ("exit 0", "completed", 0, None),
+    ("exit 255", "failed", 255, None),
+    ("kill -USR1 $$", "killed", None, "SIGUSR1"),
+    (["/bin/false"], "failed", 1, None),
+])
+def test_ends(processes, command, state, exit_code, signal_name):
+    ended = processes.wait(processes.start(command))
+    assert (ended["state"], ended["exit_code"], ended["signal"]) == (state, exit_code, signal_name)
+
+
+def test_a_list_has_all_newest_first(processes):
+    running = processes.start("sleep 60", tag="a")
+    ended = processes.start("true", tag="b")
+    processes.wait(ended)
+    items = processes.client.get(processes.path).json["items"]
+    assert [(item["id"], item["state"]) for item in items] == [
+        (ended, "completed"), (running, "running")
+    ]
+    assert items[1]["pid"] > 1
+    page = processes.client.get(f"{processes.path}?limit=1").json
+    rest = processes.client.get(f"{processes.path}?limit=1&cursor={page['next_cursor']}").json
+    assert [page["items"][0]["id"], rest["items"][0]["id"]] == [ended, running]
+    tagged = processes.client.get(f"{processes.path}?tag=a").json["items"]
+    assert [item["id"] for item in tagged] == [running]
+
+
+def test_what_it_runs_with(processes):
+    process_id = processes.start(
+        ["/bin/sh", "-c", 'pwd; id -un; echo "$A"'], cwd="/tmp", user="root",
+        environment={"A": "b c"},
+    )
+    assert processes.wait(process_id)["state"] == "completed"
+    assert processes.logs(process_id) == b"/tmp\nroot\nb c\n"
+
+
+@pytest.mark.parametrize("fields, field", [
+    ({"command": ""}, "command"), ({"command": []}, "command"), ({"command": 7}, "command"),
+    ({"command": ["/no/such/program"]}, "command"), ({"command": "true", "cwd": "tmp"}, "cwd"),
+    ({"command": "true", "timeout": -1}, "timeout"), ({"command": "true", "timeout": 1e9}, "timeout"),
+    ({"command": "true", "user": "4294967296:0"}, "command"),
+    ({"command": "true", "user": "-1:-1"}, "command"),
+    ({"command": "true", "pty": {"rows": 0}}, "pty.rows"),
+    ({"command": "true", "environment": {"1": "x"}}, "environment.1"),
+    ({"command": "true", "log_lines": 1}, "log_lines"),
+])
+def test_bad_starts(processes, fields, field):
+    problem = assert_problem(processes.client.post(processes.path, fields), 400)
+    assert problem["field"] == field
+
+
+def test_a_stopped_sandbox_takes_no_process(processes, client, sandbox_id):
+    done = processes.start("echo kept")
+    processes.wait(done)
+    live = processes.start("echo before; sleep 60")
+    eventually(lambda: processes.logs(live) == b"before\n")
+    assert client.post(f"{processes.sandbox}/stop", {"timeout": 0}).status == 200
+    assert_problem(processes.try_start("true"), 409)
+    assert_problem(processes.try_exec("true"), 409)
+    # Its logs are still there, and who was seen by nobody is not said to be done.
+    assert processes.logs(done) == b"kept\n"
+    eventually(lambda: processes.get(live)["state"] != "running")
+    assert processes.get(live)["state"] in ("lost", "killed")
+    assert processes.logs(live) == b"before\n"
+
+
+# --- signals, input, terminals
+
+
+def test_signals(processes):
+    process_id = processes.start("trap 'echo term; exit 7' TERM; echo ready; while :; do sleep 0.01; done")
+    eventually(lambda: processes.logs(process_id) == b"ready\n")
+    assert processes.signal(process_id, "SIGTERM", target="process").status == 204
+    assert processes.wait(process_id)["exit_code"] == 7
+    assert processes.logs(process_id) == b"ready\nterm\n"
+    assert_problem(processes.signal(process_id, 9), 409)
+    for bad in (0, 65, "NO", 1.5, None):
+        assert_problem(processes.signal(process_id, bad), 400)
+
+
+def test_kill_by_number(processes):
+    process_id = processes.start("sleep 60")
+    assert processes.signal(process_id, 9).status == 204
+    assert processes.wait(process_id)["signal"] == "SIGKILL"
+
+
+def test_stdin(processes):
+    process_id = processes.start(["/bin/cat"], stdin=True)
+    data = os.urandom(300_000)
+    assert processes.write(process_id, data[:100_000]).status == 204
+    assert processes.write(process_id, data[100_000:], close=True).status == 204
+    assert processes.wait(process_id)["state"] == "completed"
+    assert processes.logs(process_id) == data
+
+
+def test_a_terminal_and_its_size(processes):
+    process_id = processes.start("stty size; read line; stty size", pty={"rows": 33, "cols": 101})
+    eventually(lambda: b"33 101" in processes.logs(process_id))
+    assert processes.resize(process_id, 50, 120).status == 204
+    assert processes.write(process_id, b"\n").status == 204
+    assert processes.wait(process_id)["exit_code"] == 0
+    assert b"50 120" in processes.logs(process_id)
+
+
+def test_a_time_limit_kills_all_of_it(processes, stack):
+    mark = "sleep 7654"
+    process_id = processes.start(
+        f"trap '' TERM; setsid {mark} & (setsid sh -c '{mark} &' &) ; {mark}", timeout=0.3
+    )
+    ended = processes.wait(process_id)
+    assert ended["timed_out"] is True and ended["state"] == "killed"
+    assert processes.exec("ps -ef 2>/dev/null | grep -c '[7]654' || true")["stdout"].strip() == "0"
+
+
+# --- output
+
+
+def test_a_hundred_thousand_lines(processes):
+    process_id = processes.start(NUMBERED.format(100_000), log_lines=1_000_000)
+    out, err, exit_event = processes.follow_to_end(process_id)
+    assert out == numbered(100_000) and err == b""
+    assert exit_event["state"] == "completed" and exit_event["exit_code"] == 0
+    assert processes.logs(process_id) == out
+    assert processes.logs(process_id, "tail=3") == b"line 99998\nline 99999\nline 100000\n"
+
+
+def test_binary_output_and_a_long_line(processes):
+    process_id = processes.start("head -c 1000000 /dev/urandom | tee /tmp/copy; head -c 1000000 "
+                                 "/dev/zero | tr '\\0' x")
+    out, _, _ = processes.follow_to_end(process_id)
+    assert len(out) == 2_000_000 and out[1_000_000:] == b"x" * 1_000_000
+    assert processes.logs(process_id) == out
+
+
+def test_lines_of_json(processes):
+    process_id = processes.start("echo a; printf '\\377'>&2")
+    processes.wait(process_id)
+    lines = [json.loads(line) for line in
+             processes.logs(process_id, accept="application/x-ndjson").splitlines()]
+    assert {line["event"] for line in lines} == {"stdout", "stderr", "exit"}
+    by_event = {line["event"]: line for line in lines}
+    assert by_event["stdout"]["data"] == "a\n" and by_event["stdout"]["at"].endswith("Z")
+    assert by_event["stderr"]["data_base64"] == "/w=="
+
+
+def test_a_log_that_is_too_long_says_so(processes):
+    process_id = processes.start(NUMBERED.format(1000), log_lines=100)
+    assert processes.wait(process_id)["truncated"] is True
+    lines = processes.logs(process_id).splitlines()
+    assert 50 <= len(lines) <= 100 and lines[-1] == b"line 1000"
+    with processes.follow(process_id) as stream:
+        first = stream.take(1)[0]
+        assert first[2]["gap"] == first[2]["offset"] > 0
+
+
+def test_since_and_resume(processes):
+    process_id = processes.start(NUMBERED.format(20_000), log_lines=1_000_000)
+    whole = numbered(20_000)
+    assert processes.wait(process_id)["state"] == "completed"
+    assert processes.logs(process_id, "since=100") == whole[100:]
+    seen, last = b"", None
+    for _ in range(3):
+        with processes.follow(process_id, last_id=last) as stream:
+            seen += b"".join(output_of(event) for event in stream.take(2))
+            last = stream.last_id
+    rest, _, _ = processes.follow_to_end(process_id, last_id=last)
+    assert seen + rest == whole
+
+
+def test_many_readers(processes):
+    process_id = processes.start(NUMBERED.format(5000), log_lines=1_000_000)
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        results = list(pool.map(lambda _: processes.follow_to_end(process_id), range(20)))
+    assert {out for out, _, _ in results} == {numbered(5000)}
+
+
+# --- what ends, and what does not
+
+
+SLOW = "i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo line $i; sleep 0.01; done"
+
+
+def test_a_server_that_is_killed_loses_no_line(stack, processes, sandbox_id):
+    ids = [processes.start(SLOW) for _ in range(20)]
+    streams = [processes.follow(process_id) for process_id in ids]
+    heads = [[stream.take(5), stream.last_id] for stream in streams]
+    stack.server.kill()
+    for stream in streams:
+        stream.close()
+    stack.server.start()
+    again = Processes(stack.client(), sandbox_id)
+    for process_id, (events, last) in zip(ids, heads):
+        rest, _, exit_event = again.follow_to_end(process_id, last_id=last)
+        assert b"".join(output_of(event) for event in events) + rest == numbered(300)
+        assert exit_event["exit_code"] == 0
+        assert again.get(process_id)["state"] == "completed"
+
+
+def agent_of(stack, sandbox_id):
+    """The host's pid of the sandbox's agent, which is the oldest process of it."""
+    return min(
+        pid for pid in inventory.processes(stack.uid_base, stack.uid_count)
+        if sandbox_id in Path(f"/proc/{pid}/cgroup").read_text()
+    )
+
+
+def test_a_killed_agent_is_lost_never_completed(stack, processes, sandbox_id):
+    process_id = processes.start("echo before; sleep 60")
+    eventually(lambda: processes.logs(process_id) == b"before\n")
+    os.kill(agent_of(stack, sandbox_id), signal.SIGKILL)
+    state = eventually(
+        lambda: (s := processes.get(process_id)["state"]) != "running" and s, 60
+    )
+    assert state == "lost"
+    assert processes.logs(process_id) == b"before\n"
+
+
+def test_an_end_is_recorded_without_anybody_who_looks(processes, stack):
+    process_id = processes.start("exit 5")
+    eventually(lambda: stack.postgres.rows(
+        f"SELECT exit_code FROM processes WHERE id = '{process_id}' AND state = 'failed'"
+    ) == [{"exit_code": 5}])
+
+
+def test_more_processes_than_the_table_holds(processes):
+    for _ in range(300):
+        last = processes.start("true")
+    assert processes.wait(last)["state"] == "completed"
+
+
+def test_other_tenants_see_nothing(processes, other, sandbox_id):
+    process_id = processes.start("sleep 60")
+    foreign = Processes(other, sandbox_id)
+    for response in (
+        foreign.try_start("true"), foreign.try_exec("true"), other.get(foreign.path),
+        other.get(f"{foreign.path}/{process_id}"), other.get(f"{foreign.path}/{process_id}/logs"),
+        foreign.signal(process_id, 9), foreign.write(process_id, b"x"),
+        foreign.resize(process_id, 1, 1), other.get(f"{foreign.path}/{process_id}/wait"),
+    ):
+        assert_problem(response, 404)
+    assert processes.get(process_id)["state"] == "running"

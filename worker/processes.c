@@ -1,0 +1,189 @@
+/* The ends of processes that callers started in containers. */
+#include "lib/base/util.h"
+#include "lib/db/store_process_system.h"
+#include "lib/runtime/process_log.h"
+#include "worker/worker.h"
+
+#include <atoll/log.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    AGENT_USEC = 100 * 1000, /* one that is slower is asked again in the next round */
+    ROUND_USEC = 500 * 1000, /* the worker has other things to do */
+};
+
+DEFINE_CLEANUP(struct agent_client *, agent_client, agent_client_free)
+
+static int record(struct worker *worker, const struct store_process_end *end,
+                  struct worker_round *round, struct error *err)
+{
+    bool found;
+
+    round->done++;
+    return store_process_end(worker->pool, NULL, end, &found, err);
+}
+
+static int record_seen(struct worker *worker, const struct agent_process *process,
+                       struct worker_round *round, struct error *err)
+{
+    const struct store_process_end end = {
+        .id = process->id,
+        .state = agent_process_outcome(process),
+        .exit_code = process->exit_code,
+        .signal = process->signal,
+        .timed_out = process->timed_out,
+        .truncated = process->truncated || process->lost,
+        .ended_usec = process->ended_usec,
+        .cpu_usec = (int64_t)(process->user_usec + process->system_usec),
+        .memory_peak_bytes = (int64_t)process->max_rss_bytes,
+        .wall_usec = (int64_t)process->wall_usec,
+    };
+
+    return record(worker, &end, round, err);
+}
+
+static int record_lost(struct worker *worker, const struct id *id, struct worker_round *round,
+                       struct error *err)
+{
+    const struct store_process_end end = {
+        .id = *id,
+        .state = PROCESS_LOST,
+        .exit_code = -1,
+        .cpu_usec = -1,
+        .memory_peak_bytes = -1,
+        .wall_usec = -1,
+    };
+
+    return record(worker, &end, round, err);
+}
+
+/* No agent knows of it any more: its log says whether one saw the end. */
+static int settle_by_log(struct worker *worker, const struct store_process_open *process,
+                         struct worker_round *round, struct error *err)
+{
+    struct agent_process outcome;
+    struct error unneeded;
+    int folder = -1;
+    bool seen;
+
+    if (process_log_folder(worker->config->state_dir, &process->sandbox, process->generation,
+                           &folder, &unneeded) < 0)
+        return record_lost(worker, &process->id, round, err);
+    seen = process_log_outcome(folder, &process->id, &outcome, &unneeded) == 0 &&
+           outcome.state == AGENT_PROCESS_ENDED;
+    (void)close(folder);
+    return seen ? record_seen(worker, &outcome, round, err)
+                : record_lost(worker, &process->id, round, err);
+}
+
+/* The processes of one container. */
+struct group {
+    const struct store_process_open *processes;
+    size_t count;
+};
+
+static struct group next_group(const struct store_process_open *processes, size_t count)
+{
+    size_t i = 1;
+
+    while (i < count && id_equal(&processes[i].sandbox, &processes[0].sandbox) &&
+           processes[i].generation == processes[0].generation)
+        i++;
+    return (struct group){processes, i};
+}
+
+static const struct agent_process *find(const struct agent_process *known, size_t count,
+                                        const struct id *id)
+{
+    for (size_t i = 0; i < count; i++)
+        if (id_equal(&known[i].id, id))
+            return &known[i];
+    return NULL;
+}
+
+/* What the agent does not know was forgotten, or never came to it. */
+static int settle_known(struct worker *worker, const struct group *group,
+                        const struct agent_process *known, size_t known_count,
+                        struct worker_round *round, struct error *err)
+{
+    int status = 0;
+
+    for (size_t i = 0; i < group->count && status == 0; i++) {
+        const struct store_process_open *process = &group->processes[i];
+        const struct agent_process *live = find(known, known_count, &process->id);
+
+        if (live && live->state == AGENT_PROCESS_ENDED)
+            status = record_seen(worker, live, round, err);
+        else if (!live && process->is_settled)
+            status = settle_by_log(worker, process, round, err);
+    }
+    return status;
+}
+
+static int settle_live(struct worker *worker, const struct group *group, struct worker_round *round,
+                       struct error *err)
+{
+    _cleanup_(cleanup_agent_client) struct agent_client *client = NULL;
+    _cleanup_free_ struct agent_process *known = NULL;
+    int64_t deadline = monotonic_usec() + AGENT_USEC;
+    char path[LAUNCHER_CLIENT_PATH_SIZE];
+    struct error unneeded;
+    size_t count = 0;
+
+    launcher_client_agent_path(worker->launcher, &group->processes[0].sandbox,
+                               group->processes[0].generation, path);
+    /* One that does not answer says nothing: it may be paused. */
+    if (agent_client_connect(path, deadline, &client, &unneeded) < 0 ||
+        agent_process_list(client, deadline, &known, &count, &unneeded) < 0)
+        return 0;
+    return settle_known(worker, group, known, count, round, err);
+}
+
+static int settle_group(struct worker *worker, const struct group *group,
+                        struct worker_round *round, struct error *err)
+{
+    int status = 0;
+
+    if (group->processes[0].is_up)
+        return settle_live(worker, group, round, err);
+    for (size_t i = 0; i < group->count && status == 0; i++)
+        status = settle_by_log(worker, &group->processes[i], round, err);
+    return status;
+}
+
+/* The index of the first group behind the one that the last round ended with. */
+static size_t first_index(const struct worker *worker, const struct store_process_open *processes,
+                          size_t count)
+{
+    size_t i = 0;
+
+    while (i < count && memcmp(processes[i].sandbox.bytes, worker->settled.bytes, ID_BYTES) <= 0)
+        i++;
+    return i < count ? i : 0;
+}
+
+int worker_watch_processes(struct worker *worker, struct worker_round *ret_round, struct error *err)
+{
+    _cleanup_free_ struct store_process_open *processes = NULL;
+    int64_t deadline = monotonic_usec() + ROUND_USEC;
+    struct worker_round round = {.done = 0};
+    size_t count = 0;
+
+    if (store_process_lose_execs(worker->pool, worker->node, &round.done, err) < 0 ||
+        store_processes_open(worker->pool, worker->node, &processes, &count, err) < 0)
+        return -1;
+    for (size_t i = first_index(worker, processes, count); i < count;) {
+        const struct group group = next_group(processes + i, count - i);
+
+        if (monotonic_usec() > deadline)
+            break;
+        if (settle_group(worker, &group, &round, err) < 0)
+            return -1;
+        worker->settled = processes[i].sandbox;
+        i += group.count;
+    }
+    *ret_round = round;
+    return 0;
+}
