@@ -68,7 +68,8 @@ static void test_every_route_is_described(void **state)
             assert_non_null(operation);
             assert_string_equal(role->valuestring,
                                 route->role == ROLE_NONE ? "public" : role_name(route->role));
-            assert_int_equal(has(operation, "requestBody"), route->request || route->body);
+            assert_int_equal(has(operation, "requestBody"),
+                             route->request || route->body || route->takes);
         }
     }
 }
