@@ -201,7 +201,8 @@ static int find_tail(struct services *services, const struct process_info *info,
     lines.starts = starts;
     scan.since = 0;
     scan.follow = false;
-    if (open_source(services, info, &scan, &source, err) < 0 || scan_lines(source, &lines, err) < 0)
+    if (open_source(services, info, &scan, &source, err) < 0 || !source ||
+        scan_lines(source, &lines, err) < 0)
         return -1;
     if (lines.count > 0)
         *ret_since = starts[lines.count > lines.capacity ? lines.count % lines.capacity : 0];

@@ -290,6 +290,36 @@ static void test_a_producer_waits_for_a_slow_reader(void **state)
     stream_unref(stream);
 }
 
+static void count_wake(void *user)
+{
+    (*(int *)user)++;
+}
+
+static void test_a_producer_is_woken_when_half_is_free(void **state)
+{
+    struct stream *stream = make(8);
+    enum stream_state now;
+    char bytes[8];
+    int woken = 0;
+
+    (void)state;
+    stream_set_wake(stream, count_wake, &woken);
+    take(stream, stream);
+    assert_int_equal(stream_push_some(stream, "0123456789", 10), 8);
+    assert_int_equal(stream_push_some(stream, "89", 2), 0);
+    assert_int_equal(stream_read(stream, bytes, 3, &now), 3);
+    assert_int_equal(woken, 0);
+    assert_int_equal(stream_read(stream, bytes, 1, &now), 1);
+    assert_int_equal(woken, 1);
+    assert_int_equal(stream_push_some(stream, "89", 2), 2);
+    assert_int_equal(stream_read(stream, bytes, 8, &now), 6);
+    assert_memory_equal(bytes, "456789", 6);
+    assert_int_equal(woken, 1);
+    stream_abandon(stream);
+    assert_int_equal(woken, 2);
+    stream_unref(stream);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -298,6 +328,7 @@ int main(void)
         TEST(test_bytes_come_out_as_they_went_in),
         TEST(test_an_end_comes_after_the_bytes),
         TEST(test_only_what_is_taken_and_has_something_wakes),
+        TEST(test_a_producer_is_woken_when_half_is_free),
         TEST(test_a_client_that_leaves_is_told_once),
         TEST(test_an_ended_stream_is_not_gone),
         TEST(test_an_offer_that_nobody_takes_is_withdrawn),
