@@ -34,6 +34,7 @@
     X(ERR_PRECONDITION, "precondition_failed", 412, "If-Match names another version of it")        \
     X(ERR_TOO_LARGE, "too_large", 413, "The request body is over its limit")                       \
     X(ERR_UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", 415, "The body is not JSON")           \
+    X(ERR_RANGE, "range_not_satisfiable", 416, "Range begins behind the end")                      \
     X(ERR_EXPECTATION_FAILED, "expectation_failed", 417, "The only expectation is 100-continue")   \
     X(ERR_NOT_SUPPORTED, "not_supported", 422, "This installation cannot give what was asked for") \
     X(ERR_NOT_POSSIBLE, "not_possible", 422, "Well-formed, but it cannot be; the detail says why") \

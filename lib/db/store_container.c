@@ -38,6 +38,12 @@ static const struct db_statement get_statement = {
     "container_get",
     "SELECT " WITHOUT_ENV " FROM sandboxes WHERE " OWN_CONTAINER " AND deleted_at IS NULL"};
 
+static const struct db_statement use_statement = {
+    "container_use",
+    "WITH used AS (UPDATE sandboxes SET last_active_at = now() WHERE " OWN_CONTAINER
+    " AND state = 'running' AND last_active_at < now() - interval '5 seconds')"
+    " SELECT " WITHOUT_ENV " FROM sandboxes WHERE " OWN_CONTAINER " AND deleted_at IS NULL"};
+
 static const struct db_statement get_environment_statement = {
     "container_get_environment",
     "SELECT " WITH_ENV " FROM sandboxes WHERE " OWN_CONTAINER " AND deleted_at IS NULL"};
@@ -238,14 +244,14 @@ int store_container_insert(struct db_pool *pool, const struct db_scope *scope, c
 }
 
 static int get(struct db_pool *pool, const struct db_scope *scope, const struct id *id,
-               const struct db_statement *statement, struct container_record *ret_record,
-               struct error *err)
+               const struct db_statement *statement, enum db_commit commit,
+               struct container_record *ret_record, struct error *err)
 {
     const struct db_param params[] = {db_uuid(&scope->tenant), db_uuid(id)};
     const struct db_call call = {statement, params, 2};
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    if (db_run(pool, scope, DB_READ, &call, 1, &result, err) < 0)
+    if (db_run(pool, scope, commit, &call, 1, &result, err) < 0)
         return -1;
     if (PQntuples(result) == 0)
         return not_found(err);
@@ -255,14 +261,23 @@ static int get(struct db_pool *pool, const struct db_scope *scope, const struct 
 int store_container_get(struct db_pool *pool, const struct db_scope *scope, const struct id *id,
                         struct container_record *ret_record, struct error *err)
 {
-    return get(pool, scope, id, &get_statement, ret_record, err);
+    return get(pool, scope, id, &get_statement, DB_READ, ret_record, err);
+}
+
+int store_container_use(struct db_pool *pool, const struct db_scope *scope, const struct id *id,
+                        bool changes, struct container_record *ret_record, struct error *err)
+{
+    /* Only a claim has to outlive a crash: what is used is in the sandbox. */
+    enum db_commit commit = changes && scope->claim ? DB_DURABLE : DB_RELAXED;
+
+    return get(pool, scope, id, &use_statement, commit, ret_record, err);
 }
 
 int store_container_get_environment(struct db_pool *pool, const struct db_scope *scope,
                                     const struct id *id, struct container_record *ret_record,
                                     struct error *err)
 {
-    return get(pool, scope, id, &get_environment_statement, ret_record, err);
+    return get(pool, scope, id, &get_environment_statement, DB_READ, ret_record, err);
 }
 
 int store_container_list(struct db_pool *pool, const struct db_scope *scope,

@@ -25,6 +25,14 @@ int store_container_insert(struct db_pool *pool, const struct db_scope *scope, c
 int store_container_get(struct db_pool *pool, const struct db_scope *scope, const struct id *id,
                         struct container_record *ret_record, struct error *err);
 
+/*
+ * As store_container_get, for a caller who uses it: last_active_at of one that runs is brought up
+ * to date, at most every few seconds, so that much use costs few writes. Where `changes`, the
+ * request changes something inside: its claim is written.
+ */
+int store_container_use(struct db_pool *pool, const struct db_scope *scope, const struct id *id,
+                        bool changes, struct container_record *ret_record, struct error *err);
+
 /* As store_container_get, and the record has its environment. */
 int store_container_get_environment(struct db_pool *pool, const struct db_scope *scope,
                                     const struct id *id, struct container_record *ret_record,

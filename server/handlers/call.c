@@ -6,6 +6,9 @@
 #include <string.h>
 #include <strings.h>
 
+/* A path of 4,095 bytes, each sent as %XX. */
+enum { QUERY_VALUE_MAX = 3 * 4096 };
+
 /* True for "application/json", with or without parameters such as a charset. */
 static bool is_json(const char *content_type)
 {
@@ -115,7 +118,7 @@ static int decode_parameter(struct call *call, const struct json_field *field,
 {
     _cleanup_cjson_ cJSON *object = NULL;
     cJSON *value = NULL;
-    char text[1024];
+    char text[QUERY_VALUE_MAX];
     int found = http_request_query_value(call->request, field->name, text, sizeof(text), err);
 
     if (found < 0)

@@ -30,7 +30,7 @@ typedef int (*call_handler)(struct call *call, struct error *err);
  * have, or that comes twice, is refused.
  */
 struct call_query_storage {
-    char text[2048];
+    char text[8192];
     size_t used;
 };
 int call_query(struct call *call, const struct json_table *table,

@@ -39,7 +39,15 @@ BODIES = {
     "writeProcessStdin": b"",
     "replaceEnvironment": {"environment": {}},
     "updateEnvironment": {"environment": {}},
+    "writeFiles": {"files": [{"path": "x", "content": ""}]},
+    "makeFolder": {"path": "x"},
+    "removeFile": {"path": "x"},
+    "moveFile": {"path": "x", "target": "y"},
+    "copyFile": {"path": "x", "target": "y"},
+    "changeFileMode": {"path": "x", "mode": "644"},
 }
+# The least query that a route takes, where it takes one.
+QUERIES = {"readFile": "?path=/etc/passwd", "writeFile": "?path=x"}
 # An operator's, who sees every tenant: nothing is foreign to them.
 OPERATORS = ("tenants", "nodes")
 
@@ -123,7 +131,11 @@ def fill(path, ids):
 
 def call(client, method, path, operation):
     body = BODIES.get(operation["operationId"], {}) if "requestBody" in operation else None
-    return client.request(method.upper(), path, body)
+    query = QUERIES.get(operation["operationId"], "")
+    media = next(iter(operation.get("requestBody", {}).get("content", {})), None)
+    if media == "application/octet-stream":
+        return client.request(method.upper(), path + query, b"", headers={"Content-Type": media})
+    return client.request(method.upper(), path + query, body)
 
 
 def comparable(response):

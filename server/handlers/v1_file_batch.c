@@ -1,0 +1,259 @@
+/* Many files in one request: all are checked before the first is written. */
+#include "lib/base/base64.h"
+#include "lib/base/util.h"
+#include "server/handlers/v1_files.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BATCH_MAX = 1000, PATH_MAX_CHARACTERS = 4095, MODE_DEFAULT = 0644, WHERE_SIZE = 32 };
+
+struct file_body {
+    const char *path;
+    const char *content;
+    const char *encoding;
+    const char *mode;
+};
+
+static const struct json_field file_fields[] = {
+    {.name = "path",
+     .type = JSON_TYPE_STRING,
+     .required = true,
+     .min = 1,
+     .max = PATH_MAX_CHARACTERS,
+     .offset = offsetof(struct file_body, path),
+     .about = "Absolute, or from /sandbox on."},
+    {.name = "content",
+     .type = JSON_TYPE_STRING,
+     .required = true,
+     .max = INT32_MAX,
+     .offset = offsetof(struct file_body, content),
+     .about = "Its bytes, as `encoding` says."},
+    {.name = "encoding",
+     .type = JSON_TYPE_STRING,
+     .choices = "utf-8|base64",
+     .offset = offsetof(struct file_body, encoding),
+     .about = "utf-8 when it is not given."},
+    {.name = "mode",
+     .type = JSON_TYPE_STRING,
+     .min = 1,
+     .max = 4,
+     .schema = V1_FILE_MODE_SCHEMA,
+     .offset = offsetof(struct file_body, mode),
+     .about = "Octal digits; 0644."},
+};
+static const struct json_table file_table = JSON_TABLE("FileBatchEntry", file_fields);
+
+struct batch_body {
+    const cJSON *files;
+    const char *user;
+};
+
+static const struct json_field batch_fields[] = {
+    {.name = "files",
+     .type = JSON_TYPE_ARRAY,
+     .required = true,
+     .min = 1,
+     .max = BATCH_MAX,
+     .of = &file_table,
+     .offset = offsetof(struct batch_body, files)},
+    {.name = "user",
+     .type = JSON_TYPE_STRING,
+     .min = 1,
+     .max = V1_FILE_USER_MAX,
+     .offset = offsetof(struct batch_body, user),
+     .about = "Whose rights count, and whose the files are; 'user'."},
+};
+const struct json_table v1_file_batch_table = JSON_TABLE("FileBatch", batch_fields);
+
+struct result_shown {
+    const char *path;
+    bool written;
+    const char *code;
+    const char *detail;
+};
+
+static const struct json_field result_fields[] = {
+    {.name = "path",
+     .type = JSON_TYPE_STRING,
+     .required = true,
+     .max = PATH_MAX_CHARACTERS,
+     .offset = offsetof(struct result_shown, path)},
+    {.name = "written",
+     .type = JSON_TYPE_BOOL,
+     .required = true,
+     .offset = offsetof(struct result_shown, written)},
+    {.name = "code",
+     .type = JSON_TYPE_STRING,
+     .max = ERROR_FIELD_MAX,
+     .offset = offsetof(struct result_shown, code),
+     .about = "Why it was not written, as the code of an error."},
+    {.name = "detail",
+     .type = JSON_TYPE_STRING,
+     .max = ERROR_MESSAGE_MAX,
+     .offset = offsetof(struct result_shown, detail)},
+};
+static const struct json_table result_table = JSON_TABLE("FileBatchResultEntry", result_fields);
+
+struct results_shown {
+    cJSON *items;
+    int64_t written;
+    int64_t failed;
+};
+
+static const struct json_field results_fields[] = {
+    {.name = "items",
+     .type = JSON_TYPE_ARRAY,
+     .required = true,
+     .max = BATCH_MAX,
+     .of = &result_table,
+     .offset = offsetof(struct results_shown, items),
+     .about = "In the order of the request."},
+    {.name = "written",
+     .type = JSON_TYPE_INTEGER,
+     .required = true,
+     .max = BATCH_MAX,
+     .offset = offsetof(struct results_shown, written)},
+    {.name = "failed",
+     .type = JSON_TYPE_INTEGER,
+     .required = true,
+     .max = BATCH_MAX,
+     .offset = offsetof(struct results_shown, failed)},
+};
+const struct json_table v1_file_batch_result_table = JSON_TABLE("FileBatchResult", results_fields);
+
+/* The files of a request, checked. Each entry owns its path; `decoded` what base64 became. */
+struct batch {
+    size_t count;
+    struct agent_file_content *contents;
+    char **paths;
+    char **decoded;
+    struct error *results;
+};
+
+static void batch_free(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->paths)
+            free(batch->paths[i]);
+        if (batch->decoded)
+            free(batch->decoded[i]);
+    }
+    free(batch->contents);
+    free(batch->paths);
+    free(batch->decoded);
+    free(batch->results);
+}
+
+static int batch_allocate(struct batch *batch, size_t count, struct error *err)
+{
+    batch->count = count;
+    batch->contents = calloc(count, sizeof(*batch->contents));
+    batch->paths = calloc(count, sizeof(*batch->paths));
+    batch->decoded = calloc(count, sizeof(*batch->decoded));
+    batch->results = calloc(count, sizeof(*batch->results));
+    if (batch->contents && batch->paths && batch->decoded && batch->results)
+        return 0;
+    return error_set(err, ERR_UNAVAILABLE, "there is no memory for the request");
+}
+
+static int take_path(struct batch *batch, size_t i, const char *path, const char *where,
+                     struct error *err)
+{
+    char field[ERROR_FIELD_MAX];
+    char resolved[FILES_PATH_SIZE];
+
+    (void)snprintf(field, sizeof(field), "%s.path", where);
+    if (files_resolve(field, path, resolved, err) < 0)
+        return -1;
+    batch->contents[i].path = batch->paths[i] = strdup(resolved);
+    return batch->paths[i] ? 0 : error_set(err, ERR_UNAVAILABLE, "there is no memory for a path");
+}
+
+static int take_content(struct batch *batch, size_t i, const struct file_body *body,
+                        const char *where, struct error *err)
+{
+    struct agent_file_content *content = &batch->contents[i];
+    char field[ERROR_FIELD_MAX];
+
+    content->data = body->content;
+    content->size = strlen(body->content);
+    if (!body->encoding || strcmp(body->encoding, "utf-8") == 0)
+        return 0;
+    (void)snprintf(field, sizeof(field), "%s.content", where);
+    if (!base64_decode(body->content, content->size, &batch->decoded[i], &content->size))
+        return error_set_field(err, ERR_INVALID_FIELD, field, "'%s' is not base64", field);
+    content->data = batch->decoded[i];
+    return 0;
+}
+
+static int take_file(struct batch *batch, size_t i, const cJSON *item, const char *user,
+                     struct error *err)
+{
+    struct file_body body = {.encoding = NULL};
+    char where[WHERE_SIZE];
+    char field[ERROR_FIELD_MAX];
+
+    (void)snprintf(where, sizeof(where), "files[%zu]", i);
+    (void)snprintf(field, sizeof(field), "%s.mode", where);
+    batch->contents[i].user = user;
+    batch->contents[i].mode = MODE_DEFAULT;
+    if (json_decode(item, file_fields, ARRAY_SIZE(file_fields), where, &body, err) < 0 ||
+        take_path(batch, i, body.path, where, err) < 0 ||
+        (body.mode && v1_file_mode(field, body.mode, &batch->contents[i].mode, err) < 0))
+        return -1;
+    return take_content(batch, i, &body, where, err);
+}
+
+static int take_files(struct batch *batch, const struct batch_body *body, struct error *err)
+{
+    const cJSON *item;
+    size_t i = 0;
+
+    if (batch_allocate(batch, (size_t)cJSON_GetArraySize(body->files), err) < 0)
+        return -1;
+    cJSON_ArrayForEach(item,
+                       body->files) if (take_file(batch, i++, item, body->user, err) < 0) return -1;
+    return 0;
+}
+
+static cJSON *view(const struct batch *batch)
+{
+    struct results_shown shown = {.items = cJSON_CreateArray()};
+
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct error *error = &batch->results[i];
+        bool written = error->message[0] == '\0';
+        struct result_shown result = {
+            .path = batch->paths[i],
+            .written = written,
+            .code = written ? NULL : error_code_name(error->code),
+            .detail = written ? NULL : error->message,
+        };
+        cJSON *item = json_encode(&result_table, &result);
+
+        if (!item || !cJSON_AddItemToArray(shown.items, item)) {
+            cJSON_Delete(item);
+            cJSON_Delete(shown.items);
+            return NULL;
+        }
+        shown.written += written;
+        shown.failed += !written;
+    }
+    return json_encode(&v1_file_batch_result_table, &shown);
+}
+
+int handle_v1_file_batch(struct call *call, struct error *err)
+{
+    _cleanup_(batch_free) struct batch batch = {.count = 0};
+    struct batch_body body = {.user = FILES_USER};
+    _cleanup_cjson_ cJSON *json = NULL;
+
+    if (call_body(call, &v1_file_batch_table, &json, &body, err) < 0 ||
+        take_files(&batch, &body, err) < 0 ||
+        files_write(call->services, &call->caller, &call->id, batch.contents, batch.count,
+                    batch.results, err) < 0)
+        return -1;
+    return call_respond_json(call, 200, view(&batch), err);
+}

@@ -1,0 +1,27 @@
+/* How files are shown and named in /v1/sandboxes/{id}/files (docs/api/files.md). */
+#ifndef SERVER_HANDLERS_V1_FILE_VIEW_H
+#define SERVER_HANDLERS_V1_FILE_VIEW_H
+
+#include "server/handlers/call.h"
+#include "server/services/files.h"
+
+enum { V1_FILE_TAG_SIZE = 64, V1_FILE_USER_MAX = AGENT_USER_MAX - 1 };
+
+extern const struct json_table v1_file_table;
+extern const struct json_table v1_file_list_table;
+
+/* The entity tag of a file's content: modification time, size and inode. */
+void v1_file_tag(const struct agent_file_entry *entry, char tag[static V1_FILE_TAG_SIZE]);
+
+/* One file as JSON; `folder` is what it was listed in, or its own path. NULL when memory is short.
+ */
+cJSON *v1_file_view(const char *folder, const struct agent_file_entry *entry);
+
+/* The list of a folder: at most `limit` of its entries. */
+cJSON *v1_file_list_view(const char *folder, const struct agent_file_list *list, size_t limit);
+
+/* The pattern of a mode, for tables, and its value: octal digits. */
+#define V1_FILE_MODE_SCHEMA "{\"pattern\":\"^[0-7]{3,4}$\"}"
+int v1_file_mode(const char *field, const char *text, uint32_t *ret_mode, struct error *err);
+
+#endif

@@ -1,0 +1,107 @@
+#include "server/services/files.h"
+
+#include "lib/base/util.h"
+#include "lib/db/store_container.h"
+#include "lib/runtime/launcher_client.h"
+
+#include <atoll/container.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A large folder takes its time; the request's thread waits no longer. */
+enum { ANSWER_USEC = 60 * 1000 * 1000 };
+
+DEFINE_CLEANUP(struct agent_client *, agent_client, agent_client_free)
+#define _cleanup_agent_ _cleanup_(cleanup_agent_client)
+
+int files_resolve(const char *field, const char *path, char ret_path[static FILES_PATH_SIZE],
+                  struct error *err)
+{
+    int size = path[0] == '/' ? snprintf(ret_path, FILES_PATH_SIZE, "%s", path)
+                              : snprintf(ret_path, FILES_PATH_SIZE, "%s/%s", FILES_FOLDER, path);
+
+    if (size >= 0 && size < FILES_PATH_SIZE)
+        return 0;
+    return error_set_field(err, ERR_INVALID_FIELD, field, "'%s' must have at most %d bytes", field,
+                           FILES_PATH_SIZE - 1);
+}
+
+/* Connects to the agent of a container that runs, which is a use of it. */
+static int open_agent(struct services *services, const struct caller *caller, const struct id *id,
+                      bool changes, int64_t deadline, struct agent_client **ret_client,
+                      struct error *err)
+{
+    _cleanup_(container_record_free) struct container_record record = {.owner = NULL};
+    struct db_scope scope = caller_scope(caller);
+    char path[LAUNCHER_CLIENT_PATH_SIZE];
+
+    if (store_container_use(services->db, &scope, id, changes, &record, err) < 0)
+        return -1;
+    if (record.state != SANDBOX_RUNNING)
+        return error_set(err, ERR_CONFLICT, "the sandbox is %s: its files cannot be reached",
+                         sandbox_state_name(record.state));
+    launcher_client_agent_path(services->launcher, &record.id, record.generation, path);
+    return agent_client_connect(path, deadline, ret_client, err);
+}
+
+int files_change(struct services *services, const struct caller *caller, const struct id *id,
+                 const struct agent_file_request *request, struct error *err)
+{
+    int64_t deadline = monotonic_usec() + ANSWER_USEC;
+    _cleanup_agent_ struct agent_client *client = NULL;
+
+    if (open_agent(services, caller, id, true, deadline, &client, err) < 0)
+        return -1;
+    return agent_files_change(client, request, deadline, err);
+}
+
+int files_list(struct services *services, const struct caller *caller, const struct id *id,
+               const struct agent_file_request *request, struct agent_file_list *ret_list,
+               struct error *err)
+{
+    int64_t deadline = monotonic_usec() + ANSWER_USEC;
+    _cleanup_agent_ struct agent_client *client = NULL;
+
+    if (open_agent(services, caller, id, false, deadline, &client, err) < 0)
+        return -1;
+    return agent_files_list(client, request, deadline, ret_list, err);
+}
+
+int files_read(struct services *services, const struct caller *caller, const struct id *id,
+               const char *user, const char *path, uint64_t offset, size_t limit,
+               struct files_bytes *ret_bytes, struct error *err)
+{
+    int64_t deadline = monotonic_usec() + ANSWER_USEC;
+    _cleanup_agent_ struct agent_client *client = NULL;
+
+    if (open_agent(services, caller, id, false, deadline, &client, err) < 0)
+        return -1;
+    return agent_files_read(client, user, path, offset, limit, deadline, &ret_bytes->entry,
+                            &ret_bytes->data, &ret_bytes->size, err);
+}
+
+void files_bytes_free(struct files_bytes *bytes)
+{
+    agent_file_list_free(&bytes->entry);
+    free(bytes->data);
+}
+
+int files_write(struct services *services, const struct caller *caller, const struct id *id,
+                const struct agent_file_content *contents, size_t count, struct error *results,
+                struct error *err)
+{
+    int64_t deadline = monotonic_usec() + ANSWER_USEC;
+    _cleanup_agent_ struct agent_client *client = NULL;
+
+    if (open_agent(services, caller, id, true, deadline, &client, err) < 0)
+        return -1;
+    for (size_t i = 0; i < count; i++) {
+        results[i] = (struct error){.message = ""};
+        if (agent_files_write(client, &contents[i], deadline, &results[i]) == 0 ||
+            results[i].field[0] != '\0')
+            continue;
+        *err = results[i]; /* the agent's, not the file's */
+        return -1;
+    }
+    return 0;
+}

@@ -1,0 +1,52 @@
+/*
+ * Files of a container that runs, on a caller's behalf (docs/api/files.md): through its agent, with
+ * the rights of one of its users. Every function is scoped by the caller's tenant and project.
+ *
+ * ERR_NOT_FOUND for a container outside of the scope, ERR_CONFLICT for one that does not run; what
+ * concerns the file itself has the field "path" (lib/runtime/agent_files.h).
+ */
+#ifndef SERVER_SERVICES_FILES_H
+#define SERVER_SERVICES_FILES_H
+
+#include "lib/runtime/agent_files.h"
+#include "server/services/services.h"
+
+/* Where relative paths begin, and whose files they are when nobody is named. */
+#define FILES_FOLDER "/sandbox"
+#define FILES_USER   "user"
+
+enum { FILES_PATH_SIZE = AGENT_PATH_MAX };
+
+/* The absolute path that a caller means. ERR_INVALID_FIELD (`field`) when it is too long. */
+int files_resolve(const char *field, const char *path, char ret_path[static FILES_PATH_SIZE],
+                  struct error *err);
+
+/* MKDIR, REMOVE, MOVE, COPY, CHMOD; the paths are absolute. */
+int files_change(struct services *services, const struct caller *caller, const struct id *id,
+                 const struct agent_file_request *request, struct error *err);
+
+/* STAT and FOLDER. The caller frees the list. */
+int files_list(struct services *services, const struct caller *caller, const struct id *id,
+               const struct agent_file_request *request, struct agent_file_list *ret_list,
+               struct error *err);
+
+/* See agent_files_read. */
+struct files_bytes {
+    struct agent_file_list entry; /* one */
+    char *data;
+    size_t size;
+};
+int files_read(struct services *services, const struct caller *caller, const struct id *id,
+               const char *user, const char *path, uint64_t offset, size_t limit,
+               struct files_bytes *ret_bytes, struct error *err);
+void files_bytes_free(struct files_bytes *bytes);
+
+/*
+ * Writes each of the files, also when another one fails: `results` has an error of the file's own,
+ * or one with an empty message. Fails only when that cannot be told for all of them.
+ */
+int files_write(struct services *services, const struct caller *caller, const struct id *id,
+                const struct agent_file_content *contents, size_t count, struct error *results,
+                struct error *err);
+
+#endif
