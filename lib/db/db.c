@@ -2,9 +2,11 @@
 
 #include "lib/base/util.h"
 #include "lib/db/pool.h"
+#include "lib/db/turns.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <time.h>
@@ -21,9 +23,9 @@ struct db_pool {
     char *program;
     size_t size;
     pthread_mutex_t lock;
-    pthread_cond_t returned;
     /* Under the lock: */
-    size_t taken; /* connections in use, or being made */
+    size_t taken;          /* connections in use, or being made */
+    struct db_turns turns; /* who waits; nobody, unless all are taken */
     size_t idle_count;
     struct db_connection **idle; /* a stack: the warmest on top */
     unsigned pause_ms;
@@ -47,17 +49,6 @@ static int check_url(const char *url, struct error *err)
     return 0;
 }
 
-static void init_sync(struct db_pool *pool)
-{
-    pthread_condattr_t attributes;
-
-    (void)pthread_mutex_init(&pool->lock, NULL);
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&pool->returned, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
-}
-
 int db_pool_create(const char *url, size_t size, const char *program, struct db_pool **ret_pool,
                    struct error *err)
 {
@@ -68,7 +59,8 @@ int db_pool_create(const char *url, size_t size, const char *program, struct db_
     pool = calloc(1, sizeof(*pool));
     if (!pool)
         return error_set_errno(err, ENOMEM, "cannot make the database pool");
-    init_sync(pool);
+    (void)pthread_mutex_init(&pool->lock, NULL);
+    db_turns_init(&pool->turns);
     pool->size = size;
     pool->url = strdup(url);
     pool->program = strdup(program);
@@ -87,7 +79,6 @@ void db_pool_free(struct db_pool *pool)
         return;
     for (size_t i = 0; pool->idle && i < pool->idle_count; i++)
         db_connection_close(pool->idle[i]);
-    (void)pthread_cond_destroy(&pool->returned);
     (void)pthread_mutex_destroy(&pool->lock);
     free(pool->idle);
     free(pool->url);
@@ -109,37 +100,77 @@ static struct timespec wait_end(void)
     return (struct timespec){.tv_sec = end / 1000000, .tv_nsec = (end % 1000000) * 1000};
 }
 
+/* A thread that waits for a connection; it lies on that thread's stack. */
+struct waiter {
+    struct db_turn turn;
+    bool served;
+    struct db_connection *idle; /* what it was served with; NULL: it makes one */
+    pthread_cond_t decided;
+};
+
+/* Waits under the lock; false when it took too long. */
+static bool wait_for_turn(struct db_pool *pool, const struct id *tenant,
+                          struct db_connection **ret_idle)
+{
+    struct waiter waiter = {.decided = PTHREAD_COND_INITIALIZER};
+    struct timespec end = wait_end();
+    int waited = 0;
+
+    if (tenant)
+        waiter.turn.tenant = *tenant;
+    db_turns_add(&pool->turns, &waiter.turn);
+    while (!waiter.served && waited != ETIMEDOUT)
+        waited = pthread_cond_clockwait(&waiter.decided, &pool->lock, CLOCK_MONOTONIC, &end);
+    if (waiter.served)
+        *ret_idle = waiter.idle;
+    else
+        db_turns_remove(&pool->turns, &waiter.turn);
+    (void)pthread_cond_destroy(&waiter.decided);
+    return waiter.served;
+}
+
 /*
  * Counts one more connection as taken, and hands out an idle one if there is one (else NULL: the
  * caller makes it).
  */
-static int take_slot(struct db_pool *pool, struct db_connection **ret_idle, struct error *err)
+static int take_slot(struct db_pool *pool, const struct id *tenant, struct db_connection **ret_idle,
+                     struct error *err)
 {
-    struct timespec end = wait_end();
-    int waited = 0;
+    bool taken = true;
 
     (void)pthread_mutex_lock(&pool->lock);
-    while (pool->taken == pool->size && waited != ETIMEDOUT)
-        waited = pthread_cond_timedwait(&pool->returned, &pool->lock, &end);
     if (pool->taken == pool->size) {
-        (void)pthread_mutex_unlock(&pool->lock);
+        taken = wait_for_turn(pool, tenant, ret_idle);
+    } else {
+        pool->taken++;
+        *ret_idle = pool->idle_count > 0 ? pool->idle[--pool->idle_count] : NULL;
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+    if (!taken)
         return error_set(err, ERR_UNAVAILABLE,
                          "the database is busy: no connection became free in %d s",
                          WAIT_FOR_CONNECTION_MS / 1000);
-    }
-    pool->taken++;
-    *ret_idle = pool->idle_count > 0 ? pool->idle[--pool->idle_count] : NULL;
-    (void)pthread_mutex_unlock(&pool->lock);
     return 0;
 }
 
+/* The place, and the connection in it, go to whoever is next. */
 static void give_slot(struct db_pool *pool, struct db_connection *idle)
 {
+    struct db_turn *turn;
+
     (void)pthread_mutex_lock(&pool->lock);
-    pool->taken--;
-    if (idle)
-        pool->idle[pool->idle_count++] = idle;
-    (void)pthread_cond_signal(&pool->returned);
+    turn = db_turns_take(&pool->turns);
+    if (turn) {
+        struct waiter *waiter = (struct waiter *)((char *)turn - offsetof(struct waiter, turn));
+
+        waiter->idle = idle;
+        waiter->served = true;
+        (void)pthread_cond_signal(&waiter->decided); /* under the lock: then it may be gone */
+    } else {
+        pool->taken--;
+        if (idle)
+            pool->idle[pool->idle_count++] = idle;
+    }
     (void)pthread_mutex_unlock(&pool->lock);
 }
 
@@ -178,12 +209,13 @@ static bool usable(const struct db_connection *connection)
            db_connection_usable(connection);
 }
 
-int db_pool_acquire(struct db_pool *pool, struct db_connection **ret_connection, struct error *err)
+int db_pool_acquire(struct db_pool *pool, const struct id *tenant,
+                    struct db_connection **ret_connection, struct error *err)
 {
     struct db_connection *connection = NULL;
     struct error reason = {.code = ERR_INTERNAL};
 
-    if (take_slot(pool, &connection, err) < 0)
+    if (take_slot(pool, tenant, &connection, err) < 0)
         return -1;
     if (connection && !usable(connection)) {
         db_connection_close(connection);

@@ -123,7 +123,7 @@ int store_samples_write(struct db_pool *pool, const struct store_sample *samples
     uint64_t written;
     int status;
 
-    if (db_pool_acquire(pool, &connection, err) < 0)
+    if (db_pool_acquire(pool, NULL, &connection, err) < 0)
         return -1;
     status = write_batch(connection, samples, count, &written, err);
     /* After a failure it is in the middle of a transaction: the pool closes it. */

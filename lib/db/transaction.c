@@ -194,13 +194,13 @@ static void fill_beginning(struct beginning *beginning, const struct db_scope *s
 }
 
 /* Runs all calls on a connection of the pool; on failure `results` are what came nevertheless. */
-static int run_all(struct db_pool *pool, const struct db_call *calls, size_t count,
-                   PGresult **results, struct outcome *outcome)
+static int run_all(struct db_pool *pool, const struct id *tenant, const struct db_call *calls,
+                   size_t count, PGresult **results, struct outcome *outcome)
 {
     struct db_connection *connection;
     int status;
 
-    if (db_pool_acquire(pool, &connection, outcome->err) < 0) {
+    if (db_pool_acquire(pool, tenant, &connection, outcome->err) < 0) {
         outcome->settled = true; /* nothing was sent */
         return -1;
     }
@@ -233,7 +233,7 @@ int db_run(struct db_pool *pool, const struct db_scope *scope, enum db_commit co
         db_claim_fill(claim, claim_params, &all[before++]);
     for (size_t i = 0; i < count; i++)
         all[before + i] = calls[i];
-    status = run_all(pool, all, before + count, results, &outcome);
+    status = run_all(pool, scope ? &scope->tenant : NULL, all, before + count, results, &outcome);
     if (claim)
         status = db_claim_settle(claim, status, outcome.settled, results[1], err);
     if (status == 0)

@@ -172,14 +172,14 @@ static void test_a_connection_left_in_a_transaction_is_not_reused(void **state)
     PGresult *result;
 
     (void)state;
-    assert_int_equal(db_pool_acquire(pool, &connection, NULL), 0);
+    assert_int_equal(db_pool_acquire(pool, NULL, &connection, NULL), 0);
     assert_int_equal(db_connection_query(connection,
                                          "BEGIN; SELECT set_config('atoll.tenant', 'x', false)",
                                          INT64_MAX, &result, NULL),
                      0);
     PQclear(result);
     db_pool_release(pool, connection);
-    assert_int_equal(db_pool_acquire(pool, &connection, NULL), 0);
+    assert_int_equal(db_pool_acquire(pool, NULL, &connection, NULL), 0);
     assert_int_equal(db_connection_query(connection, "SELECT current_setting('atoll.tenant', true)",
                                          INT64_MAX, &result, NULL),
                      0);
@@ -199,7 +199,7 @@ static void test_the_server_sets_limits(void **state)
     (void)postgres_url("atoll_app", url);
     (void)strcat(url, " options='-c work_mem=5MB -c statement_timeout=0'");
     assert_int_equal(db_pool_create(url, 1, "test", &pool, NULL), 0);
-    assert_int_equal(db_pool_acquire(pool, &connection, NULL), 0);
+    assert_int_equal(db_pool_acquire(pool, NULL, &connection, NULL), 0);
     assert_int_equal(db_connection_query(connection,
                                          "SELECT current_setting('statement_timeout'),"
                                          " current_setting('work_mem')",
