@@ -5,16 +5,20 @@ enum { MODE_MAX = 07777 };
 
 /* What a request may have in its payload. */
 struct rule {
-    uint8_t type;
     uint32_t flags;
     uint32_t number_max;
     uint32_t limit_max;
+    uint8_t type;
     bool has_target;
 };
 
 static const struct rule rules[] = {
-#define FILE_RULE(type, flags, number_max, limit_max, has_target)                                  \
-    {(type), (flags), (number_max), (limit_max), (has_target)},
+#define FILE_RULE(type_, flags_, number, limit, target)                                            \
+    {.flags = (flags_),                                                                            \
+     .number_max = (number),                                                                       \
+     .limit_max = (limit),                                                                         \
+     .type = (type_),                                                                              \
+     .has_target = (target)},
     AGENT_FILE_REQUESTS(FILE_RULE)
 #undef FILE_RULE
 };
