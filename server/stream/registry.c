@@ -103,14 +103,11 @@ int streams_wake_fd(const struct streams *streams)
 /* Under the lock. */
 static struct stream *find_offered(const struct streams *streams, const char *id)
 {
-    struct stream *stream;
+    struct stream *stream = TAILQ_FIRST(&streams->offered);
 
-    TAILQ_FOREACH(stream, &streams->offered, link)
-    {
-        if (strcmp(stream->id, id) == 0)
-            return stream;
-    }
-    return NULL;
+    while (stream && strcmp(stream->id, id) != 0)
+        stream = TAILQ_NEXT(stream, link);
+    return stream;
 }
 
 struct stream *streams_take(struct streams *streams, const char *id, void *owner)
