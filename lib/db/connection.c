@@ -224,12 +224,19 @@ static const struct {
 static int quota_error(const PGresult *result, const char *message, struct error *err)
 {
     const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
-    long long limit = 0, used = 0;
-    unsigned retry_after_s = 0;
+    char *rest = NULL;
+    int64_t numbers[3] = {0};
 
-    if (!detail || sscanf(detail, "%lld %lld %u", &limit, &used, &retry_after_s) != 3)
-        return error_set(err, ERR_INTERNAL, "the database's refusal has no limit");
-    return error_set_limit(err, ERR_QUOTA, limit, used, retry_after_s, "%s", message);
+    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+        const char *start = i == 0 ? detail : rest;
+
+        if (start)
+            numbers[i] = strtoll(start, &rest, 10);
+        if (!start || rest == start)
+            return error_set(err, ERR_INTERNAL, "the database's refusal has no limit");
+    }
+    return error_set_limit(err, ERR_QUOTA, numbers[0], numbers[1], (unsigned)numbers[2], "%s",
+                           message);
 }
 
 int db_error_from_result(const PGresult *result, struct error *err)
