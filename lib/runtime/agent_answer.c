@@ -64,7 +64,7 @@ static enum error_code failure_code(const struct agent_error_message *message)
     case AGENT_STAGE_USER:
     case AGENT_STAGE_CWD:
     case AGENT_STAGE_EXEC:
-        return ERR_INVALID_FIELD;
+        return ERR_NOT_POSSIBLE;
     case AGENT_STAGE_PROCESS:
         return ERR_UNAVAILABLE;
     case AGENT_STAGE_TABLE:

@@ -49,7 +49,7 @@ static enum error_code failure_code(int errnum)
     case ENOMEM:
         return ERR_UNAVAILABLE;
     default:
-        return ERR_INVALID_FIELD;
+        return ERR_NOT_POSSIBLE;
     }
 }
 

@@ -26,6 +26,11 @@
 #define SCHEMA_ARGUMENTS                                                                           \
     "{\"anyOf\":[{\"type\":\"null\"},{\"type\":\"string\"},{\"type\":\"array\",\"maxItems\":256,"  \
     "\"prefixItems\":[{\"type\":\"string\",\"minLength\":1}],\"items\":{\"type\":\"string\"}}]}"
+/* One that must be given. */
+#define SCHEMA_COMMAND                                                                             \
+    "{\"anyOf\":[{\"type\":\"string\",\"minLength\":1},{\"type\":\"array\",\"minItems\":1,"        \
+    "\"maxItems\":256,\"prefixItems\":[{\"type\":\"string\",\"minLength\":1}],"                    \
+    "\"items\":{\"type\":\"string\"}}]}"
 /* `integer` bounds the MiB; the text's pattern stands for the same. */
 #define SCHEMA_SIZE(integer)                                                                       \
     "{\"anyOf\":[{\"type\":\"null\"},{\"type\":\"integer\"," integer "},{\"type\":\"string\","     \

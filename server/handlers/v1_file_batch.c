@@ -183,7 +183,7 @@ static int take_content(struct batch *batch, size_t i, const struct file_body *b
         return 0;
     (void)snprintf(field, sizeof(field), "%s.content", where);
     if (!base64_decode(body->content, content->size, &batch->decoded[i], &content->size))
-        return error_set_field(err, ERR_INVALID_FIELD, field, "'%s' is not base64", field);
+        return error_set_field(err, ERR_NOT_POSSIBLE, field, "'%s' is not base64", field);
     content->data = batch->decoded[i];
     return 0;
 }

@@ -1,6 +1,7 @@
 #include "server/handlers/v1_process_request.h"
 
 #include "lib/base/util.h"
+#include "server/handlers/schemas.h"
 #include "server/handlers/v1_sandbox_values.h"
 #include "server/services/environment.h"
 
@@ -59,22 +60,28 @@ struct command_body {
     const char *stdin_base64;
 };
 
+/* A side of a terminal, of SIDE_MAX at most; null is not given. */
+#define SCHEMA_SIDE "{\"type\":[\"integer\",\"null\"],\"minimum\":1,\"maximum\":10000}"
+
 #define COMMAND_FIELDS                                                                             \
     {.name = "command",                                                                            \
      .type = JSON_TYPE_ANY,                                                                        \
      .required = true,                                                                             \
      .offset = offsetof(struct command_body, command),                                             \
+     .schema = SCHEMA_COMMAND,                                                                     \
      .about = "A text for /bin/sh -c, or an array of arguments."},                                 \
         {.name = "cwd",                                                                            \
          .type = JSON_TYPE_STRING,                                                                 \
          .min = 1,                                                                                 \
          .max = CWD_MAX,                                                                           \
          .offset = offsetof(struct command_body, cwd),                                             \
+         .schema = "{\"pattern\":\"^/\"}",                                                         \
          .about = "An absolute path; /sandbox when it is not given."},                             \
         {.name = "environment",                                                                    \
          .type = JSON_TYPE_MAP,                                                                    \
          .max = ENVIRONMENT_MAX,                                                                   \
          .offset = offsetof(struct command_body, environment),                                     \
+         .schema = SCHEMA_VARIABLES,                                                               \
          .about = "Variables over those of the sandbox."},                                         \
         {.name = "user",                                                                           \
          .type = JSON_TYPE_STRING,                                                                 \
@@ -87,6 +94,8 @@ struct command_body {
          .min = 0,                                                                                 \
          .max = TIMEOUT_MAX_S,                                                                     \
          .offset = offsetof(struct command_body, timeout),                                         \
+         .schema = "{\"not\":{\"type\":\"number\",\"exclusiveMinimum\":0,"                         \
+                   "\"exclusiveMaximum\":0.001}}",                                                 \
          .about = "Seconds, at least 0.001, after which all of it is killed."},                    \
     {                                                                                              \
         .name = "tag", .type = JSON_TYPE_STRING, .min = 1, .max = TAG_MAX,                         \
@@ -103,6 +112,8 @@ static const struct json_field start_fields[] = {
      .type = JSON_TYPE_OBJECT,
      .max = 2,
      .offset = offsetof(struct command_body, pty),
+     .schema = "{\"additionalProperties\":false,\"properties\":{\"rows\":" SCHEMA_SIDE
+               ",\"cols\":" SCHEMA_SIDE "}}",
      .about = "It gets a terminal of so many rows and cols."},
     {.name = "log_lines",
      .type = JSON_TYPE_INTEGER,
@@ -132,7 +143,8 @@ static const struct json_field exec_fields[] = {
      .offset = offsetof(struct command_body, stdin_base64),
      .about = "The same for any bytes."},
 };
-const struct json_table v1_exec_table = JSON_TABLE("Exec", exec_fields);
+const struct json_table v1_exec_table =
+    JSON_TABLE_WITH("Exec", exec_fields, SCHEMA_NOT_BOTH("stdin", "stdin_base64"));
 
 void v1_process_request_done(struct v1_process_request *request)
 {
@@ -258,7 +270,7 @@ int v1_process_request_signal(const cJSON *value, int *ret_signal, struct error 
     else if (cJSON_IsNumber(value) && value->valuedouble == value->valueint)
         signum = value->valueint;
     if (signum < 1 || signum > AGENT_SIGNAL_MAX)
-        return error_set_field(err, ERR_INVALID_FIELD, "signal",
+        return error_set_field(err, ERR_NOT_POSSIBLE, "signal",
                                "'signal' must be the name of a signal, or 1 to %d",
                                AGENT_SIGNAL_MAX);
     *ret_signal = signum;

@@ -27,7 +27,7 @@ struct logs_query {
 static const struct json_field logs_fields[] = {
     {.name = "since",
      .type = JSON_TYPE_INTEGER,
-     .max = INT64_MAX,
+     .max = INT64_C(1) << 53, /* what JSON holds exactly */
      .offset = offsetof(struct logs_query, since),
      .about = "Offset of the first byte wanted; Last-Event-ID goes before it."},
     {.name = "stream",
@@ -127,7 +127,7 @@ static int stdin_of(const struct v1_process_request *request, const char **ret_d
         return error_set_field(err, ERR_INVALID_FIELD, "stdin_base64",
                                "'stdin_base64' is another form of 'stdin': give one");
     if (!base64_decode(base64, strlen(base64), ret_decoded, ret_size))
-        return error_set_field(err, ERR_INVALID_FIELD, "stdin_base64",
+        return error_set_field(err, ERR_NOT_POSSIBLE, "stdin_base64",
                                "'stdin_base64' must be base64");
     *ret_data = *ret_decoded;
     return 0;

@@ -133,6 +133,8 @@ static const struct json_field signal_fields[] = {
      .type = JSON_TYPE_ANY,
      .required = true,
      .offset = offsetof(struct signal_body, signal),
+     .schema = "{\"anyOf\":[{\"type\":\"string\"},"
+               "{\"type\":\"integer\",\"minimum\":1,\"maximum\":64}]}",
      .about = "A name, with or without SIG, or a number."},
     {.name = "target",
      .type = JSON_TYPE_STRING,

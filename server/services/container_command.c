@@ -55,7 +55,8 @@ static int explain_failure(struct error *err)
 {
     struct error cause = *err;
 
-    if (cause.code != ERR_NOT_FOUND && cause.code != ERR_INVALID_FIELD)
+    if (cause.code != ERR_NOT_FOUND && cause.code != ERR_INVALID_FIELD &&
+        cause.code != ERR_NOT_POSSIBLE)
         return -1;
     return error_set_field(err, ERR_NOT_POSSIBLE, "command", "the main command cannot start: %s",
                            cause.message);

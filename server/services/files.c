@@ -22,7 +22,7 @@ int files_resolve(const char *field, const char *path, char ret_path[static FILE
 
     if (size >= 0 && size < FILES_PATH_SIZE)
         return 0;
-    return error_set_field(err, ERR_INVALID_FIELD, field, "'%s' must have at most %d bytes", field,
+    return error_set_field(err, ERR_NOT_POSSIBLE, field, "'%s' must have at most %d bytes", field,
                            FILES_PATH_SIZE - 1);
 }
 

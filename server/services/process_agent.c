@@ -108,8 +108,14 @@ struct store_process_end process_end_of(const struct agent_process *process)
 /* An answer of the agent says that nothing ran; anything else leaves that open. */
 static enum process_state state_after(const struct error *err)
 {
-    return err->code == ERR_INVALID_FIELD || err->code == ERR_TOO_MANY ? PROCESS_FAILED
-                                                                       : PROCESS_LOST;
+    switch (err->code) {
+    case ERR_INVALID_FIELD:
+    case ERR_NOT_POSSIBLE:
+    case ERR_TOO_MANY:
+        return PROCESS_FAILED;
+    default:
+        return PROCESS_LOST;
+    }
 }
 
 void process_abandon(struct services *services, const struct caller *caller, const struct id *id,
@@ -135,7 +141,8 @@ int process_explain_failure(struct error *err)
 {
     struct error cause = *err;
 
-    if (cause.code == ERR_NOT_FOUND || cause.code == ERR_INVALID_FIELD)
-        return error_set_field(err, ERR_INVALID_FIELD, "command", "%s", cause.message);
+    if (cause.code == ERR_NOT_FOUND || cause.code == ERR_INVALID_FIELD ||
+        cause.code == ERR_NOT_POSSIBLE)
+        return error_set_field(err, ERR_NOT_POSSIBLE, "command", "%s", cause.message);
     return -1;
 }

@@ -4,8 +4,6 @@ import concurrent.futures
 import os
 import select
 import signal
-import threading
-from pathlib import Path
 
 import pytest
 
@@ -68,53 +66,6 @@ def test_a_ready_sandbox_that_is_killed_fails_nobody(private_stack, needs_rename
         client.run("shell", "true")
         kill_ready(private_stack)
         assert client.run("shell", "echo done")["stdout"] == "done\n"
-    private_stack.assert_clean()
-
-
-def freeze_next(stack, stop):
-    """Freezes the group of the next ready sandbox before there is a process in it, and so the
-    process as it comes. Returns the group's open state file, whatever its name becomes."""
-    while not stop.is_set():
-        for group in stack.ready_cgroups("freezer"):
-            state = open(f"{group}/freezer.state", "w", encoding="ascii", buffering=1)
-            state.write("FROZEN\n")
-            return state
-    return None
-
-
-def frozen_start(stack, client, pool):
-    """The process of a ready sandbox that stands still before its agent runs, and its state file;
-    None when it was faster."""
-    client.run("shell", "true")
-    client.run("shell", "true")
-    kill_ready(stack)
-    eventually(lambda: not stack.ready_cgroups("freezer"))
-    stop = threading.Event()
-    freezing = pool.submit(freeze_next, stack, stop)
-    try:
-        client.run("shell", "true")
-        eventually(freezing.done)
-    finally:
-        stop.set()
-    state = freezing.result()
-    pid = int(eventually(Path(state.name).with_name("tasks").read_text))
-    if Path(f"/proc/{pid}/comm").read_text() == "atoll-launcher\n":
-        return pid, state
-    state.write("THAWED\n")
-    state.close()
-    return None
-
-
-def test_a_sandbox_that_is_killed_as_it_starts_ahead_fails_nobody(
-        private_stack, needs_rename, pool):
-    client = private_stack.client()
-    pid, state = eventually(lambda: frozen_start(private_stack, client, pool), 60)
-    run = pool.submit(client.run, "shell", "echo done")
-    eventually(lambda: list((private_stack.run_dir / "sandboxes").glob("*/state")))
-    os.kill(pid, signal.SIGKILL)
-    state.write("THAWED\n")
-    state.close()
-    assert run.result(timeout=30)["stdout"] == "done\n"
     private_stack.assert_clean()
 
 

@@ -71,7 +71,7 @@ def test_it_is_recorded_before_the_answer(box, stack):
 
 @pytest.mark.parametrize("command", [["/no/such/program"], ["/etc/passwd"]])
 def test_what_cannot_be_executed(box, command):
-    assert assert_problem(box.try_exec(command), 400)["field"] == "command"
+    assert assert_problem(box.try_exec(command), 422, "not_possible")["field"] == "command"
 
 
 def exec_events(box, **body):

@@ -275,7 +275,7 @@ static void test_errors_keep_their_cause(void **state)
         uint32_t errnum;
         enum error_code code;
     } cases[] = {
-        {AGENT_STAGE_EXEC, ENOENT, ERR_INVALID_FIELD},
+        {AGENT_STAGE_EXEC, ENOENT, ERR_NOT_POSSIBLE},
         {AGENT_STAGE_PROCESS, EAGAIN, ERR_UNAVAILABLE},
         {AGENT_STAGE_IDENTITY, EPERM, ERR_INTERNAL},
         {AGENT_STAGE_FILE, ENOSPC, ERR_INSUFFICIENT_STORAGE},
