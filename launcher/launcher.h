@@ -33,6 +33,7 @@ struct client;
 struct ready {
     struct sandbox *sandbox; /* an entry of the table; NULL: none */
     bool wanted;             /* one of this image and shape */
+    int64_t pause_end_usec;  /* none is made before (monotonic); 0: no pause */
     char image[LAUNCHER_IMAGE_SIZE];
     struct sandbox_shape shape;
 };

@@ -86,6 +86,7 @@ static enum ops_result op_destroy(struct launcher *launcher, const struct launch
     bool early = request->early != 0;
     bool waits = false;
 
+    ready_pause(launcher, early);
     if (!sandbox)
         return answer_status(answer,
                              request->remove_disk ? remove_disk(launcher, &request->id) : ESRCH);

@@ -14,9 +14,12 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A sandbox that has just been made is at work, and shares the processors with us. Short ones are
- * gone before. */
-enum { READY_DELAY_USEC = 20 * 1000 };
+enum {
+    /* A sandbox that has just been made is at work, and shares the processors with us. Short ones
+     * are gone before. */
+    READY_DELAY_USEC = 20 * 1000,
+    READY_PAUSE_USEC = 20 * 1000,
+};
 
 static bool shape_equal(const struct sandbox_shape *a, const struct sandbox_shape *b)
 {
@@ -48,7 +51,7 @@ void ready_follow(struct launcher *launcher, const struct sandbox *sandbox)
 
 int64_t ready_due_usec(const struct launcher *launcher)
 {
-    int64_t due = 1;
+    int64_t due = launcher->ready.pause_end_usec ? launcher->ready.pause_end_usec : 1;
 
     if (!launcher->ready.wanted || launcher->ready.sandbox || launcher->stopping ||
         !launcher->network_ready)
@@ -63,6 +66,11 @@ int64_t ready_due_usec(const struct launcher *launcher)
             due = s->released_usec + READY_DELAY_USEC;
     }
     return due;
+}
+
+void ready_pause(struct launcher *launcher, bool pause)
+{
+    launcher->ready.pause_end_usec = pause ? monotonic_usec() + READY_PAUSE_USEC : 0;
 }
 
 static void give_up(struct launcher *launcher, uint32_t step, int failure)

@@ -21,6 +21,10 @@ void ready_follow(struct launcher *launcher, const struct sandbox *sandbox);
 /* When to make it (monotonic, may be past), if nothing else happens; 0: not at all as it stands. */
 int64_t ready_due_usec(const struct launcher *launcher);
 
+/* A destroy was answered early: its client comes back for the end within a millisecond or two, and
+ * is not to wait for us. It came back, or another did: the pause is over. */
+void ready_pause(struct launcher *launcher, bool pause);
+
 /* Makes it. A failure is logged, and not tried again before another create came about. */
 void ready_make(struct launcher *launcher);
 
