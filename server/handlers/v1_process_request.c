@@ -180,7 +180,10 @@ static int take_arguments(const cJSON *command, struct v1_process_request *reque
         calloc((size_t)cJSON_GetArraySize(request->arguments) + 1, sizeof(*request->argv));
     if (!request->arguments || !request->argv)
         return error_set(err, ERR_INTERNAL, "out of memory");
-    cJSON_ArrayForEach(entry, request->arguments) request->argv[count++] = entry->valuestring;
+    cJSON_ArrayForEach(entry, request->arguments)
+    {
+        request->argv[count++] = entry->valuestring;
+    }
     return 0;
 }
 

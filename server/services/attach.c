@@ -308,8 +308,7 @@ static bool look_around(struct attach *attach)
     if (read(attach->wake, &count, sizeof(count)) < 0 && errno != EAGAIN)
         log_error("the thread of streams cannot read: %s", strerror(errno));
     atomic_store(&attach->woken, false);
-    TAILQ_FOREACH(follow, &attach->all, link)
-    {
+    for (follow = TAILQ_FIRST(&attach->all); follow; follow = TAILQ_NEXT(follow, link)) {
         if (follow->is_blocked || stream_state(follow->stream) != STREAM_OPEN)
             queue(attach, follow);
     }

@@ -59,16 +59,17 @@ static int next_of_log(struct attach_source *source, struct agent_attach_event *
     if (found < 0)
         return -1;
     source->done = found == 0;
-    *ret_event = source->done ? (struct agent_attach_event){.kind = AGENT_ATTACH_DONE}
-                              : (struct agent_attach_event){
-                                    .kind = AGENT_ATTACH_OUTPUT,
-                                    .stream = entry.stream,
-                                    .offset = entry.offset,
-                                    .gap = entry.gap,
-                                    .time_usec = entry.time_usec,
-                                    .bytes = entry.bytes,
-                                    .size = entry.size,
-                                };
+    *ret_event = (struct agent_attach_event){.kind = AGENT_ATTACH_DONE};
+    if (!source->done)
+        *ret_event = (struct agent_attach_event){
+            .kind = AGENT_ATTACH_OUTPUT,
+            .stream = entry.stream,
+            .offset = entry.offset,
+            .gap = entry.gap,
+            .time_usec = entry.time_usec,
+            .bytes = entry.bytes,
+            .size = entry.size,
+        };
     return 1;
 }
 

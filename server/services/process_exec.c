@@ -73,9 +73,7 @@ static void take_result(const struct command *command, struct agent_exec_result 
 {
     *result = (struct process_result){
         .id = command->id,
-        .out = TAKE_PTR(exec->out),
         .out_size = exec->out_size,
-        .err = TAKE_PTR(exec->err),
         .err_size = exec->err_size,
         .state = state_of(exec),
         .exit_code = exec->overdue ? -1 : exec->exit_code,
@@ -84,6 +82,8 @@ static void take_result(const struct command *command, struct agent_exec_result 
         .truncated = exec->out_truncated || exec->err_truncated || exec->overdue,
         .wall_usec = (int64_t)exec->wall_usec,
     };
+    result->out = TAKE_PTR(exec->out);
+    result->err = TAKE_PTR(exec->err);
 }
 
 static int end_row(const struct command *command, const struct store_process_end *end,
