@@ -132,7 +132,7 @@ static void test_failures_name_their_stage(void **state)
     struct run run = run_begin(state);
 
     assert_int_equal(run_execute(&run, missing), -1);
-    assert_int_equal(run.err.code, ERR_INVALID_FIELD);
+    assert_int_equal(run.err.code, ERR_NOT_POSSIBLE);
     assert_string_equal(run.err.message, "the command cannot be executed: No such file or "
                                          "directory");
     assert_int_equal(run_execute(&run, folder), -1);

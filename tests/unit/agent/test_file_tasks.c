@@ -250,11 +250,11 @@ static void test_remove_follows_no_link(void **state)
         ERR_NOT_FOUND);
     assert_failed(&place,
                   change(&place, ROOT, AGENT_FRAME_REMOVE, AGENT_FILE_RECURSIVE, 0, "/", NULL),
-                  ERR_INVALID_FIELD);
+                  ERR_NOT_POSSIBLE);
     assert_failed(&place,
                   change(&place, ROOT, AGENT_FRAME_REMOVE, AGENT_FILE_RECURSIVE, 0,
                          in(&place, "keep/.."), NULL),
-                  ERR_INVALID_FIELD);
+                  ERR_NOT_POSSIBLE);
     end(&place);
 }
 
@@ -370,7 +370,7 @@ static void test_move(void **state)
     assert_failed(
         &place,
         change(&place, ROOT, AGENT_FRAME_MOVE, 0, 0, in(&place, "full"), in(&place, "full/in")),
-        ERR_INVALID_FIELD);
+        ERR_NOT_POSSIBLE);
     end(&place);
 }
 
@@ -408,10 +408,10 @@ static void test_copy(void **state)
     assert_failed(&place,
                   change(&place, ROOT, AGENT_FRAME_COPY, AGENT_FILE_RECURSIVE, 0, in(&place, "s"),
                          in(&place, "s/d/again")),
-                  ERR_INVALID_FIELD);
+                  ERR_NOT_POSSIBLE);
     assert_failed(&place,
                   change(&place, ROOT, AGENT_FRAME_COPY, 0, 0, in(&place, "s/p"), in(&place, "q")),
-                  ERR_INVALID_FIELD);
+                  ERR_NOT_POSSIBLE);
     assert_no_temporary(&place);
     end(&place);
 }

@@ -61,7 +61,7 @@ static void test_a_failed_start_leaves_nothing(void **state)
     struct agent_process process;
 
     assert_int_equal(bench_try(&bench, missing), -1);
-    assert_int_equal(bench.err.code, ERR_INVALID_FIELD);
+    assert_int_equal(bench.err.code, ERR_NOT_POSSIBLE);
     assert_non_null(strstr(bench.err.message, "No such file"));
     assert_int_equal(agent_process_wait(bench.client, &bench.request.id, 0,
                                         agent_fixture_deadline(), &process, &bench.err),
