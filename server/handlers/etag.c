@@ -55,6 +55,19 @@ static bool has_tag(const char *list, const char *tag)
     return false;
 }
 
+static void format_tag(int64_t version, char tag[static TAG_SIZE])
+{
+    (void)snprintf(tag, TAG_SIZE, "\"%lld\"", (long long)version);
+}
+
+void etag_add(struct call *call, int64_t version)
+{
+    char tag[TAG_SIZE];
+
+    format_tag(version, tag);
+    http_response_header(call->request, "ETag", tag);
+}
+
 int etag_respond(struct call *call, int status, int64_t version, cJSON *body, struct error *err)
 {
     const char *known = http_request_header(call->request, "If-None-Match");
@@ -63,7 +76,7 @@ int etag_respond(struct call *call, int status, int64_t version, cJSON *body, st
 
     if (!body)
         return error_set(err, ERR_INTERNAL, "out of memory");
-    (void)snprintf(tag, sizeof(tag), "\"%lld\"", (long long)version);
+    format_tag(version, tag);
     http_response_header(call->request, "ETag", tag);
     if (known && (method == HTTP_GET || method == HTTP_HEAD) && has_tag(known, tag)) {
         cJSON_Delete(body);

@@ -15,6 +15,9 @@
  */
 int etag_expected(struct call *call, int64_t *ret_version, struct error *err);
 
+/* Adds the ETag of `version` to the answer to come. */
+void etag_add(struct call *call, int64_t version);
+
 /*
  * Answers with `body`, frees it, and adds its ETag; a GET whose If-None-Match has that tag gets 304
  * without a body.

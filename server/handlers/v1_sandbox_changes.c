@@ -1,6 +1,5 @@
 /* Start, stop, restart, pause and resume. */
 #include "lib/base/util.h"
-#include "server/handlers/precondition.h"
 #include "server/handlers/v1_sandboxes.h"
 #include "server/services/containers.h"
 

@@ -1,6 +1,6 @@
 /* The environment and the main command of a sandbox: both count from the next start on. */
 #include "lib/base/util.h"
-#include "server/handlers/precondition.h"
+#include "server/handlers/etag.h"
 #include "server/handlers/schemas.h"
 #include "server/handlers/v1_sandbox_values.h"
 #include "server/handlers/v1_sandboxes.h"
@@ -33,13 +33,7 @@ const struct json_table v1_environment_update_table =
 static int respond(struct call *call, const struct container_record *record,
                    cJSON *(*view)(const struct container_record *record), struct error *err)
 {
-    precondition_etag(call, record->version);
-    if (http_request_method(call->request) == HTTP_GET &&
-        precondition_unmodified(call, record->version)) {
-        http_respond_empty(call->request, 304);
-        return 0;
-    }
-    return call_respond_json(call, 200, view(record), err);
+    return etag_respond(call, 200, record->version, view(record), err);
 }
 
 int handle_v1_environment_get(struct call *call, struct error *err)
@@ -61,7 +55,7 @@ static int update_environment(struct call *call, bool merge, struct error *err)
 
     if (call_body(call, &v1_environment_update_table, &json, &body, err) < 0 ||
         v1_value_environment(body.environment, merge, &environment, err) < 0 ||
-        precondition_if_match(call, &version, err) < 0 ||
+        etag_expected(call, &version, err) < 0 ||
         containers_set_environment(call->services, &call->caller, &call->id, environment, merge,
                                    version, &record, err) < 0)
         return -1;
@@ -97,7 +91,7 @@ int handle_v1_entrypoint_put(struct call *call, struct error *err)
 
     if (call_json_body(call, false, &body, err) < 0 ||
         v1_sandbox_request_entrypoint(body, &entrypoint, &command, err) < 0 ||
-        precondition_if_match(call, &version, err) < 0 ||
+        etag_expected(call, &version, err) < 0 ||
         containers_set_entrypoint(call->services, &call->caller, &call->id, entrypoint, command,
                                   version, &record, err) < 0)
         return -1;

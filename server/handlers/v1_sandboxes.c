@@ -1,7 +1,7 @@
 #include "server/handlers/v1_sandboxes.h"
 
 #include "lib/base/util.h"
-#include "server/handlers/precondition.h"
+#include "server/handlers/etag.h"
 #include "server/handlers/v1_sandbox_values.h"
 #include "server/services/containers.h"
 
@@ -57,7 +57,7 @@ int v1_sandbox_respond(struct call *call, int status, const struct container_rec
 {
     _cleanup_json_text_ struct json_text text = {.data = NULL};
 
-    precondition_etag(call, record->version);
+    etag_add(call, record->version);
     v1_sandbox_write(record, &text);
     return call_respond_text(call, status, &text, err);
 }
@@ -129,7 +129,7 @@ int handle_v1_sandbox_patch(struct call *call, struct error *err)
 
     if (call_json_body(call, false, &body, err) < 0 ||
         v1_sandbox_request_patch(body, &patch, &labels, err) < 0 ||
-        precondition_if_match(call, &version, err) < 0 ||
+        etag_expected(call, &version, err) < 0 ||
         containers_patch(call->services, &call->caller, &call->id, &patch, version, &record, err) <
             0)
         return -1;
