@@ -28,7 +28,8 @@ struct http_target {
     char authority[HTTP_AUTHORITY_MAX]; /* as the Host field has it */
     struct sockaddr_storage address;
     socklen_t address_size;
-    const char *token; /* NULL: none; the caller's */
+    const char *token;  /* NULL: none; the caller's */
+    const char *accept; /* media type; NULL: none; the caller's */
 };
 
 struct http_connection {
@@ -144,11 +145,12 @@ static inline int http_request(struct http_connection *connection, const struct 
 {
     int length =
         snprintf(connection->request, HTTP_REQUEST_MAX,
-                 "%s %s HTTP/1.1\r\nHost: %s\r\n%s%s%s%sContent-Length: %zu\r\n\r\n%s", method,
-                 path, target->authority, target->token ? "Authorization: Bearer " : "",
-                 target->token ? target->token : "", target->token ? "\r\n" : "",
-                 body ? "Content-Type: application/json\r\n" : "", body ? strlen(body) : 0,
-                 body ? body : "");
+                 "%s %s HTTP/1.1\r\nHost: %s\r\n%s%s%s%s%s%s%sContent-Length: %zu\r\n\r\n%s",
+                 method, path, target->authority, target->accept ? "Accept: " : "",
+                 target->accept ? target->accept : "", target->accept ? "\r\n" : "",
+                 target->token ? "Authorization: Bearer " : "", target->token ? target->token : "",
+                 target->token ? "\r\n" : "", body ? "Content-Type: application/json\r\n" : "",
+                 body ? strlen(body) : 0, body ? body : "");
     if (length < 0 || length >= HTTP_REQUEST_MAX)
         return error_set(err, ERR_TOO_LARGE, "the request is over %d bytes", HTTP_REQUEST_MAX);
     connection->request_size = (size_t)length;

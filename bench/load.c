@@ -4,12 +4,15 @@
  * percentiles.
  *
  *   load --addr HOST:PORT [--token T] [--count N | --seconds S] [--parallel P] [--warmup N]
- *        --cycle BODY     create a sandbox from BODY, execute it, delete it
- *        --get PATH       GET PATH
+ *        --cycle BODY       create a sandbox from BODY, execute it, delete it
+ *        --container BODY   create a container from BODY, delete it
+ *        --exec BODY        run a command in the containers that --sandbox ID names, again for
+ * each; the parallel clients take them in turn
+ *        --get PATH         GET PATH
  *
  * One JSON line on stdout: p50/p95/p99 of a whole cycle and of each step, the medians of the
  * server's own `stages`, cycles a second, and every failure counted. A cycle with a status other
- * than 2xx, or with an execution that did not succeed, is an error and no sample; the first such
+ * than 2xx, or with a command that did not end with 0, is an error and no sample; the first such
  * answer is shown. A keep-alive connection that the server closed between two requests is opened
  * again, as any HTTP client does (RFC 9112, section 9.3.1), and counted in `reconnects`.
  */
@@ -23,21 +26,55 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-enum { PARALLEL_MAX = 1024, ID_MAX = 64, STAGES_MAX = 24, STAGE_NAME_MAX = 32 };
+enum { PARALLEL_MAX = 1024, SANDBOXES_MAX = 64, ID_MAX = 64, STAGES_MAX = 24, STAGE_NAME_MAX = 32 };
 enum { ANSWER_TIMEOUT_MS = 120000, EVENTS_MAX = 64, FIRST_ERROR_MAX = 240 };
 
-/* What one cycle consists of: steps from `first` to `last`. */
-enum step { STEP_CREATE, STEP_EXECUTE, STEP_DELETE, STEP_GET, STEP_COUNT };
+struct client;
+struct load;
+
+enum step {
+    STEP_CREATE,
+    STEP_EXECUTE,
+    STEP_DELETE,
+    STEP_CONTAINER,
+    STEP_CONTAINER_DELETE,
+    STEP_EXEC,
+    STEP_GET,
+    STEP_COUNT
+};
+
+static bool take_id(struct load *load, struct client *client, const cJSON *answer);
+static bool take_execution(struct load *load, struct client *client, const cJSON *answer);
+static bool take_exec(struct load *load, struct client *client, const cJSON *answer);
 
 static const struct {
     const char *name;
     const char *method;
-    const char *suffix; /* behind "/sandbox/<id>"; NULL: the path does not name a sandbox */
+    const char *path;   /* NULL: the one of --get */
+    const char *suffix; /* behind "<path>/<id>"; NULL: the path does not name a sandbox */
+    bool has_body;
+    /* False when the answer is not what it should be; NULL: the status says it all. */
+    bool (*take)(struct load *load, struct client *client, const cJSON *answer);
 } STEPS[STEP_COUNT] = {
-    [STEP_CREATE] = {"create", "POST", NULL},
-    [STEP_EXECUTE] = {"execute", "POST", "/execute"},
-    [STEP_DELETE] = {"delete", "DELETE", ""},
-    [STEP_GET] = {"get", "GET", NULL},
+    [STEP_CREATE] = {"create", "POST", "/sandbox", NULL, true, take_id},
+    [STEP_EXECUTE] = {"execute", "POST", "/sandbox", "/execute", false, take_execution},
+    [STEP_DELETE] = {"delete", "DELETE", "/sandbox", "", false, NULL},
+    [STEP_CONTAINER] = {"create", "POST", "/v1/sandboxes", NULL, true, take_id},
+    [STEP_CONTAINER_DELETE] = {"delete", "DELETE", "/v1/sandboxes", "", false, NULL},
+    [STEP_EXEC] = {"exec", "POST", "/v1/sandboxes", "/exec", true, take_exec},
+    [STEP_GET] = {"get", "GET", NULL, NULL, false, NULL},
+};
+
+/* What one cycle consists of: steps from `first` to `last`. */
+static const struct cycle {
+    const char *option; /* its argument is the body of the steps that have one, or the path */
+    enum step first;
+    enum step last;
+} CYCLES[] = {
+    {"cycle", STEP_CREATE, STEP_DELETE},
+    {"container", STEP_CONTAINER, STEP_CONTAINER_DELETE},
+    {"exec", STEP_EXEC, STEP_EXEC},
+    {"get", STEP_GET, STEP_GET},
 };
 
 struct stage {
@@ -57,10 +94,10 @@ struct client {
 
 struct load {
     struct http_target target;
-    const char *cycle_body;
-    const char *get_path;
-    enum step first;
-    enum step last;
+    const struct cycle *cycle;
+    const char *argument; /* of the cycle's option */
+    const char *sandboxes[SANDBOXES_MAX];
+    size_t sandbox_count;
     uint64_t count;
     uint64_t seconds;
     uint64_t parallel;
@@ -72,7 +109,7 @@ struct load {
     int64_t end_usec;
     uint64_t alive;
 
-    struct samples cycle;
+    struct samples cycles;
     struct samples steps[STEP_COUNT];
     struct stage stages[STAGES_MAX];
     size_t stage_count;
@@ -134,18 +171,16 @@ static void send_step(struct load *load, struct client *client)
     struct error err = {0};
     char path[ID_MAX + 32];
     const char *suffix = STEPS[client->step].suffix;
-    const char *body = NULL;
-    if (suffix)
-        (void)snprintf(path, sizeof(path), "/sandbox/%s%s", client->id, suffix);
-    else
-        (void)snprintf(path, sizeof(path), "/sandbox");
-    if (client->step == STEP_CREATE)
-        body = load->cycle_body;
+    const char *body = STEPS[client->step].has_body ? load->argument : NULL;
+    const char *target = STEPS[client->step].path;
+    if (suffix) {
+        (void)snprintf(path, sizeof(path), "%s/%s%s", target, client->id, suffix);
+        target = path;
+    }
 
-    const char *target = client->step == STEP_GET ? load->get_path : path;
     client->step_started_usec = monotonic_usec();
-    if (http_request(&client->connection, &load->target, STEPS[client->step].method, target, body,
-                     &err) < 0)
+    if (http_request(&client->connection, &load->target, STEPS[client->step].method,
+                     target ? target : load->argument, body, &err) < 0)
         die_error(&err);
     if (http_wants_write(&client->connection))
         arm(load, client, EPOLL_CTL_MOD);
@@ -162,7 +197,7 @@ static void start_cycle(struct load *load, struct client *client)
     }
     load->started++;
     client->failed = false;
-    client->step = load->first;
+    client->step = load->cycle->first;
     client->cycle_started_usec = monotonic_usec();
     send_step(load, client);
 }
@@ -172,7 +207,7 @@ static void end_cycle(struct load *load, struct client *client)
     if (client->failed)
         load->errors++;
     else
-        book(&load->cycle, monotonic_usec() - client->cycle_started_usec);
+        book(&load->cycles, monotonic_usec() - client->cycle_started_usec);
     start_cycle(load, client);
 }
 
@@ -189,23 +224,35 @@ static struct samples *stage_samples(struct load *load, const char *name)
     return &stage->samples;
 }
 
-/* False when the execution did not end well. */
-static bool take_execution(struct load *load, const cJSON *answer)
+static bool exited_with_0(const cJSON *answer)
 {
+    const cJSON *code = cJSON_GetObjectItemCaseSensitive(answer, "exit_code");
+    return cJSON_IsNumber(code) && code->valuedouble == 0;
+}
+
+static bool take_execution(struct load *load, struct client *client, const cJSON *answer)
+{
+    (void)client;
     const cJSON *stage = NULL;
     cJSON_ArrayForEach(stage, cJSON_GetObjectItemCaseSensitive(answer, "stages"))
     {
         if (cJSON_IsNumber(stage))
             book(stage_samples(load, stage->string), (int64_t)stage->valuedouble);
     }
-    const cJSON *code = cJSON_GetObjectItemCaseSensitive(answer, "exit_code");
     return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(answer, "success")) &&
-           cJSON_IsNumber(code) && code->valuedouble == 0;
+           exited_with_0(answer);
 }
 
-/* False when a sandbox's id is missing. */
-static bool take_id(struct client *client, const cJSON *answer)
+static bool take_exec(struct load *load, struct client *client, const cJSON *answer)
 {
+    (void)load;
+    (void)client;
+    return exited_with_0(answer);
+}
+
+static bool take_id(struct load *load, struct client *client, const cJSON *answer)
+{
+    (void)load;
     const char *id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(answer, "id"));
     if (!id || strlen(id) >= sizeof(client->id))
         return false;
@@ -219,10 +266,10 @@ static bool take_answer(struct load *load, struct client *client,
 {
     if (response->status < 200 || response->status > 299)
         return false;
-    if (client->step != STEP_CREATE && client->step != STEP_EXECUTE)
+    if (!STEPS[client->step].take)
         return true;
     _cleanup_cjson_ cJSON *answer = cJSON_ParseWithLength(response->body, response->body_size);
-    return client->step == STEP_CREATE ? take_id(client, answer) : take_execution(load, answer);
+    return STEPS[client->step].take(load, client, answer);
 }
 
 static void finish_step(struct load *load, struct client *client,
@@ -244,7 +291,7 @@ static void finish_step(struct load *load, struct client *client,
         reconnect(load, client);
     }
     /* Without a sandbox there is nothing to execute or delete. */
-    if (client->step == load->last || (!good && client->step == STEP_CREATE)) {
+    if (client->step == load->cycle->last || (!good && client->step == load->cycle->first)) {
         end_cycle(load, client);
         return;
     }
@@ -314,7 +361,7 @@ static double run(struct load *load, struct client *clients, uint64_t count, uin
 
 static void forget(struct load *load)
 {
-    samples_free(&load->cycle);
+    samples_free(&load->cycles);
     for (size_t i = 0; i < STEP_COUNT; i++)
         samples_free(&load->steps[i]);
     for (size_t i = 0; i < load->stage_count; i++)
@@ -328,12 +375,12 @@ static void forget(struct load *load)
 static void print_result(struct load *load, double seconds)
 {
     printf("{");
-    samples_print(&load->cycle);
+    samples_print(&load->cycles);
     printf(",\"per_second\":%.1f,\"seconds\":%.3f,\"errors\":%llu,\"reconnects\":%llu,\"steps\":{",
-           (double)load->cycle.count / seconds, seconds, (unsigned long long)load->errors,
+           (double)load->cycles.count / seconds, seconds, (unsigned long long)load->errors,
            (unsigned long long)load->reconnects);
-    for (size_t i = load->first; i <= load->last; i++) {
-        printf("%s\"%s\":{", i == load->first ? "" : ",", STEPS[i].name);
+    for (size_t i = load->cycle->first; i <= load->cycle->last; i++) {
+        printf("%s\"%s\":{", i == load->cycle->first ? "" : ",", STEPS[i].name);
         samples_print(&load->steps[i]);
         printf("}");
     }
@@ -354,58 +401,88 @@ static uint64_t number(const char *text, uint64_t max)
     return value;
 }
 
+static void add_sandbox(struct load *load, const char *id)
+{
+    if (load->sandbox_count == SANDBOXES_MAX || strlen(id) >= ID_MAX)
+        die("too many sandboxes, or an id that is too long");
+    load->sandboxes[load->sandbox_count++] = id;
+}
+
+static void choose_cycle(struct load *load, const char *option, const char *argument)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(CYCLES); i++) {
+        if (strcmp(CYCLES[i].option, option) == 0 && !load->cycle) {
+            load->cycle = &CYCLES[i];
+            load->argument = argument;
+            return;
+        }
+    }
+    die("one kind of cycle at a time");
+}
+
+static void take_option(struct load *load, int option, const char *name)
+{
+    struct error err = {0};
+    switch (option) {
+    case 'a':
+        if (http_target_parse(optarg, &load->target, &err) < 0)
+            die_error(&err);
+        break;
+    case 't':
+        load->target.token = optarg;
+        break;
+    case 'y':
+        choose_cycle(load, name, optarg);
+        break;
+    case 'i':
+        add_sandbox(load, optarg);
+        break;
+    case 'c':
+        load->count = number(optarg, 100000000);
+        break;
+    case 's':
+        load->seconds = number(optarg, 86400);
+        break;
+    case 'p':
+        load->parallel = number(optarg, PARALLEL_MAX);
+        break;
+    case 'w':
+        load->warmup = number(optarg, 100000000);
+        break;
+    default:
+        exit(2);
+    }
+}
+
 static void parse_options(struct load *load, int argc, char **argv)
 {
     static const struct option OPTIONS[] = {
-        {"addr", required_argument, NULL, 'a'},
-        {"token", required_argument, NULL, 't'},
-        {"cycle", required_argument, NULL, 'b'},
-        {"get", required_argument, NULL, 'g'},
-        {"count", required_argument, NULL, 'c'},
-        {"seconds", required_argument, NULL, 's'},
-        {"parallel", required_argument, NULL, 'p'},
-        {"warmup", required_argument, NULL, 'w'},
-        {NULL, 0, NULL, 0},
+        {"addr", required_argument, NULL, 'a'},    {"token", required_argument, NULL, 't'},
+        {"cycle", required_argument, NULL, 'y'},   {"container", required_argument, NULL, 'y'},
+        {"exec", required_argument, NULL, 'y'},    {"get", required_argument, NULL, 'y'},
+        {"sandbox", required_argument, NULL, 'i'}, {"count", required_argument, NULL, 'c'},
+        {"seconds", required_argument, NULL, 's'}, {"parallel", required_argument, NULL, 'p'},
+        {"warmup", required_argument, NULL, 'w'},  {NULL, 0, NULL, 0},
     };
-    struct error err = {0};
     int option;
-    while ((option = getopt_long(argc, argv, "", OPTIONS, NULL)) != -1) {
-        switch (option) {
-        case 'a':
-            if (http_target_parse(optarg, &load->target, &err) < 0)
-                die_error(&err);
-            break;
-        case 't':
-            load->target.token = optarg;
-            break;
-        case 'b':
-            load->cycle_body = optarg;
-            break;
-        case 'g':
-            load->get_path = optarg;
-            break;
-        case 'c':
-            load->count = number(optarg, 100000000);
-            break;
-        case 's':
-            load->seconds = number(optarg, 86400);
-            break;
-        case 'p':
-            load->parallel = number(optarg, PARALLEL_MAX);
-            break;
-        case 'w':
-            load->warmup = number(optarg, 100000000);
-            break;
-        default:
-            exit(2);
-        }
-    }
-    if (load->target.authority[0] == '\0' || load->parallel == 0 ||
-        (load->cycle_body == NULL) == (load->get_path == NULL) ||
+    int index = 0;
+    while ((option = getopt_long(argc, argv, "", OPTIONS, &index)) != -1)
+        take_option(load, option, OPTIONS[index].name);
+    if (load->target.authority[0] == '\0' || load->parallel == 0 || !load->cycle ||
         (load->count == 0) == (load->seconds == 0))
-        die("needs --addr, one of --cycle and --get, one of --count and --seconds");
-    load->first = load->get_path ? STEP_GET : STEP_CREATE;
-    load->last = load->get_path ? STEP_GET : STEP_DELETE;
+        die("needs --addr, a kind of cycle, and --count or --seconds");
+    if ((load->cycle->first == STEP_EXEC) != (load->sandbox_count > 0))
+        die("--exec and --sandbox go together");
+}
+
+/* A client of --exec stays with one of its sandboxes. */
+static void open_client(struct load *load, struct client *client, uint64_t number)
+{
+    client->connection.fd = -1;
+    reconnect(load, client);
+    if (load->sandbox_count)
+        (void)snprintf(client->id, sizeof(client->id), "%s",
+                       load->sandboxes[number % load->sandbox_count]);
 }
 
 int main(int argc, char **argv)
@@ -416,10 +493,8 @@ int main(int argc, char **argv)
     struct client *clients = calloc(load.parallel, sizeof(*clients));
     if (load.epoll < 0 || !clients)
         die("out of memory or descriptors");
-    for (uint64_t i = 0; i < load.parallel; i++) {
-        clients[i].connection.fd = -1;
-        reconnect(&load, &clients[i]);
-    }
+    for (uint64_t i = 0; i < load.parallel; i++)
+        open_client(&load, &clients[i], i);
 
     if (load.warmup) {
         (void)run(&load, clients, load.warmup, 0);

@@ -7,11 +7,14 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
 UNIFIED = pathlib.Path("/sys/fs/cgroup/unified")
+ENGINE = pathlib.Path(__file__).with_name("engine.py")
 DOCKER_IMAGE = "atoll-bench:base"
+DOCKER_HINT = "apt-get install --no-install-recommends docker.io"
 
 
 @dataclasses.dataclass
@@ -66,7 +69,8 @@ class OciRuntime:
         self.folder = None
         self.runtime = next((name for name in ("crun", "runc") if shutil.which(name)), None)
         if not self.runtime:
-            self.contender = Contender("oci", "crun run", absent="neither crun nor runc is installed")
+            self.contenders = [Contender("oci", "crun run",
+                                         absent="neither crun nor runc is installed")]
             return
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="atoll-oci."))
         os.chmod(self.folder, 0o755)  # a user namespace walks through it
@@ -81,7 +85,7 @@ class OciRuntime:
         if UNIFIED.is_mount():
             script.insert(1, f"umount {UNIFIED}")
         head = ["unshare", "--mount", "sh", "-c", " && ".join(script), "sh", str(tools / "spawn")]
-        self.contender = Contender("oci", f"{self.runtime} run", head, ["--", *command], 0.5)
+        self.contenders = [Contender("oci", f"{self.runtime} run", head, ["--", *command], 0.5)]
 
     def _write_bundle(self):
         subprocess.run([self.runtime, "spec"], cwd=self.folder, check=True)
@@ -105,19 +109,35 @@ class OciRuntime:
 
 
 class Docker:
-    """`docker run --rm --network none` on the engine that is up, else on a private one."""
+    """Docker on the engine that is up, else on a private one: `docker run`, and in a container that
+    is there already `docker exec` and the same by the Engine API."""
 
-    def __init__(self, tools, rootfs):
+    NAMES = {"docker": "docker run --rm --network none", "docker-exec": "docker exec",
+             "engine-exec": "Engine API: exec create, start, inspect"}
+
+    def __init__(self, tools, rootfs, wanted):
         self.folder = None
         self.daemon = None
+        self.container = ""
         self.imported = False
         self.client = ["docker"]
+        self.socket = pathlib.Path(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+                                   .removeprefix("unix://"))
         self.cgroups_before = self._cgroups()
-        absent = self._prepare(rootfs)
-        self.contender = Contender(
-            "docker", "docker run --rm --network none", [str(tools / "spawn")],
-            ["--", *self.client, "run", "--rm", "--network", "none", DOCKER_IMAGE, "/bin/true"],
-            0.1, absent=absent)
+        absent = self._prepare(rootfs) or self._start_container()
+        spawn = [str(tools / "spawn")]
+        heads = {
+            "docker": (spawn, ["--", *self.client, "run", "--rm", "--network", "none",
+                               DOCKER_IMAGE, "/bin/true"], absent),
+            "docker-exec": (spawn, ["--", *self.client, "exec", self.container, "/bin/true"],
+                            absent),
+            "engine-exec": ([sys.executable, str(ENGINE), "--socket", str(self.socket),
+                             "--container", self.container], [],
+                            absent or ("" if self.socket.is_socket() else
+                                       f"no engine at the socket {self.socket}")),
+        }
+        self.contenders = [Contender(name, title, *heads[name][:2], 0.1, absent=heads[name][2])
+                           for name, title in self.NAMES.items() if name in wanted]
 
     @staticmethod
     def _cgroups():
@@ -131,7 +151,7 @@ class Docker:
     def _prepare(self, rootfs):
         """Empty when `docker run` works now, else why not."""
         if not shutil.which("docker"):
-            return "docker is not installed"
+            return f"docker is not installed ({DOCKER_HINT})"
         if not self._answers():
             absent = self._start_engine()
             if absent:
@@ -148,14 +168,15 @@ class Docker:
 
     def _start_engine(self):
         if not shutil.which("dockerd"):
-            return "no engine is up and dockerd is not installed"
+            return f"no engine is up and dockerd is not installed ({DOCKER_HINT})"
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="atoll-docker.", dir="/var/tmp"))
-        socket = f"unix://{self.folder}/docker.sock"
-        self.client = ["docker", "-H", socket]
+        self.socket = self.folder / "docker.sock"
+        address = f"unix://{self.socket}"
+        self.client = ["docker", "-H", address]
         log = self.folder / "log"
         with open(log, "wb") as output:
             self.daemon = subprocess.Popen(
-                ["dockerd", "-H", socket, "--data-root", self.folder / "data",
+                ["dockerd", "-H", address, "--data-root", self.folder / "data",
                  "--exec-root", self.folder / "exec", "--pidfile", self.folder / "pid",
                  "--iptables=false", "--ip6tables=false", "--bridge=none"],
                 stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True)
@@ -167,7 +188,17 @@ class Docker:
         lines = log.read_text(errors="replace").splitlines()
         return "a private dockerd does not start here: " + (lines[-1] if lines else "no output")
 
+    def _start_container(self):
+        """Empty when a container sleeps from now on, else why not."""
+        done = subprocess.run([*self.client, "run", "--detach", "--network", "none", DOCKER_IMAGE,
+                               "sleep", "1000000"], capture_output=True, text=True, check=False)
+        self.container = done.stdout.strip()
+        return f"docker run failed: {done.stderr.strip()[-200:]}" if done.returncode else ""
+
     def close(self):
+        if self.container:
+            subprocess.run([*self.client, "rm", "--force", self.container], capture_output=True,
+                           check=False)
         if self.imported:
             subprocess.run([*self.client, "rmi", DOCKER_IMAGE], capture_output=True, check=False)
         if self.daemon and self.daemon.poll() is None:
@@ -190,8 +221,37 @@ class Docker:
                     pass
 
 
+def load(tools, stack, name, title, arguments, weight=1.0, parallel=(1, 8, 32), token=None):
+    """bench/load with `arguments`, for the token's tenant."""
+    return Contender(name, title, [str(tools / "load"), "--addr", stack.address, "--token",
+                                   token or stack.token, *arguments], [], weight, parallel)
+
+
 def atoll(tools, stack, name, title, runtime, code, weight, token=None):
     """create, execute, delete over HTTP, for the token's tenant."""
     body = json.dumps({"runtime": runtime, "code": code})
-    return Contender(name, title, [str(tools / "load"), "--addr", stack.address, "--token",
-                                   token or stack.token, "--cycle", body], weight=weight)
+    return load(tools, stack, name, title, ["--cycle", body], weight, token=token)
+
+
+class AtollExec:
+    """A command in containers that run already, over HTTP and recorded. The parallel requests share
+    the containers evenly."""
+
+    CONTAINERS = 8
+
+    def __init__(self, tools, stack, commands):
+        """commands: (name, title, command, weight, parallel) each."""
+        self.stack = stack
+        self.sandboxes = []
+        self.contenders = []
+        for _ in range(self.CONTAINERS):
+            self.sandboxes.append(stack.container())
+        shared = [part for sandbox in self.sandboxes for part in ("--sandbox", sandbox)]
+        for name, title, command, weight, parallel in commands:
+            body = json.dumps({"command": command})
+            self.contenders.append(load(tools, stack, name, title, [*shared, "--exec", body],
+                                        weight, parallel))
+
+    def close(self):
+        for sandbox in self.sandboxes:
+            self.stack.request("DELETE", f"/v1/sandboxes/{sandbox}", timeout=120)

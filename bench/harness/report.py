@@ -11,11 +11,34 @@ SUMMED = ("n", "errors", "reconnects")
 
 # (name, what, unit, bound, True when larger is better)
 TARGETS = (
-    ("atoll_to_raw", "create→execute→delete over HTTP : raw limit, p50", "×", 3.0, False),
+    ("atoll_to_raw", "create→execute→delete over HTTP : raw limit, p50", "×", 2.5, False),
     ("docker_to_atoll", "docker run : create→execute→delete, p50", "×", 40.0, True),
     ("per_second_8", "create→execute→delete, 8 in parallel", "/s", 250.0, True),
     ("agent_pss_mb", "idle memory of one sandbox (agent, PSS)", "MB", 0.5, False),
+    ("v1_get_per_second", "GET /v1/sandboxes/{id}, 32 connections", "/s", 15000.0, True),
+    ("v1_get_p99_ms", "GET /v1/sandboxes/{id}, 32 connections, p99", "ms", 10.0, False),
+    ("admission_ms", "quotas add to a create's p50", "ms", 0.5, False),
+    ("list_p50_ms", "list of 50 among a million, p50", "ms", 5.0, False),
+    ("fair_p99_ratio", "p99 beside another's burst : alone", "×", 2.0, False),
+    ("exec_to_host", "exec of `true` : posix_spawn on the host, p50", "×", 2.0, False),
+    ("docker_to_exec", "docker exec : exec of `true`, p50", "×", 40.0, True),
+    ("engine_to_exec", "Engine API's exec : exec of `true`, p50", "×", 40.0, True),
+    ("exec_per_second_32", "exec of `true`, 32 in parallel", "/s", 1800.0, True),
+    ("streams_lost", "lines lost of the streams", "", 0.0, False),
+    ("streams_p99_ms", "delay of a stream's line, p99", "ms", 50.0, False),
+    ("stream_memory_kb", "server memory for each stream", "KB", 64.0, False),
+    ("slow_server_mb", "growth of the server, `yes` to a slow reader", "MB", 4.0, False),
+    ("slow_agent_mb", "growth of the agent, `yes` to a slow reader", "MB", 4.0, False),
 )
+
+# Targets that compare two contenders: name -> (over, under).
+RATIOS = {
+    "atoll_to_raw": ("shell", "raw"),
+    "docker_to_atoll": ("docker", "shell"),
+    "exec_to_host": ("exec", "host-true"),
+    "docker_to_exec": ("docker-exec", "exec"),
+    "engine_to_exec": ("engine-exec", "exec"),
+}
 
 
 def merge(rounds):
@@ -41,17 +64,18 @@ def ratio_of_rounds(over, under):
     return round(statistics.median(ratios), 2) if ratios else None
 
 
-def targets(latency, throughput, memory):
-    """`latency`: name -> rounds; `throughput`: name -> parallel -> merged result."""
-    values = {
-        "atoll_to_raw": ratio_of_rounds(latency.get("shell", []), latency.get("raw", [])),
-        "docker_to_atoll": ratio_of_rounds(latency.get("docker", []), latency.get("shell", [])),
-        "per_second_8": throughput.get("shell", {}).get("8", {}).get("per_second"),
-        "agent_pss_mb": round(memory["agent_pss_kb"] / 1024, 3) if memory else None,
-    }
+def targets(latency, throughput, parts):
+    """`latency`: name -> rounds; `throughput`: name -> parallel -> merged result; `parts`: name ->
+    what harness/parts.py made."""
+    values = {name: ratio_of_rounds(latency.get(over, []), latency.get(under, []))
+              for name, (over, under) in RATIOS.items()}
+    values["per_second_8"] = throughput.get("shell", {}).get("8", {}).get("per_second")
+    values["exec_per_second_32"] = throughput.get("exec", {}).get("32", {}).get("per_second")
+    for part in parts.values():
+        values.update(part["values"])
     result = []
     for name, what, unit, bound, larger in TARGETS:
-        value = values[name]
+        value = values.get(name)
         if value is None:
             verdict = "not measured"
         else:
@@ -122,26 +146,13 @@ def table(results):
     if stages:
         lines += ["", *grid(["where the time goes (one at a time)", "p50 µs", "p95 µs", "p99 µs"],
                             stages)]
-    if results["get"]:
-        lines += ["", *grid(["GET /sandbox/{id}, 32 keep-alive connections", "per second",
-                             "p99 ms"],
-                            [[tool, f"{part['per_second']:.0f}", milliseconds(part["p99_us"])]
-                             for tool, part in results["get"].items()])]
-    if results["fair"]:
-        lines += ["", *grid(["one tenant's create, execute, delete", "p50 ms", "p99 ms"],
-                            [[how, milliseconds(part["p50_us"]), milliseconds(part["p99_us"])]
-                             for how, part in results["fair"].items()])]
-    memory = results["memory"]
-    if memory:
-        lines += ["", *grid([f"memory of an idle sandbox (median of {memory['sandboxes']})",
-                             "PSS KB"],
-                            [["agent (all that Atoll leaves inside)", memory["agent_pss_kb"]],
-                             ["the user's own `sleep`", memory["user_process_pss_kb"]],
-                             ["growth of the daemons for each", memory["daemons_growth_kb"]]])]
-    rows = [[t["what"], "-" if t["value"] is None else f"{t['value']} {t['unit']}",
-             f"{'≥' if t['at'] == 'least' else '≤'} {t['target']:g} {t['unit']}", t["verdict"]]
-            for t in results["targets"]]
-    lines += ["", *grid(["target", "measured", "wanted", ""], rows)]
+    for part in results["parts"].values():
+        lines += ["", *grid(part["header"], part["rows"])]
+    rows = [[t["what"], "-" if t["value"] is None else f"{t['value']} {t['unit']}".rstrip(),
+             f"{'≥' if t['at'] == 'least' else '≤'} {t['target']:g} {t['unit']}".rstrip(),
+             t["verdict"]]
+            for t in results["targets"] if results["whole"] or t["value"] is not None]
+    lines += ["", *grid(["target", "measured", "wanted", ""], rows)] if rows else []
     lines += ["", *notes] if notes else []
     lines += ["", *[f"FAILED: {text}" for text in results["failures"]]] if results["failures"] else []
     return lines

@@ -90,12 +90,12 @@ class Stack:
     def tail(self):
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])
 
-    def request(self, method, path, body=None, timeout=60):
+    def request(self, method, path, body=None, timeout=60, token=None):
         """One request on its own connection: (status, decoded JSON or None)."""
         connection = http.client.HTTPConnection(self.address, timeout=timeout)
         headers = {"Content-Type": "application/json"}
-        if self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
+        if token or self.token:
+            headers["Authorization"] = f"Bearer {token or self.token}"
         try:
             connection.request(method, path, json.dumps(body) if body is not None else None, headers)
             answer = connection.getresponse()
@@ -112,6 +112,27 @@ class Stack:
             raise StackError(f"POST /sandbox: {status} {answer}")
         return answer["id"]
 
+    def container(self, **fields):
+        """Creates a container that runs and returns its id."""
+        status, answer = self.request("POST", "/v1/sandboxes", fields)
+        if status != 201:
+            raise StackError(f"POST /v1/sandboxes: {status} {answer}")
+        return answer["id"]
+
+    def put_file(self, sandbox, path, content, mode):
+        """Writes a file of a container."""
+        connection = http.client.HTTPConnection(self.address, timeout=60)
+        try:
+            connection.request("PUT", f"/v1/sandboxes/{sandbox}/files/content?path={path}"
+                               f"&mode={mode}", content,
+                               {"Authorization": f"Bearer {self.token}",
+                                "Content-Type": "application/octet-stream"})
+            answer = connection.getresponse()
+            if answer.status not in (200, 201):
+                raise StackError(f"PUT {path}: {answer.status} {answer.read()}")
+        finally:
+            connection.close()
+
     def execute_head(self, sandbox):
         """The bytes of an execute request, for a caller that will not wait for the answer."""
         return (f"POST /sandbox/{sandbox}/execute HTTP/1.1\r\nHost: {self.address}\r\n"
@@ -126,8 +147,12 @@ class Stack:
 
     def tenant_token(self, name):
         """A token of a tenant that is made for it."""
-        ((tenant,),) = self.rows(f"WITH made AS (INSERT INTO tenants (name) VALUES ('{name}')"
-                                 " RETURNING id) SELECT id FROM made")
+        self.rows(f"INSERT INTO tenants (name) VALUES ('{name}')")
+        return self.tenant_token_of(name)
+
+    def tenant_token_of(self, name):
+        """A token of a tenant that is there."""
+        ((tenant,),) = self.rows(f"SELECT id FROM tenants WHERE name = '{name}'")
         return subprocess.run([self.cli, "token", "--tenant", tenant], env=self.environment,
                               check=True, capture_output=True, text=True).stdout.strip()
 
