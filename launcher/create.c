@@ -3,7 +3,6 @@
 #include "launcher/cell.h"
 #include "launcher/child.h"
 #include "launcher/loop.h"
-#include "launcher/mounts.h"
 #include "launcher/ready.h"
 #include "launcher/ready_name.h"
 #include "launcher/state_file.h"
@@ -30,7 +29,6 @@ struct creation {
     int rootfs; /* borrowed */
     int folder;
     struct child_parts parts;
-    bool logs_made;
 };
 
 static void close_names(struct creation *creation)
@@ -40,7 +38,6 @@ static void close_names(struct creation *creation)
     cleanup_close(&creation->parts.logs);
     creation->folder = creation->parts.listen = creation->parts.logs = -1;
     cgroup_join_close(&creation->parts.join);
-    creation->logs_made = false;
 }
 
 static void creation_release(struct creation *creation)
@@ -101,22 +98,13 @@ static int bind_socket(struct creation *creation)
 
 static int make_logs(struct creation *creation)
 {
-    _cleanup_close_ int folder = -1;
-    int parent = creation->launcher->logs;
-    const char *name = creation->sandbox->name;
+    const struct launcher *launcher = creation->launcher;
+    const struct sandbox *sandbox = creation->sandbox;
 
-    if (!creation->sandbox->shape.keep_logs)
+    if (!sandbox->shape.keep_logs)
         return 0;
-    if (mkdirat(parent, name, 0750) < 0)
-        return -1;
-    creation->logs_made = true;
-    folder = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    /* The agent writes it as the sandbox's root, the client reads it by its group. */
-    if (folder < 0 ||
-        fchown(folder, creation->cell.uid, creation->launcher->options.client_gid) < 0 ||
-        fchmod(folder, 02770) < 0)
-        return -1;
-    creation->parts.logs = mount_logs(folder);
+    creation->parts.logs = logs_make(&launcher->log, &sandbox->id, sandbox->generation,
+                                     creation->cell.uid, launcher->options.client_gid);
     return creation->parts.logs < 0 ? -1 : 0;
 }
 
@@ -215,8 +203,8 @@ static void remove_names(struct creation *creation, uint32_t step)
 
     if (step > STEP_CGROUP)
         (void)cgroup_remove(&launcher->cgroup, name);
-    if (creation->logs_made)
-        (void)unlinkat(launcher->logs, name, AT_REMOVEDIR);
+    if (creation->parts.logs >= 0)
+        logs_unmake(&launcher->log, &creation->sandbox->id, creation->sandbox->generation);
     /* Where the folder could not be made, one of that name is not this sandbox's. */
     if (step > STEP_FOLDER)
         (void)create_remove_folder(launcher, name);
@@ -334,7 +322,7 @@ static int check_free(const struct launcher *launcher, const struct launcher_req
     if (sandbox_table_find(table, NULL, &request->id, request->generation))
         return EEXIST;
     /* The disk has a lock of its own, which outlives the launcher; this is the clear answer. */
-    if (request->keep_disk && sandbox_table_find_running(table, &request->id))
+    if (request->keep_disk && sandbox_table_find_running(table, &request->id, 0))
         return EBUSY;
     return 0;
 }

@@ -7,6 +7,7 @@
 
 #include "launcher/cgroup.h"
 #include "launcher/disk.h"
+#include "launcher/logs.h"
 #include "launcher/sandbox_table.h"
 #include "launcher/seccomp.h"
 
@@ -55,6 +56,7 @@ struct launcher {
     bool layers_by_fd;   /* overlayfs takes descriptors (Linux 6.13) */
     uint64_t features;   /* enum host_feature bits (lib/host/host.h) */
     struct disk_host disk;
+    struct log_host log;
     struct cgroup_host cgroup;
     struct seccomp_program filters[LAUNCHER_PROFILE_DEV + 1]; /* by enum launcher_profile */
     struct sandbox_table table;

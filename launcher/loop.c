@@ -254,22 +254,30 @@ static bool wants_network(const struct launcher *launcher)
     return !launcher->network_ready && !launcher->network_failed && !launcher->ready.sandbox;
 }
 
-static bool has_idle_work(const struct launcher *launcher)
+static bool wants_ready(const struct launcher *launcher)
 {
     int64_t due = ready_due_usec(launcher);
 
-    return wants_network(launcher) || (due != 0 && due <= monotonic_usec());
+    return due != 0 && due <= monotonic_usec();
 }
 
-/* Nothing is waiting: make what the next create would wait for, one piece a turn. */
+static bool has_idle_work(const struct launcher *launcher)
+{
+    return wants_network(launcher) || wants_ready(launcher) || logs_pending(&launcher->log);
+}
+
+/* Nothing is waiting: make what the next create would wait for, else remove what nobody waits for,
+ * one piece a turn. */
 static void use_idle_time(struct launcher *launcher)
 {
-    if (launcher->network_ready) {
+    if (wants_network(launcher)) {
+        launcher->network_ready = network_prepare() == 0;
+        launcher->network_failed = !launcher->network_ready;
+    } else if (wants_ready(launcher)) {
         ready_make(launcher);
-        return;
+    } else {
+        logs_work(&launcher->log);
     }
-    launcher->network_ready = network_prepare() == 0;
-    launcher->network_failed = !launcher->network_ready;
 }
 
 /* Sandboxes outlive the launcher; a ready one, which nobody could use, does not. */

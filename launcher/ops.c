@@ -65,7 +65,7 @@ bool ops_destroy_pending(const struct launcher *launcher, const struct launcher_
 /* Returns 0 or an errno value. */
 static int remove_disk(const struct launcher *launcher, const struct id *id)
 {
-    if (sandbox_table_find_running(&launcher->table, id) || disk_busy(&launcher->disk, id))
+    if (sandbox_table_find_running(&launcher->table, id, 0) || disk_busy(&launcher->disk, id))
         return EBUSY;
     if (disk_remove(&launcher->disk, id) == 0)
         return 0;
@@ -76,6 +76,23 @@ static enum ops_result op_remove(struct launcher *launcher, const struct launche
                                  struct launcher_answer *answer)
 {
     return answer_status(answer, remove_disk(launcher, &request->id));
+}
+
+/* The same. */
+static int remove_logs(struct launcher *launcher, const struct id *id, uint32_t generation)
+{
+    if (sandbox_table_find_running(&launcher->table, id, generation))
+        return EBUSY;
+    if (logs_remove(&launcher->log, id, generation) == 0)
+        return 0;
+    return errno == ENOENT ? ESRCH : errno;
+}
+
+static enum ops_result op_remove_logs(struct launcher *launcher,
+                                      const struct launcher_request *request,
+                                      struct launcher_answer *answer)
+{
+    return answer_status(answer, remove_logs(launcher, &request->id, request->generation));
 }
 
 static enum ops_result op_destroy(struct launcher *launcher, const struct launcher_request *request,
@@ -111,7 +128,7 @@ static enum ops_result op_destroy(struct launcher *launcher, const struct launch
         sandbox = next;
     }
     /* What is left of it removes the disk at its end; of one that had ended nothing is left. */
-    if (request->remove_disk && !sandbox_table_find_running(&launcher->table, &request->id))
+    if (request->remove_disk && !sandbox_table_find_running(&launcher->table, &request->id, 0))
         (void)remove_disk(launcher, &request->id);
     return waits ? OPS_WAITS : answer_status(answer, 0);
 }
@@ -227,10 +244,15 @@ static enum ops_result op_features(struct launcher *launcher,
 static enum ops_result (*const handlers[])(struct launcher *launcher,
                                            const struct launcher_request *request,
                                            struct launcher_answer *answer) = {
-    [LAUNCHER_OP_CREATE] = op_create, [LAUNCHER_OP_DESTROY] = op_destroy,
-    [LAUNCHER_OP_FREEZE] = op_freeze, [LAUNCHER_OP_THAW] = op_thaw,
-    [LAUNCHER_OP_LIST] = op_list,     [LAUNCHER_OP_FEATURES] = op_features,
-    [LAUNCHER_OP_REMOVE] = op_remove, [LAUNCHER_OP_DISKS] = op_disks,
+    [LAUNCHER_OP_CREATE] = op_create,
+    [LAUNCHER_OP_DESTROY] = op_destroy,
+    [LAUNCHER_OP_FREEZE] = op_freeze,
+    [LAUNCHER_OP_THAW] = op_thaw,
+    [LAUNCHER_OP_LIST] = op_list,
+    [LAUNCHER_OP_FEATURES] = op_features,
+    [LAUNCHER_OP_REMOVE] = op_remove,
+    [LAUNCHER_OP_DISKS] = op_disks,
+    [LAUNCHER_OP_REMOVE_LOGS] = op_remove_logs,
 };
 
 enum ops_result ops_run(struct launcher *launcher, const struct launcher_request *request,

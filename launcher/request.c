@@ -26,6 +26,7 @@ static const unsigned op_parts[] = {
     [LAUNCHER_OP_FEATURES] = 0,
     [LAUNCHER_OP_REMOVE] = PART_ID,
     [LAUNCHER_OP_DISKS] = PART_CURSOR,
+    [LAUNCHER_OP_REMOVE_LOGS] = PART_ID | PART_ANY_GENERATION,
 };
 
 static bool all_zero(const void *data, size_t size)

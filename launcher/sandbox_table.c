@@ -82,12 +82,13 @@ struct sandbox *sandbox_table_find(const struct sandbox_table *table, const stru
     return NULL;
 }
 
-struct sandbox *sandbox_table_find_running(const struct sandbox_table *table, const struct id *id)
+struct sandbox *sandbox_table_find_running(const struct sandbox_table *table, const struct id *id,
+                                           uint32_t generation)
 {
-    struct sandbox *found = sandbox_table_find(table, NULL, id, 0);
+    struct sandbox *found = sandbox_table_find(table, NULL, id, generation);
 
     while (found && found->phase == SANDBOX_EXITED)
-        found = sandbox_table_find(table, found, id, 0);
+        found = sandbox_table_find(table, found, id, generation);
     return found;
 }
 

@@ -121,8 +121,9 @@ void sandbox_table_remove(struct sandbox_table *table, struct sandbox *sandbox);
 struct sandbox *sandbox_table_find(const struct sandbox_table *table, const struct sandbox *after,
                                    const struct id *id, uint32_t generation);
 
-/* An entry of this id, of any generation, of which something is left on the host; or NULL. */
-struct sandbox *sandbox_table_find_running(const struct sandbox_table *table, const struct id *id);
+/* An entry of this id of which something is left on the host, or NULL; generation 0 matches all. */
+struct sandbox *sandbox_table_find_running(const struct sandbox_table *table, const struct id *id,
+                                           uint32_t generation);
 
 /* Takes the lowest free slot. -1 when none is left. */
 int sandbox_slot_take(struct sandbox_table *table, uint32_t *ret_slot);

@@ -265,7 +265,7 @@ int startup(struct launcher *launcher, struct error *err)
     if (cgroup_open(mark, &launcher->cgroup, err) < 0 || seal_agent(launcher, err) < 0 ||
         build_filters(launcher, err) < 0 || disk_open(launcher->disks, &launcher->disk, err) < 0 ||
         open_socket(launcher, err) < 0 || enter_own_root(launcher, err) < 0 ||
-        reopen_folders(launcher, err) < 0)
+        reopen_folders(launcher, err) < 0 || logs_open(launcher->logs, &launcher->log, err) < 0)
         return -1;
     /* An empty session keyring, instead of the one of whoever started the launcher. */
     if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS)

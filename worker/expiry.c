@@ -11,7 +11,8 @@ static const char *const rule_words[] = {
 #undef RULE_WORD
 };
 
-/* Every generation of it, and its disk. In two steps: only the first one tells what it used. */
+/* Every generation of it, its disk and its logs. In steps: only the first one tells what it used.
+ */
 static int destroy_container(struct worker *worker, const struct id *id, struct error *err)
 {
     if (worker_destroy_container(worker, id, 0, err) < 0)
@@ -19,6 +20,8 @@ static int destroy_container(struct worker *worker, const struct id *id, struct 
     if (launcher_client_destroy_with_disk(worker->launcher, id, err) < 0 &&
         err->code != ERR_NOT_FOUND)
         return error_wrap(err, "cannot end an expired container");
+    if (launcher_client_remove_logs(worker->launcher, id, 0, err) < 0 && err->code != ERR_NOT_FOUND)
+        return error_wrap(err, "cannot remove the logs of an expired container");
     return 0;
 }
 

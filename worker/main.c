@@ -19,6 +19,7 @@ enum {
     COMMANDS_S = 1,
     PROCESSES_S = 1,
     DISKS_S = 60,
+    LOGS_S = 60,
     RETAIN_S = 60,
     RETRY_USEC = 2000000, /* after a failure, when the interval is longer */
 };
@@ -39,6 +40,7 @@ enum {
     TASK_COMMANDS,
     TASK_PROCESSES,
     TASK_DISKS,
+    TASK_LOGS,
     TASK_RETAIN,
     TASK_COUNT
 };
@@ -119,6 +121,7 @@ static int run(struct daemon *daemon, struct error *err)
                   [TASK_COMMANDS] = {"main commands", worker_watch_commands, COMMANDS_S, 0, false},
                   [TASK_DISKS] = {"disks without a sandbox", worker_remove_disks, DISKS_S, 0,
                                   false},
+                  [TASK_LOGS] = {"logs that nobody wants", worker_remove_logs, LOGS_S, 0, false},
                   [TASK_PROCESSES] = {"processes", worker_watch_processes, PROCESSES_S, 0, false},
                   [TASK_RECONCILE] = {"reconciliation", worker_reconcile, RECONCILE_S, 0, false},
                   [TASK_RETAIN] = {"retention", worker_retain, RETAIN_S, 0, false}},

@@ -57,6 +57,10 @@ int worker_reconcile_containers(struct worker *worker, struct worker_round *ret_
 /* Removes kept disks whose container has no row any more. */
 int worker_remove_disks(struct worker *worker, struct worker_round *ret_round, struct error *err);
 
+/* Removes logs of generations that no container has any more, or that ended longer ago than
+ * sandbox.log_retention_seconds. */
+int worker_remove_logs(struct worker *worker, struct worker_round *ret_round, struct error *err);
+
 /*
  * Stops containers whose main command has ended, and records how. A round is bounded in time,
  * whatever the sandboxes' agents do; the next one goes on behind it.

@@ -71,6 +71,9 @@ enum config_type { CONFIG_STRING, CONFIG_INTEGER, CONFIG_BOOL };
     X(sandbox_max_output, "sandbox", "max_output_bytes", "ATOLL_MAX_OUTPUT_BYTES", CONFIG_INTEGER, \
       "1048576", 1024, 67108864, NULL, 1,                                                          \
       "Bytes kept of each of stdout and stderr; more sets `truncated`")                            \
+    X(sandbox_log_retention_s, "sandbox", "log_retention_seconds", "ATOLL_LOG_RETENTION",          \
+      CONFIG_INTEGER, "604800", 1, 315360000, NULL, 1,                                             \
+      "How long the logs of processes are kept after the end of their sandbox's run")              \
     X(logging_level, "logging", "level", "LOG_LEVEL", CONFIG_STRING, "info", 1, 8,                 \
       "debug|info|warn|error", 1, "Least severe level that is logged")                             \
     X(logging_format, "logging", "format", "LOG_FORMAT", CONFIG_STRING, "text", 1, 8, "text|json", \

@@ -28,7 +28,9 @@
     X(LAUNCHER_OP_LIST, 5, "list", "the live sandboxes, a page at a time")                         \
     X(LAUNCHER_OP_FEATURES, 6, "features", "what this host's kernel gives")                        \
     X(LAUNCHER_OP_REMOVE, 7, "remove", "remove the kept disk of a sandbox that does not live")     \
-    X(LAUNCHER_OP_DISKS, 8, "disks", "the kept disks, a page at a time")
+    X(LAUNCHER_OP_DISKS, 8, "disks", "the kept disks, a page at a time")                           \
+    X(LAUNCHER_OP_REMOVE_LOGS, 9, "remove-logs",                                                   \
+      "remove the logs of one generation, or of all, that do not live")
 
 enum launcher_op {
 #define LAUNCHER_OP_ENUM(symbol, value, name, meaning) symbol = (value),

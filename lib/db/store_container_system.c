@@ -47,6 +47,18 @@ static const struct db_statement missing_statement = {
     "SELECT disk.id FROM unnest($1::uuid[]) disk (id) WHERE NOT EXISTS (SELECT FROM sandboxes s"
     " WHERE s.id = disk.id AND s.kind = 'container' AND s.deleted_at IS NULL)"};
 
+/* What is up has its logs. The generation that was the last ended when the state changed. */
+static const struct db_statement forgotten_statement = {
+    "generations_forgotten",
+    "SELECT g.id, g.generation FROM unnest($1::uuid[], $2::bigint[]) g (id, generation)"
+    " LEFT JOIN sandboxes s ON s.id = g.id AND s.kind = 'container' AND s.deleted_at IS NULL"
+    " WHERE s.id IS NULL OR (NOT (s.is_up AND s.generation = g.generation)"
+    " AND (s.generation <> g.generation"
+    " OR s.state_changed_at < now() - $3::bigint * interval '1 second')"
+    " AND NOT EXISTS (SELECT FROM processes p WHERE p.sandbox_id = g.id AND p.kind = 'process'"
+    " AND p.generation = g.generation AND (p.ended_at IS NULL"
+    " OR p.ended_at > now() - $3::bigint * interval '1 second')))"};
+
 static int read_place(const PGresult *result, int row, struct store_container_place *place,
                       struct error *err)
 {
@@ -135,5 +147,35 @@ int store_containers_missing(struct db_pool *pool, struct id *ids, size_t *count
     *count = (size_t)PQntuples(result);
     for (size_t i = 0; i < *count; i++)
         ids[i] = db_get_uuid(result, (int)i, 0);
+    return 0;
+}
+
+int store_generations_forgotten(struct db_pool *pool, uint32_t retention_s,
+                                struct store_generation *generations, size_t *count,
+                                struct error *err)
+{
+    _cleanup_db_array_ struct db_array ids;
+    _cleanup_db_array_ struct db_array numbers;
+    struct db_param params[3];
+    const struct db_call call = DB_CALL(forgotten_statement, params);
+    _cleanup_pg_result_ PGresult *result = NULL;
+
+    db_array_begin(&ids, DB_UUID);
+    db_array_begin(&numbers, DB_INT8);
+    for (size_t i = 0; i < *count; i++) {
+        db_array_add(&ids, generations[i].id.bytes, ID_BYTES);
+        db_array_add_int8(&numbers, generations[i].generation);
+    }
+    params[2] = db_int8(retention_s);
+    if (db_array_param(&ids, &params[0], err) < 0 ||
+        db_array_param(&numbers, &params[1], err) < 0 ||
+        db_run(pool, NULL, DB_RELAXED, &call, 1, &result, err) < 0)
+        return -1;
+    *count = (size_t)PQntuples(result);
+    for (size_t i = 0; i < *count; i++)
+        generations[i] = (struct store_generation){
+            .id = db_get_uuid(result, (int)i, 0),
+            .generation = (uint32_t)db_get_int(result, (int)i, 1),
+        };
     return 0;
 }

@@ -38,6 +38,21 @@ int store_containers_stop_idle(struct db_pool *pool, const char *node, uint32_t 
 int store_containers_missing(struct db_pool *pool, struct id *ids, size_t *count,
                              struct error *err);
 
+/* One generation of a container. */
+struct store_generation {
+    struct id id;
+    uint32_t generation;
+};
+
+/*
+ * Keeps of `generations` those whose logs nobody can or shall read any more, moved to the front,
+ * and sets *count: no container has the id, or all of its processes of that generation, and the
+ * generation itself, ended more than `retention_s` ago.
+ */
+int store_generations_forgotten(struct db_pool *pool, uint32_t retention_s,
+                                struct store_generation *generations, size_t *count,
+                                struct error *err);
+
 /* Whether the container still is in this generation and state. */
 int store_container_is_in(struct db_pool *pool, const struct store_container_place *place,
                           bool *ret_is_in, struct error *err);

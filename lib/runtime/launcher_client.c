@@ -289,6 +289,15 @@ int launcher_client_remove_disk(struct launcher_client *client, const struct id 
     return call(client, &request, &answer, err);
 }
 
+int launcher_client_remove_logs(struct launcher_client *client, const struct id *id,
+                                uint32_t generation, struct error *err)
+{
+    struct launcher_request request = request_of(LAUNCHER_OP_REMOVE_LOGS, id, generation);
+    struct answer answer;
+
+    return call(client, &request, &answer, err);
+}
+
 int launcher_client_freeze(struct launcher_client *client, const struct id *id, uint32_t generation,
                            struct error *err)
 {

@@ -74,6 +74,13 @@ int launcher_client_remove_disk(struct launcher_client *client, const struct id 
 int launcher_client_disks(struct launcher_client *client, struct id **ret_ids, size_t *ret_count,
                           struct error *err);
 
+/*
+ * Removes the logs of one generation of a sandbox, of all with 0. ERR_CONFLICT while it lives,
+ * ERR_NOT_FOUND when there are none.
+ */
+int launcher_client_remove_logs(struct launcher_client *client, const struct id *id,
+                                uint32_t generation, struct error *err);
+
 int launcher_client_freeze(struct launcher_client *client, const struct id *id, uint32_t generation,
                            struct error *err);
 

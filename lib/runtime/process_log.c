@@ -45,7 +45,7 @@ int process_log_folder(const char *state_dir, const struct id *sandbox, uint32_t
     int fd;
 
     id_format(sandbox, text);
-    if (snprintf(path, sizeof(path), "%s/logs/%s.%u", state_dir, text, generation) >=
+    if (snprintf(path, sizeof(path), "%s/logs/%s/%u", state_dir, text, generation) >=
         (int)sizeof(path))
         return error_set_errno(err, ENAMETOOLONG, "cannot open the log folder");
     fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

@@ -30,7 +30,7 @@ struct process_log_entry {
     size_t size;
 };
 
-/* Opens the log folder of one generation of a sandbox, <state_dir>/logs/<sandbox>.<generation>.
+/* Opens the log folder of one generation of a sandbox, <state_dir>/logs/<sandbox>/<generation>.
  * ERR_NOT_FOUND when there is none. */
 int process_log_folder(const char *state_dir, const struct id *sandbox, uint32_t generation,
                        int *ret_fd, struct error *err);

@@ -124,8 +124,10 @@ int container_remove(struct services *services, const struct id *tenant, const s
     /* In two steps: only the first one tells what the sandbox used. */
     if (destroy(services, tenant, id, 0, err) < 0)
         return -1;
-    if (launcher_client_destroy_with_disk(services->launcher, id, &failure) == 0 ||
-        failure.code == ERR_NOT_FOUND)
+    if ((launcher_client_destroy_with_disk(services->launcher, id, &failure) == 0 ||
+         failure.code == ERR_NOT_FOUND) &&
+        (launcher_client_remove_logs(services->launcher, id, 0, &failure) == 0 ||
+         failure.code == ERR_NOT_FOUND))
         return 0;
     return error_set(err, failure.code, "%s", failure.message);
 }

@@ -50,7 +50,7 @@ int containers_set_entrypoint(struct services *services, const struct caller *ca
                               const char *command_json, int64_t version,
                               struct container_record *ret_record, struct error *err);
 
-/* When this returns it is gone with its disk, durably. */
+/* When this returns it is gone with its disk and its logs, durably. */
 int containers_delete(struct services *services, const struct caller *caller, const struct id *id,
                       struct error *err);
 

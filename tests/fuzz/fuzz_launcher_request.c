@@ -27,7 +27,7 @@ static void try_packet(const uint8_t *data, size_t size)
     if (launcher_request_check(data, size, &request, &field) != 0)
         return;
     check(size == sizeof(request) && request.op >= LAUNCHER_OP_CREATE &&
-          request.op <= LAUNCHER_OP_FEATURES);
+          request.op <= LAUNCHER_OP_REMOVE_LOGS);
     if (request.op != LAUNCHER_OP_CREATE)
         return;
     check(request.memory_bytes >= LAUNCHER_MEMORY_MIN &&

@@ -45,6 +45,13 @@ class Host:
     def file(self, sandbox):
         return self.stack.state_dir / "sandboxes" / f"{sandbox.id.hex}.disk"
 
+    def logs(self, sandbox):
+        return self.stack.state_dir / "logs" / sandbox.id.hex / str(sandbox.generation)
+
+    def removed_logs(self):
+        """What is on its way out."""
+        return list((self.stack.state_dir / "logs" / "removed").iterdir())
+
     def remove(self):
         if self.stack.launcher.alive:
             for sandbox in self.launcher.alive():
@@ -289,10 +296,101 @@ def test_processes_and_their_logs_in_a_real_sandbox(host):
     assert code != 0 and output == ""
     agent.close()
     host.launcher.destroy(sandbox, remove_disk=1)
-    logs = host.stack.state_dir / "logs" / sandbox.name
+    logs = host.logs(sandbox)
     assert b"to the log\n" in (logs / f"{plain.hex}.log").read_bytes()
     typed = (logs / f"{terminal.hex}.log").read_bytes()
     assert b"/dev/pts/0\r\n" in typed and b"24 80\r\n" in typed
     # The client reads them by its group.
     status = (logs / f"{plain.hex}.log").stat()
     assert status.st_gid == host.stack.user[1] and status.st_mode & 0o777 == 0o640
+
+
+def fill(folder, outside):
+    """What a hostile agent could leave in its log folder."""
+    (folder / "link").symlink_to(outside)
+    (folder / "file").symlink_to(outside / "precious")
+    os.mkfifo(folder / "fifo")
+    (folder / "closed").mkdir(mode=0)
+    (folder / "removed").mkdir()
+    (folder / "removed" / ("n" * 255)).mkdir()
+    os.link(folder / "fifo", folder / "again")
+    for number in range(3000):
+        (folder / f"{number}.log").touch()
+    deep = os.open(folder, os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("d", dir_fd=deep)
+        os.close(os.open("f", os.O_CREAT | os.O_WRONLY, dir_fd=deep))
+        below = os.open("d", os.O_RDONLY, dir_fd=deep)
+        os.close(deep)
+        deep = below
+    os.close(deep)
+
+
+@pytest.fixture
+def outside(tmp_path):
+    (tmp_path / "precious").write_text("of the host")
+    yield tmp_path
+    assert (tmp_path / "precious").read_text() == "of the host"
+
+
+def test_hostile_logs_are_removed_and_nothing_else(host, outside):
+    sandbox = host.sandbox(upper=TMPFS, keep_logs=1)
+    logs = host.logs(sandbox)
+    fill(logs, outside)
+    with pytest.raises(Refused) as refused:
+        host.launcher.remove_logs(sandbox)
+    assert refused.value.errno == errno.EBUSY
+    host.launcher.destroy(sandbox)
+    host.launcher.remove_logs(sandbox)
+    assert not logs.parent.exists()
+    eventually(lambda: host.removed_logs() == [], 60, "what was moved away is taken apart")
+    with pytest.raises(Refused) as refused:
+        host.launcher.remove_logs(sandbox)
+    assert refused.value.errno == errno.ESRCH
+
+
+def test_the_launcher_serves_while_it_removes_logs(host, outside):
+    """Many pieces of work, of which each request waits for one at most."""
+    sandbox = host.sandbox(upper=TMPFS, keep_logs=1)
+    for number in range(20000):
+        (host.logs(sandbox) / str(number)).touch()
+    host.launcher.destroy(sandbox)
+    host.launcher.remove_logs(sandbox)
+    assert host.launcher.alive() is not None
+    assert host.removed_logs() != []
+    eventually(lambda: host.removed_logs() == [], 60)
+
+
+def test_a_mount_in_a_log_folder_is_not_emptied(host, outside):
+    sandbox = host.sandbox(upper=TMPFS, keep_logs=1)
+    point = host.logs(sandbox) / "mount"
+    point.mkdir()
+    subprocess.run(["mount", "--bind", outside, point], check=True)
+    host.launcher.destroy(sandbox)
+    host.launcher.remove_logs(sandbox)
+    eventually(lambda: host.removed_logs() == [], 60)
+    subprocess.run(["umount", point], check=False, stderr=subprocess.DEVNULL)
+
+
+def test_logs_are_removed_by_generation(host):
+    first = host.kept(keep_logs=1)
+    host.launcher.destroy(first)
+    second = host.launcher.create(Sandbox(first.id, generation=2, keep_disk=1, keep_logs=1))
+    host.launcher.remove_logs(first)
+    assert not host.logs(first).exists() and host.logs(second).exists()
+    with pytest.raises(Refused) as refused:
+        host.launcher.remove_logs(second, generation=0)
+    assert refused.value.errno == errno.EBUSY
+    host.launcher.destroy(second, remove_disk=1)
+    host.launcher.remove_logs(second, generation=0)
+    assert not host.logs(second).parent.exists()
+
+
+def test_the_next_launcher_takes_over_what_is_being_removed(host, outside):
+    left = host.stack.state_dir / "logs" / "removed" / "17"
+    host.stack.launcher.stop()
+    left.mkdir()
+    fill(left, outside)
+    (left.parent / "file").touch()
+    host.stack.launcher.start()
+    eventually(lambda: host.removed_logs() == [], 60)

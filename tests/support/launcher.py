@@ -14,7 +14,7 @@ REQUEST = struct.Struct("=IHH16sIIIIIIQQ64s7I4x")
 REPLY = struct.Struct("=IHHiI4I4QQII192s")
 ENTRY = struct.Struct("=16sIiQII64s")
 MAGIC, VERSION = 0x4C544F41, 1
-CREATE, DESTROY, FREEZE, THAW, LIST, FEATURES, REMOVE, DISKS = range(1, 9)
+CREATE, DESTROY, FREEZE, THAW, LIST, FEATURES, REMOVE, DISKS, REMOVE_LOGS = range(1, 10)
 STRICT, DEV = 1, 2
 TMPFS, DISK = 1, 2
 
@@ -88,6 +88,9 @@ class Launcher:
 
     def remove(self, sandbox):
         self.call(REMOVE, sandbox)
+
+    def remove_logs(self, sandbox, generation=None):
+        self.call(REMOVE_LOGS, sandbox, generation)
 
     def disks(self):
         """The ids of all kept disks."""

@@ -83,6 +83,12 @@ static void takes_each_op_with_what_it_needs(void **state)
     assert_valid(&request);
     request.generation = 1;
     assert_field(&request, "generation");
+    request.op = LAUNCHER_OP_REMOVE_LOGS;
+    assert_valid(&request);
+    request.generation = 0;
+    assert_valid(&request);
+    request.remove_disk = 1;
+    assert_field(&request, "remove_disk");
 }
 
 static void takes_a_kept_disk_only_on_disk(void **state)
@@ -178,7 +184,7 @@ static void ends_the_connection_of_another_protocol(void **state)
     request = valid_create();
     request.op = 0;
     assert_int_equal(launcher_request_check(&request, sizeof(request), &got, &field), EPROTO);
-    request.op = LAUNCHER_OP_DISKS + 1;
+    request.op = LAUNCHER_OP_REMOVE_LOGS + 1;
     assert_int_equal(launcher_request_check(&request, sizeof(request), &got, &field), EPROTO);
 }
 

@@ -35,9 +35,11 @@ static void finds_by_id_and_generation(void **state)
     assert_null(sandbox_table_find(&table, one, &first_id, 0));
     /* Of one that has exited nothing is left but the entry. */
     sandbox_table_exited(&table, two);
-    assert_ptr_equal(sandbox_table_find_running(&table, &first_id), one);
+    assert_ptr_equal(sandbox_table_find_running(&table, &first_id, 0), one);
+    assert_ptr_equal(sandbox_table_find_running(&table, &first_id, 1), one);
+    assert_null(sandbox_table_find_running(&table, &first_id, 2));
     sandbox_table_exited(&table, one);
-    assert_null(sandbox_table_find_running(&table, &first_id));
+    assert_null(sandbox_table_find_running(&table, &first_id, 0));
     empty(&table);
     assert_int_equal(table.count, 0);
 }
