@@ -37,6 +37,7 @@ const char *container_reason_name(enum container_reason reason);
  */
 struct container_spec {
     char *name;            /* NULL: none */
+    char *client_name;     /* unique in the project; NULL: none (docs/api/containers.md) */
     char *image;           /* a name of the image store */
     char *runtime;         /* NULL: the image was named */
     char *command_json;    /* an array of strings; NULL: none */

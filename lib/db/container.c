@@ -19,6 +19,7 @@ const char *container_reason_name(enum container_reason reason)
 void container_spec_free(struct container_spec *spec)
 {
     free(spec->name);
+    free(spec->client_name);
     free(spec->image);
     free(spec->runtime);
     free(spec->command_json);

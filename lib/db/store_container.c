@@ -20,13 +20,14 @@ static const struct db_statement insert_statement = {
     "WITH made AS (INSERT INTO sandboxes (id, tenant_id, project_id, kind, state, state_reason,"
     " generation, node_id, name, image, runtime, command, entrypoint, env, ports, labels,"
     " cap_add, cap_drop, read_only_root, cpu_milli, memory_limit_mb, disk_mb, pids_max,"
-    " run_timeout_s, max_retries, command_timeout_ms, idle_timeout_s, max_lifetime_s, expires_at)"
+    " run_timeout_s, max_retries, command_timeout_ms, idle_timeout_s, max_lifetime_s, expires_at,"
+    " client_name)"
     " SELECT $2::uuid, tenant_id, id, 'container', 'creating', 'requested', 1, $4::text, $5::text,"
     " $6::text, $7::text, $8::text::jsonb, $9::text::jsonb, $10::text::jsonb, $11::text::jsonb,"
     " $12::text::jsonb, $13::text::jsonb, $14::text::jsonb, $15::boolean, $16::bigint,"
     " $17::bigint, $18::bigint, $19::bigint, nullif($20::bigint, 0), $21::bigint,"
     " nullif($22::bigint, 0) * 1000, $23::bigint, $24::bigint,"
-    " now() + $24::bigint * interval '1 second'"
+    " now() + $24::bigint * interval '1 second', $27::text"
     " FROM projects WHERE tenant_id = $1::uuid"
     " AND CASE WHEN $3::uuid IS NULL THEN is_default ELSE id = $3::uuid END RETURNING *),"
     " noted AS (INSERT INTO events (tenant_id, project_id, sandbox_id, kind, to_state, actor,"
@@ -37,6 +38,13 @@ static const struct db_statement insert_statement = {
 static const struct db_statement get_statement = {
     "container_get",
     "SELECT " WITHOUT_ENV " FROM sandboxes WHERE " OWN_CONTAINER " AND deleted_at IS NULL"};
+
+/* In the project that a create of the same caller puts it into. */
+static const struct db_statement find_statement = {
+    "container_find",
+    "SELECT " WITHOUT_ENV " FROM sandboxes WHERE tenant_id = $1::uuid AND kind = 'container'"
+    " AND deleted_at IS NULL AND client_name = $2::text AND project_id = coalesce($3::uuid,"
+    " (SELECT id FROM projects WHERE tenant_id = $1::uuid AND is_default))"};
 
 static const struct db_statement use_statement = {
     "container_use",
@@ -215,7 +223,8 @@ int store_container_insert(struct db_pool *pool, const struct db_scope *scope, c
                                       db_int8(spec->idle_timeout_s),
                                       db_int8(spec->max_lifetime_s),
                                       db_text(origin->actor),
-                                      db_text(origin->request_id)};
+                                      db_text(origin->request_id),
+                                      db_text(spec->client_name)};
     const struct admission_need need = {
         .sandboxes = 1,
         .cpu_milli = spec->cpu_milli,
@@ -262,6 +271,22 @@ int store_container_get(struct db_pool *pool, const struct db_scope *scope, cons
                         struct container_record *ret_record, struct error *err)
 {
     return get(pool, scope, id, &get_statement, DB_READ, ret_record, err);
+}
+
+int store_container_find(struct db_pool *pool, const struct db_scope *scope,
+                         const char *client_name, struct container_record *ret_record,
+                         struct error *err)
+{
+    const struct db_param params[] = {db_uuid(&scope->tenant), db_text(client_name),
+                                      db_uuid(scope->has_project ? &scope->project : NULL)};
+    const struct db_call call = DB_CALL(find_statement, params);
+    _cleanup_pg_result_ PGresult *result = NULL;
+
+    if (db_run(pool, scope, DB_READ, &call, 1, &result, err) < 0)
+        return -1;
+    if (PQntuples(result) == 0)
+        return not_found(err);
+    return container_row_take(&result, ret_record, err);
 }
 
 int store_container_use(struct db_pool *pool, const struct db_scope *scope, const struct id *id,

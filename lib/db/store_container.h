@@ -14,7 +14,8 @@
 /*
  * Stores a container under the new id `id` in state creating, generation 1, on `node`; durable.
  * ERR_NOT_FOUND (field project_id) when the named project is not there, ERR_FORBIDDEN when the
- * tenant is not. The caller frees the record.
+ * tenant is not, ERR_CONFLICT when the project has a container of the client's name. The caller
+ * frees the record.
  */
 int store_container_insert(struct db_pool *pool, const struct db_scope *scope, const struct id *id,
                            const struct container_spec *spec, const char *node,
@@ -24,6 +25,14 @@ int store_container_insert(struct db_pool *pool, const struct db_scope *scope, c
 /* The caller frees the record. */
 int store_container_get(struct db_pool *pool, const struct db_scope *scope, const struct id *id,
                         struct container_record *ret_record, struct error *err);
+
+/*
+ * The container that the client calls so, in the project that the scope is bound to, else in the
+ * tenant's default one. The caller frees the record.
+ */
+int store_container_find(struct db_pool *pool, const struct db_scope *scope,
+                         const char *client_name, struct container_record *ret_record,
+                         struct error *err);
 
 /*
  * As store_container_get, for a caller who uses it: last_active_at of one that runs is brought up

@@ -24,6 +24,7 @@ struct group {
 };
 
 struct readings {
+    const char *only; /* the name of the one sandbox wanted; NULL: all */
     struct cgroup_reading *items;
     size_t count;
     size_t capacity;
@@ -105,27 +106,33 @@ static int read_sandbox(const struct group *group, bool v2, const char *name,
     return read_counter(group->pids, name, &pids_any, &reading->pids, err);
 }
 
-/* Reads every sandbox below a group `atoll`. */
+/* Without processes it is being removed, or is not there: then it is left out. */
+static int read_named(const struct group *group, bool v2, const char *name,
+                      struct readings *readings, struct error *err)
+{
+    struct cgroup_reading reading;
+
+    if (!sandbox_name_parse(name, &reading.id, &reading.generation))
+        return 0;
+    if (read_sandbox(group, v2, name, &reading, err) < 0)
+        return -1;
+    return reading.pids == UINT64_MAX ? 0 : add_reading(readings, &reading, err);
+}
+
+/* Reads every wanted sandbox below a group `atoll`. */
 static int read_group(const struct group *group, bool v2, struct readings *readings,
                       struct error *err)
 {
-    _cleanup_closedir_ DIR *folder = folder_open(group->pids);
+    _cleanup_closedir_ DIR *folder = NULL;
 
+    if (readings->only)
+        return read_named(group, v2, readings->only, readings, err);
+    folder = folder_open(group->pids);
     if (!folder)
         return error_set_errno(err, errno, "cannot read the control group `atoll`");
-    for (const struct dirent *entry = readdir(folder); entry; entry = readdir(folder)) {
-        struct cgroup_reading reading;
-
-        if (!sandbox_name_parse(entry->d_name, &reading.id, &reading.generation))
-            continue;
-        if (read_sandbox(group, v2, entry->d_name, &reading, err) < 0)
+    for (const struct dirent *entry = readdir(folder); entry; entry = readdir(folder))
+        if (read_named(group, v2, entry->d_name, readings, err) < 0)
             return -1;
-        /* Without processes it is being removed. */
-        if (reading.pids == UINT64_MAX)
-            continue;
-        if (add_reading(readings, &reading, err) < 0)
-            return -1;
-    }
     return 0;
 }
 
@@ -205,18 +212,45 @@ static int read_v2(const struct cgroup_mounts *mounts, struct readings *readings
     return walk_v2(root, V2_DEPTH, readings, err);
 }
 
+static int read_all(const struct cgroup_mounts *mounts, struct readings *readings,
+                    struct error *err)
+{
+    int status = cgroup_mounts_version(mounts) == 2 ? read_v2(mounts, readings, err)
+                                                    : read_v1(mounts, readings, err);
+
+    if (status < 0)
+        free(readings->items);
+    return status;
+}
+
 int cgroup_stats_read(const struct cgroup_mounts *mounts, struct cgroup_reading **ret_readings,
                       size_t *ret_count, struct error *err)
 {
     struct readings readings = {.items = NULL};
-    int status = cgroup_mounts_version(mounts) == 2 ? read_v2(mounts, &readings, err)
-                                                    : read_v1(mounts, &readings, err);
 
-    if (status < 0) {
-        free(readings.items);
+    if (read_all(mounts, &readings, err) < 0)
         return -1;
-    }
     *ret_readings = readings.items;
     *ret_count = readings.count;
+    return 0;
+}
+
+int cgroup_stats_read_one(const struct cgroup_mounts *mounts, const struct id *id,
+                          uint32_t generation, struct cgroup_reading *ret_reading,
+                          struct error *err)
+{
+    char name[SANDBOX_NAME_SIZE];
+    struct readings readings = {.only = name};
+    struct cgroup_mounts present;
+
+    sandbox_name_format(id, generation, name);
+    if (!mounts && cgroup_mounts_read(&present, err) < 0)
+        return -1;
+    if (read_all(mounts ? mounts : &present, &readings, err) < 0)
+        return -1;
+    if (readings.count == 0)
+        return error_set(err, ERR_NOT_FOUND, "the sandbox has no control group");
+    *ret_reading = readings.items[0];
+    free(readings.items);
     return 0;
 }

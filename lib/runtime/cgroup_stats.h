@@ -31,4 +31,9 @@ struct cgroup_reading {
 int cgroup_stats_read(const struct cgroup_mounts *mounts, struct cgroup_reading **ret_readings,
                       size_t *ret_count, struct error *err);
 
+/* Reads one. `mounts` NULL: as this host has them now. ERR_NOT_FOUND when it has ended. */
+int cgroup_stats_read_one(const struct cgroup_mounts *mounts, const struct id *id,
+                          uint32_t generation, struct cgroup_reading *ret_reading,
+                          struct error *err);
+
 #endif

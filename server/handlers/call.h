@@ -20,6 +20,7 @@ struct call {
     struct id id;                /* of the first id in the route's pattern */
     struct id ids[CALL_IDS_MAX]; /* of all of them, in order */
     const char *name;            /* of `{name}` in the pattern; belongs to the request */
+    size_t rest;                 /* the first segment of `{path}` in the pattern */
 };
 
 typedef int (*call_handler)(struct call *call, struct error *err);

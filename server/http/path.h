@@ -8,7 +8,7 @@
 #include <atoll/error.h>
 #include <stddef.h>
 
-enum { HTTP_SEGMENTS_MAX = 16 };
+enum { HTTP_SEGMENTS_MAX = 64 };
 
 /*
  * Splits an encoded path into decoded segments. `storage` has room for strlen(raw) + 1 bytes and

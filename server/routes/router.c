@@ -17,6 +17,7 @@ struct placeholders {
     struct id ids[CALL_IDS_MAX];
     size_t id_count;
     const char *name;
+    size_t rest; /* index of the first segment that `{path}` stands for; 0: there is none */
 };
 
 /* Takes the segment of a placeholder: `{name}`, or one whose name ends in "id". */
@@ -59,6 +60,11 @@ static bool pattern_matches(const char *pattern, const struct http_request *requ
     while (*pattern == '/') {
         const char *segment = http_request_segment(request, i++);
 
+        if (segment && strcmp(pattern, "/{path}") == 0) {
+            taken.rest = i - 1;
+            *ret_taken = taken;
+            return true;
+        }
         pattern = segment ? match_segment(pattern + 1, segment, &taken) : NULL;
         if (!pattern)
             return false;
@@ -206,6 +212,7 @@ static int dispatch(struct passage *passage, const struct router *router, struct
     call->id = match.taken.ids[0];
     memcpy(call->ids, match.taken.ids, sizeof(call->ids));
     call->name = match.taken.name;
+    call->rest = match.taken.rest;
     return run_route(passage, match.route, err);
 }
 

@@ -24,7 +24,8 @@ enum {
 
 struct route {
     enum http_method method;
-    const char *pattern; /* "/v1/sandboxes/{id}": `{…id}` takes an id, `{name}` any segment */
+    const char *pattern; /* "/v1/sandboxes/{id}": `{…id}` takes an id, a last `{path}` all
+                            that follows, any other one segment */
     enum role role;      /* the least that may; ROLE_NONE: public, no token */
     call_handler handler;
     const char *summary;
@@ -55,6 +56,7 @@ struct route_table {
 /* The tables, one a dialect. */
 extern const struct route_table sandbox_service_routes;
 extern const struct route_table v1_routes;
+extern const struct route_table project_container_routes;
 extern const struct route_table description_routes;
 extern const struct route_table *const route_tables[];
 extern const size_t route_tables_count;

@@ -164,6 +164,49 @@ static void test_another_project_is_another_world(void **state)
     assert_int_equal(err.code, ERR_NOT_FOUND);
 }
 
+static int insert_named(const struct db_scope *scope, const char *name, struct id *ret_id,
+                        struct error *err)
+{
+    struct container_spec spec = simple_container();
+    _cleanup_(container_record_free) struct container_record record = {.owner = NULL};
+
+    spec.client_name = (char *)name;
+    assert_int_equal(id_new(ret_id, NULL), 0);
+    return store_container_insert(pool, scope, ret_id, &spec, "node-1", &test_origin, &record, err);
+}
+
+static void test_a_name_of_the_clients_is_there_once_in_a_project(void **state)
+{
+    _cleanup_(container_record_free) struct container_record record = {.owner = NULL};
+    struct db_scope bound = {.tenant = default_tenant, .has_project = true};
+    const struct db_scope other = {.tenant = make_tenant("other")};
+    struct container_record missing;
+    struct error err;
+    struct id id;
+    struct id second;
+
+    (void)state;
+    postgres_execute("INSERT INTO projects (id, tenant_id, name) SELECT"
+                     " '00000000-0000-7000-8000-0000000000aa', id, 'extra' FROM tenants"
+                     " WHERE name = 'default'");
+    assert_true(id_parse("000000000000700080000000000000aa", &bound.project));
+    assert_int_equal(insert_named(&default_scope, "abc", &id, NULL), 0);
+    assert_int_equal(insert_named(&default_scope, "abc", &second, &err), -1);
+    assert_int_equal(err.code, ERR_CONFLICT);
+    assert_int_equal(store_container_find(pool, &bound, "abc", &missing, &err), -1);
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+    assert_int_equal(insert_named(&bound, "abc", &second, NULL), 0);
+    assert_int_equal(insert_named(&other, "abc", &second, NULL), 0);
+    assert_int_equal(store_container_find(pool, &default_scope, "abc", &record, NULL), 0);
+    assert_true(id_equal(&record.id, &id));
+    assert_int_equal(store_container_delete_begin(pool, &default_scope, &id, CONTAINER_REQUESTED,
+                                                  &test_origin, NULL),
+                     0);
+    assert_int_equal(store_container_delete_finish(pool, &default_scope, &id, &test_origin, NULL),
+                     0);
+    assert_int_equal(insert_named(&default_scope, "abc", &second, NULL), 0);
+}
+
 static void test_a_merge_removes_what_is_null_and_keeps_its_bound(void **state)
 {
     struct id id = make_container(pool, &default_tenant);
@@ -227,6 +270,7 @@ int main(void)
         TEST(test_a_stop_that_was_asked_for_is_told_as_that),
         TEST(test_a_foreign_container_is_a_missing_one),
         TEST(test_another_project_is_another_world),
+        TEST(test_a_name_of_the_clients_is_there_once_in_a_project),
         TEST(test_a_merge_removes_what_is_null_and_keeps_its_bound),
         TEST(test_a_delete_ends_every_other_step),
     };

@@ -212,6 +212,29 @@ static void test_v2_finds_the_root_and_delegated_groups(void **state)
     assert_int_equal(cpu, 177);
 }
 
+static void test_one_of_them(void **state)
+{
+    const struct cgroup_mounts v1 = mounts_v1();
+    const struct cgroup_mounts v2 = mounts_v2();
+    struct cgroup_reading reading = {.pids = 0};
+    struct error err;
+    struct id id;
+
+    (void)state;
+    assert_true(id_parse(NAME, &id));
+    put("pids/atoll/" NAME ".1/pids.current", "3\n");
+    put("pids/atoll/" NAME ".2/pids.current", "4\n");
+    put("memory/atoll/" NAME ".2/memory.usage_in_bytes", "4096\n");
+    put("machine/atoll/" NAME ".7/pids.current", "5\n");
+    assert_int_equal(cgroup_stats_read_one(&v1, &id, 2, &reading, NULL), 0);
+    assert_int_equal(reading.pids, 4);
+    assert_int_equal(reading.memory_bytes, 4096);
+    assert_int_equal(cgroup_stats_read_one(&v2, &id, 7, &reading, NULL), 0);
+    assert_int_equal(reading.pids, 5);
+    assert_int_equal(cgroup_stats_read_one(&v1, &id, 3, &reading, &err), -1);
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+}
+
 static void test_many(void **state)
 {
     const struct cgroup_mounts mounts = mounts_v1();
@@ -238,6 +261,7 @@ int main(void)
         TEST(test_no_group_is_no_sandbox),
         TEST(test_a_group_that_may_not_be_read_is_an_error),
         TEST(test_v2_finds_the_root_and_delegated_groups),
+        TEST(test_one_of_them),
         TEST(test_many),
     };
 

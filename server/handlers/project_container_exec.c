@@ -1,0 +1,170 @@
+/* Commands of the container dialect: what they write, as events without names. */
+#include "lib/base/util.h"
+#include "server/handlers/project_containers.h"
+#include "server/handlers/sandbox_view.h"
+#include "server/services/attach.h"
+#include "server/stream/stream.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define EVENTS_MEDIA "text/event-stream"
+
+/* As of an exec of /v1 that streams: its reader is there from the beginning. */
+#define LOG_BYTES (UINT64_C(64) << 20)
+enum { LOG_LINES = 1000 * 1000, COMMAND_MAX = 128 << 10, TIMEOUT_MAX_S = 24 * 3600 };
+
+/* What a shell says of a program that a signal ended. */
+enum { SIGNAL_STATUS = 128 };
+
+struct exec_body {
+    const char *command;
+    int64_t timeout;
+};
+
+static const struct json_field exec_fields[] = {
+    {.name = "command",
+     .type = JSON_TYPE_STRING,
+     .required = true,
+     .min = 1,
+     .max = COMMAND_MAX,
+     .offset = offsetof(struct exec_body, command),
+     .about = "For /bin/sh -c, in /sandbox."},
+    {.name = "timeout",
+     .type = JSON_TYPE_INTEGER,
+     .min = 1,
+     .max = TIMEOUT_MAX_S,
+     .offset = offsetof(struct exec_body, timeout),
+     .about = "Seconds; the container's command_timeout when it is not given."},
+};
+const struct json_table project_container_exec_table =
+    JSON_TABLE("ProjectContainerExec", exec_fields);
+
+/* --- events */
+
+/* The text that the shell was given: the last of its arguments. */
+static void add_status(cJSON *event, const struct attach_part *part)
+{
+    _cleanup_cjson_ cJSON *arguments = cJSON_Parse(part->row->command_json);
+    const char *command = cJSON_GetStringValue(cJSON_GetArrayItem(arguments, 2));
+    _cleanup_free_ char *text = NULL;
+
+    if (asprintf(&text, "Executing: %s", command ? command : "") < 0)
+        text = NULL;
+    (void)cJSON_AddStringToObject(event, "type", "status");
+    (void)cJSON_AddStringToObject(event, "data", text ? text : "");
+}
+
+static void add_output(cJSON *event, const struct attach_part *part)
+{
+    _cleanup_free_ char *text = NULL;
+    _cleanup_free_ char *base64 = NULL;
+
+    (void)cJSON_AddStringToObject(event, "type",
+                                  part->stream == AGENT_STREAM_STDERR ? "stderr" : "stdout");
+    if (!output_view(part->bytes, part->size, &text, &base64))
+        return;
+    (void)cJSON_AddStringToObject(event, "data", text);
+    if (base64)
+        (void)cJSON_AddStringToObject(event, "data_base64", base64);
+}
+
+/* Why there is no plain exit code; NULL: there is one. */
+static const char *reason_of(const struct store_process *row)
+{
+    if (row->timed_out)
+        return "timed_out";
+    if (row->signal > 0)
+        return "killed";
+    return row->exit_code < 0 ? "lost" : NULL;
+}
+
+static void add_exit(cJSON *event, const struct attach_part *part)
+{
+    const struct store_process *row = part->row;
+    const char *reason = reason_of(row);
+
+    (void)cJSON_AddStringToObject(event, "type", "exit");
+    if (row->signal > 0)
+        (void)cJSON_AddNumberToObject(event, "data", SIGNAL_STATUS + row->signal);
+    else if (row->exit_code >= 0)
+        (void)cJSON_AddNumberToObject(event, "data", row->exit_code);
+    else
+        (void)cJSON_AddNullToObject(event, "data");
+    (void)cJSON_AddBoolToObject(event, "success", !reason && row->exit_code == 0);
+    if (reason)
+        (void)cJSON_AddStringToObject(event, "reason", reason);
+}
+
+/* An attach_format. */
+static char *format_event(const struct attach_part *part, size_t *ret_size)
+{
+    _cleanup_cjson_ cJSON *event = cJSON_CreateObject();
+    _cleanup_free_ char *json = NULL;
+    char *text;
+    int size;
+
+    if (part->kind == ATTACH_STATUS)
+        add_status(event, part);
+    else if (part->kind == ATTACH_EXIT)
+        add_exit(event, part);
+    else
+        add_output(event, part);
+    json = cJSON_PrintUnformatted(event);
+    size = json ? asprintf(&text, "data: %s\n\n", json) : -1;
+    if (size < 0)
+        return NULL;
+    *ret_size = (size_t)size;
+    return text;
+}
+
+/* --- the command */
+
+static int start(struct call *call, const struct container_record *record,
+                 const struct exec_body *body, struct process_info *ret_info, struct error *err)
+{
+    const char *const argv[] = {"/bin/sh", "-c", body->command, NULL};
+    _cleanup_cjson_ cJSON *arguments = cJSON_CreateStringArray(argv, 3);
+    _cleanup_free_ char *command_json = cJSON_PrintUnformatted(arguments);
+    const struct process_spec spec = {
+        .argv = argv,
+        .command_json = command_json,
+        .timeout_ms = (body->timeout ? (uint32_t)body->timeout : record->command_timeout_s) * 1000,
+        .log_bytes = LOG_BYTES,
+        .log_lines = LOG_LINES,
+    };
+
+    if (!command_json)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    return processes_start(call->services, &call->caller, &record->id, &spec, ret_info, err);
+}
+
+static int follow(struct call *call, const struct id *sandbox, const struct id *process,
+                  struct error *err)
+{
+    static const struct attach_options options = {
+        .follow = true,
+        .has_status = true,
+        .format = format_event,
+        .heartbeat = ": heartbeat\n\n",
+    };
+    _cleanup_stream_ struct stream *stream = NULL;
+
+    if (attach_follow(call->services, &call->caller, sandbox, process, &options, &stream, err) < 0)
+        return -1;
+    http_respond_stream(call->request, EVENTS_MEDIA, stream);
+    return 0;
+}
+
+int handle_project_container_exec(struct call *call, struct error *err)
+{
+    _cleanup_(container_record_free) struct container_record record = {.owner = NULL};
+    _cleanup_(process_info_free) struct process_info info = {.is_live = false};
+    _cleanup_cjson_ cJSON *json = NULL;
+    struct exec_body body = {.timeout = 0};
+
+    if (call_body(call, &project_container_exec_table, &json, &body, err) < 0 ||
+        project_container_of(call, &record, err) < 0 || start(call, &record, &body, &info, err) < 0)
+        return -1;
+    return follow(call, &record.id, &info.row.id, err);
+}
