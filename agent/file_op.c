@@ -131,6 +131,8 @@ void file_write_begin(struct file_write *op, const struct agent_write_message *m
     op->folder_fd = op->fd = -1;
     op->errnum = 0;
     op->written = 0;
+    op->flags = message->flags;
+    op->match = *message;
     errnum = account_resolve(message->owner, &op->account);
     if (errnum != 0) {
         write_failed(op, AGENT_STAGE_USER, errnum);
@@ -165,6 +167,33 @@ void file_write_data(struct file_write *op, const uint8_t *bytes, size_t size)
     }
 }
 
+static int64_t mtime_of(const struct stat *status)
+{
+    return status->st_mtim.tv_sec * INT64_C(1000000000) + status->st_mtim.tv_nsec;
+}
+
+/* Whether the file at the path is still the one that the request describes. */
+static bool is_match(const struct file_write *op)
+{
+    _cleanup_close_ int fd = file_path_open(op->folder_fd, op->name, O_PATH);
+    struct stat status;
+
+    return fd >= 0 && fstat(fd, &status) == 0 && (uint64_t)status.st_size == op->match.size &&
+           status.st_ino == op->match.inode && mtime_of(&status) == op->match.mtime_nsec;
+}
+
+/* No other request comes between the condition and the rename: the agent has one thread. */
+static int rename_if_wanted(const struct file_write *op)
+{
+    bool absent = op->flags & AGENT_WRITE_ABSENT;
+
+    if (op->flags & AGENT_WRITE_MATCH && !is_match(op))
+        return ESTALE;
+    if (file_path_rename(op->folder_fd, op->temporary, op->folder_fd, op->name, !absent) == 0)
+        return 0;
+    return absent && errno == EEXIST ? ESTALE : errno;
+}
+
 static void put_in_place(struct file_write *op)
 {
     int errnum = enter_owner(op);
@@ -173,15 +202,29 @@ static void put_in_place(struct file_write *op)
         write_failed(op, AGENT_STAGE_IDENTITY, errnum);
         return;
     }
-    if (renameat(op->folder_fd, op->temporary, op->folder_fd, op->name) < 0)
-        write_failed(op, AGENT_STAGE_FILE, errno);
+    errnum = rename_if_wanted(op);
+    if (errnum != 0)
+        write_failed(op, AGENT_STAGE_FILE, errnum);
     leave_owner(op);
 }
 
-bool file_write_end(struct file_write *op, struct agent_error_message *ret_error)
+/* The connection's operations come one after another: a whole outbox is free by now. */
+static void describe_written(const struct file_write *op, struct outbox *outbox)
+{
+    struct file_names names = {.users.count = 0};
+    struct stat status;
+
+    if (fstat(op->fd, &status) == 0)
+        (void)file_entry_put(outbox, &status, "", "", &names);
+}
+
+bool file_write_end(struct file_write *op, struct outbox *outbox,
+                    struct agent_error_message *ret_error)
 {
     if (op->errnum == 0)
         put_in_place(op);
+    if (op->errnum == 0 && op->flags & AGENT_WRITE_DESCRIBE)
+        describe_written(op, outbox);
     file_path_close(&op->fd);
     file_path_close(&op->folder_fd);
     op->active = false;

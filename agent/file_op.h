@@ -27,6 +27,8 @@ struct file_write {
     uint64_t written;
     struct account account;
     bool as_root;
+    uint32_t flags;                   /* AGENT_WRITE_* */
+    struct agent_write_message match; /* with MATCH; its strings are not kept */
     char temporary[FILE_TEMPORARY_MAX];
     char name[NAME_MAX + 1];
 };
@@ -44,8 +46,12 @@ struct file_read {
 void file_write_begin(struct file_write *op, const struct agent_write_message *message);
 void file_write_data(struct file_write *op, const uint8_t *bytes, size_t size);
 
-/* Puts the file in its place; the op is over. Fills `ret_error` and returns false on failure. */
-bool file_write_end(struct file_write *op, struct agent_error_message *ret_error);
+/*
+ * Puts the file in its place; the op is over. Its ENTRY goes to the outbox where it was asked for.
+ * Fills `ret_error` and returns false on failure.
+ */
+bool file_write_end(struct file_write *op, struct outbox *outbox,
+                    struct agent_error_message *ret_error);
 
 /* Drops an unfinished file. */
 void file_write_abort(struct file_write *op);

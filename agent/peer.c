@@ -224,7 +224,8 @@ static void on_end(struct peer *peer)
     if (peer->process.kind == PROCESS_OP_INPUT)
         reply(peer, process_op_input_end(&peer->process, &error), peer->process.count, &error);
     else if (peer->write.active)
-        reply(peer, file_write_end(&peer->write, &error), peer->write.written, &error);
+        reply(peer, file_write_end(&peer->write, &peer->outbox, &error), peer->write.written,
+              &error);
     else
         command_close_stdin(&peer->exec.command);
 }

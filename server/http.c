@@ -10,6 +10,7 @@
 #include <atoll/log.h>
 #include <civetweb.h>
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -44,6 +45,7 @@ struct http_request {
     char *body;
     size_t body_size;
     bool body_read;
+    uint64_t body_taken; /* by http_request_read */
     void *context;
     int status;
     int success; /* the status instead of 200; 0: 200 */
@@ -55,6 +57,9 @@ struct http_request {
         size_t size;
     } kept;
     struct http_answer answer;
+    /* Of an answer in pieces: what has to be sent for it to be whole. */
+    bool in_pieces;
+    uint64_t left;
     char path[]; /* what the segments point into */
 };
 
@@ -233,6 +238,26 @@ int http_request_body(struct http_request *request, size_t max, const char **ret
     return 0;
 }
 
+uint64_t http_request_size(const struct http_request *request)
+{
+    if (request->info->content_length >= 0)
+        return (uint64_t)request->info->content_length;
+    return http_request_header(request, "Transfer-Encoding") ? HTTP_SIZE_UNKNOWN : 0;
+}
+
+ssize_t http_request_read(struct http_request *request, void *buffer, size_t size,
+                          struct error *err)
+{
+    int n = mg_read(request->connection, buffer, size < INT_MAX ? size : INT_MAX);
+
+    if (n > 0)
+        request->body_taken += (uint64_t)n;
+    if (n < 0 || (n == 0 && request->info->content_length > 0 &&
+                  request->body_taken != (uint64_t)request->info->content_length))
+        return error_set(err, ERR_BAD_REQUEST, "the body broke off");
+    return n;
+}
+
 void http_response_header(struct http_request *request, const char *name, const char *value)
 {
     http_answer_add(&request->answer, name, value);
@@ -337,6 +362,46 @@ void http_respond_stream(struct http_request *request, const char *media_type,
     http_respond_bytes(request, 200, media_type, NULL, 0);
 }
 
+/* An answer that was not ended breaks off with the connection; http_respond_end heals that. */
+void http_respond_begin(struct http_request *request, int status, const char *media_type,
+                        uint64_t size)
+{
+    char head[HTTP_ANSWER_HEAD_MAX];
+    size_t head_size;
+
+    if (request->answer.broken) {
+        http_respond_bytes(request, status, media_type, NULL, 0); /* says so */
+        return;
+    }
+    request->status = status;
+    request->keeps = false;
+    request->in_pieces = true;
+    request->left = size;
+    head_size = http_answer_format(&request->answer, status, media_type, size, head);
+    write_answer(request->connection, head, head_size);
+}
+
+bool http_respond_piece(struct http_request *request, const void *data, size_t size)
+{
+    if (!request->in_pieces || size > request->left)
+        return false;
+    if (request->method == HTTP_HEAD || size == 0)
+        return true;
+    if (request->left == HTTP_SIZE_UNKNOWN)
+        return mg_send_chunk(request->connection, data, (unsigned)size) > 0;
+    request->left -= size;
+    return mg_write(request->connection, data, size) == (int)size;
+}
+
+void http_respond_end(struct http_request *request)
+{
+    if (!request->in_pieces)
+        return;
+    if (request->method == HTTP_HEAD || request->left == 0 ||
+        (request->left == HTTP_SIZE_UNKNOWN && mg_send_chunk(request->connection, "", 0) > 0))
+        request->in_pieces = false;
+}
+
 void http_respond_empty(struct http_request *request, int status)
 {
     http_respond_bytes(request, status, NULL, NULL, 0);
@@ -418,6 +483,8 @@ static int begin_request(struct mg_connection *connection)
     request->connection = connection;
     request->info = info;
     serve(http, request);
+    if (request->in_pieces)
+        mg_disable_connection_keep_alive(connection);
     /* civetweb ends the connection after a 401; the edge keeps its connections. */
     return 200;
 }

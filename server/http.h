@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct stream;
 struct streams;
@@ -103,6 +104,18 @@ const char *http_request_host(const struct http_request *request);
 int http_request_body(struct http_request *request, size_t max, const char **ret_data,
                       size_t *ret_size, struct error *err);
 
+/*
+ * Takes the next bytes of the body, at most `size` (and INT_MAX); 0 at its end. Fails with
+ * ERR_BAD_REQUEST when the client broke off. For a body of any size; not together with
+ * http_request_body.
+ */
+ssize_t http_request_read(struct http_request *request, void *buffer, size_t size,
+                          struct error *err);
+
+/* The size that the body was announced with; HTTP_SIZE_UNKNOWN when it comes in chunks. */
+#define HTTP_SIZE_UNKNOWN UINT64_MAX
+uint64_t http_request_size(const struct http_request *request);
+
 /* Whatever a layer keeps with the request (the identity, say); not owned, NULL at first. */
 void http_request_set_context(struct http_request *request, void *context);
 void *http_request_context(const struct http_request *request);
@@ -121,6 +134,18 @@ void http_respond_problem(struct http_request *request, const struct error *erro
 /* For text that is at hand already; `media_type` is a constant. */
 void http_respond_bytes(struct http_request *request, int status, const char *media_type,
                         const void *data, size_t size);
+
+/*
+ * An answer whose body is sent piece by piece while the handler runs: its head, at once, and then
+ * the pieces. `size` is that of all pieces, HTTP_SIZE_UNKNOWN where nobody knows it. A piece waits
+ * for the client to take what was sent before; it fails when the client has left. What is not ended
+ * by http_respond_end, or has fewer bytes than were announced, breaks the connection, so that the
+ * client sees that it is not whole.
+ */
+void http_respond_begin(struct http_request *request, int status, const char *media_type,
+                        uint64_t size);
+bool http_respond_piece(struct http_request *request, const void *data, size_t size);
+void http_respond_end(struct http_request *request);
 
 /*
  * 200 with a body that comes as it is made: hands the stream over to the edge, which takes a

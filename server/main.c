@@ -25,6 +25,7 @@
 #include "server/services/idempotency.h"
 #include "server/services/late_records.h"
 #include "server/services/node.h"
+#include "server/services/transfers.h"
 #include "server/stream/stream.h"
 
 #include <atoll/log.h>
@@ -78,6 +79,7 @@ static void server_close(struct server *server)
     event_follower_stop(server->services.event_follower);
     attach_stop(server->services.attach);
     streams_free(server->services.streams);
+    transfers_free(server->services.transfers);
     description_done(&server->description);
     auth_destroy(server->router.auth);
     audit_stop(server->services.audit);
@@ -192,6 +194,7 @@ static int open_services(struct server *server, struct error *err)
         late_records_start(services->db, &services->late_records, err) < 0 ||
         audit_start(services->db, &services->audit, err) < 0 ||
         idempotency_create(&services->idempotency, err) < 0 ||
+        transfers_create(&services->transfers, err) < 0 ||
         streams_create(&stream_options, &services->streams, err) < 0 ||
         event_follower_start(services, &services->event_follower, err) < 0 ||
         attach_start(services, &services->attach, err) < 0)
@@ -227,6 +230,7 @@ static struct edge_limits limits_of(const struct config *config)
 {
     return (struct edge_limits){
         .max_body_bytes = (uint64_t)config->server_max_body_bytes,
+        .max_transfer_bytes = (uint64_t)config->server_max_transfer_bytes,
         .request_timeout_ms = (uint32_t)config->server_body_timeout_ms,
         .idle_timeout_ms = (uint32_t)config->server_idle_timeout_ms,
     };
@@ -256,6 +260,7 @@ static int start_listening(struct server *server, struct error *err)
         .queue_timeout_ms = QUEUE_TIMEOUT_MS,
         .streams = server->services.streams,
         .heartbeat_ms = STREAM_HEARTBEAT_MS,
+        .is_transfer = router_is_transfer,
         .limits = limits_of(config),
     };
     uint16_t port;

@@ -187,7 +187,10 @@ enum {
     /* Written with the authority of the sandbox's root, then given to the owner; else the owner's
      * own rights decide. */
     AGENT_WRITE_PRIVILEGED = 1,
-    AGENT_WRITE_FLAGS = 1,
+    AGENT_WRITE_DESCRIBE = 2, /* an ENTRY of the written file comes before DONE */
+    AGENT_WRITE_ABSENT = 4,   /* only if nothing is at the path; else ESTALE */
+    AGENT_WRITE_MATCH = 8,    /* only instead of the file that the request describes; else ESTALE */
+    AGENT_WRITE_FLAGS = 15,
 };
 
 /* Flags of READ. */

@@ -31,6 +31,12 @@ enum config_type { CONFIG_STRING, CONFIG_INTEGER, CONFIG_BOOL };
     X(server_body_timeout_ms, "server", "body_timeout_ms", "ATOLL_BODY_TIMEOUT_MS",                \
       CONFIG_INTEGER, "30000", 100, 3600000, NULL, 1,                                              \
       "A request must have arrived whole after this time; else the answer is 408")                 \
+    X(server_max_transfer_bytes, "server", "max_transfer_bytes", "ATOLL_MAX_TRANSFER_BYTES",       \
+      CONFIG_INTEGER, "17179869184", 1024, 1099511627776, NULL, 1,                                 \
+      "Largest body of a file or archive, which is passed on as it comes; over it 413")            \
+    X(server_max_transfers, "server", "max_transfers", "ATOLL_MAX_TRANSFERS", CONFIG_INTEGER,      \
+      "16", 1, 4096, NULL, 1,                                                                      \
+      "Files over 1 MiB and archives that one tenant moves at once; one more is 429")              \
     X(server_idle_timeout_ms, "server", "idle_timeout_ms", "ATOLL_IDLE_TIMEOUT_MS",                \
       CONFIG_INTEGER, "60000", 100, 3600000, NULL, 1, "An idle keep-alive connection is closed")   \
     X(server_max_connections, "server", "max_connections", "ATOLL_MAX_CONNECTIONS",                \

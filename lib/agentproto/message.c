@@ -106,6 +106,11 @@ size_t agent_write_encode(const struct agent_write_message *message, uint8_t *da
     wire_put_u32(&writer, message->mode);
     wire_put_string(&writer, message->owner);
     wire_put_string(&writer, message->path);
+    if (message->flags & AGENT_WRITE_MATCH) {
+        wire_put_u64(&writer, message->size);
+        wire_put_u64(&writer, message->inode);
+        wire_put_u64(&writer, (uint64_t)message->mtime_nsec);
+    }
     return finish(&writer);
 }
 
@@ -239,7 +244,13 @@ bool agent_write_decode(const uint8_t *data, size_t size, struct agent_write_mes
     message->mode = wire_get_u32(&reader);
     message->owner = wire_get_string(&reader, AGENT_USER_MAX);
     message->path = wire_get_string(&reader, AGENT_PATH_MAX);
+    if (message->flags & AGENT_WRITE_MATCH) {
+        message->size = wire_get_u64(&reader);
+        message->inode = wire_get_u64(&reader);
+        message->mtime_nsec = (int64_t)wire_get_u64(&reader);
+    }
     return wire_reader_complete(&reader) && (message->flags & ~(uint32_t)AGENT_WRITE_FLAGS) == 0 &&
+           (~message->flags & (AGENT_WRITE_ABSENT | AGENT_WRITE_MATCH)) != 0 &&
            message->mode <= MODE_MAX && is_absolute(message->path);
 }
 

@@ -134,7 +134,10 @@ struct agent_write_message {
     uint32_t flags; /* AGENT_WRITE_* */
     uint32_t mode;  /* at most 07777 */
     const char *owner;
-    const char *path; /* absolute */
+    const char *path;   /* absolute */
+    uint64_t size;      /* with MATCH, of the file that is to be replaced, as ENTRY told */
+    uint64_t inode;     /* likewise */
+    int64_t mtime_nsec; /* likewise */
 };
 
 struct agent_read_message {

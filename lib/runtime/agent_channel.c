@@ -2,6 +2,7 @@
 
 #include "lib/base/util.h"
 
+#include <atoll/cleanup.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -262,24 +263,99 @@ static int run_exchange(struct agent_channel *channel, struct agent_outgoing *ou
     }
 }
 
+static int check_ready(struct agent_channel *channel, const struct agent_outgoing *outgoing,
+                       struct error *err)
+{
+    channel->late = false;
+    if (outgoing->failed)
+        return error_set_errno(err, ENOMEM, "cannot make the request to the sandbox's agent");
+    if (channel->broken)
+        return error_set(err, ERR_UNAVAILABLE, "the connection to the sandbox's agent is broken");
+    if (channel->buffer.start == channel->buffer.end)
+        return 0;
+    channel->broken = true;
+    return error_set(err, ERR_INTERNAL, "the sandbox's agent answered what was not asked");
+}
+
 int agent_channel_exchange(struct agent_channel *channel, struct agent_outgoing *outgoing,
                            agent_reply_fn reply, void *context, int64_t deadline_usec,
                            struct error *err)
 {
     int result;
 
-    channel->late = false;
-    if (outgoing->failed)
-        return error_set_errno(err, ENOMEM, "cannot make the request to the sandbox's agent");
-    if (channel->broken)
-        return error_set(err, ERR_UNAVAILABLE, "the connection to the sandbox's agent is broken");
-    if (channel->buffer.start != channel->buffer.end) {
-        channel->broken = true;
-        return error_set(err, ERR_INTERNAL, "the sandbox's agent answered what was not asked");
-    }
+    if (check_ready(channel, outgoing, err) < 0)
+        return -1;
     result = run_exchange(channel, outgoing, reply, context, deadline_usec, err);
     /* An answer before the whole request was sent leaves the agent waiting for the rest. */
     if (result < 0 || !all_sent(outgoing))
         channel->broken = true;
+    return result;
+}
+
+/* A transfer under way. */
+struct transfer {
+    const struct agent_source *source; /* NULL: there is no more */
+    uint8_t *piece;                    /* AGENT_FRAME_MAX bytes, what is being sent of the body */
+    int64_t patience_usec;
+};
+
+/* Makes the next piece of the body, or its end, what is to be sent. */
+static int take_piece(struct transfer *transfer, struct agent_outgoing *outgoing, struct error *err)
+{
+    ssize_t size =
+        transfer->source->read(transfer->source->context, transfer->piece, AGENT_FRAME_MAX, err);
+
+    if (size < 0)
+        return -1;
+    outgoing->control_size = outgoing->piece_count = outgoing->next = 0;
+    add_header(outgoing, size > 0 ? AGENT_FRAME_DATA : AGENT_FRAME_END, (size_t)size);
+    if (size > 0 && !outgoing->failed)
+        add_piece(outgoing, transfer->piece, 0, (size_t)size);
+    else
+        transfer->source = NULL;
+    return outgoing->failed
+               ? error_set_errno(err, ENOMEM, "cannot send the body to the sandbox's agent")
+               : 0;
+}
+
+static int run_transfer(struct agent_channel *channel, struct agent_outgoing *outgoing,
+                        struct transfer *transfer, agent_reply_fn reply, void *context,
+                        struct error *err)
+{
+    bool done = false;
+
+    while (!done) {
+        if (all_sent(outgoing) && transfer->source && take_piece(transfer, outgoing, err) < 0)
+            return -1;
+        if (send_pending(channel, outgoing, err) < 0)
+            return -1;
+        if ((!all_sent(outgoing) || !transfer->source) &&
+            wait_ready(channel, outgoing, monotonic_usec() + transfer->patience_usec, err) < 0)
+            return -1;
+        if (agent_channel_receive(channel, err) < 0 ||
+            deliver(channel, reply, context, &done, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int agent_channel_transfer(struct agent_channel *channel, struct agent_outgoing *outgoing,
+                           const struct agent_source *source, agent_reply_fn reply, void *context,
+                           int64_t patience_usec, struct error *err)
+{
+    _cleanup_free_ uint8_t *piece = source ? malloc(AGENT_FRAME_MAX) : NULL;
+    struct transfer transfer = {
+        .source = source,
+        .piece = piece,
+        .patience_usec = patience_usec,
+    };
+    int result;
+
+    if (source && !piece)
+        return error_set_errno(err, ENOMEM, "cannot send the body to the sandbox's agent");
+    if (check_ready(channel, outgoing, err) < 0)
+        return -1;
+    result = run_transfer(channel, outgoing, &transfer, reply, context, err);
+    channel->broken |= result < 0 || !all_sent(outgoing) || transfer.source;
     return result;
 }

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct agent_channel {
     int fd;
@@ -67,5 +68,22 @@ typedef int (*agent_reply_fn)(void *context, const struct agent_frame *frame, bo
 int agent_channel_exchange(struct agent_channel *channel, struct agent_outgoing *outgoing,
                            agent_reply_fn reply, void *context, int64_t deadline_usec,
                            struct error *err);
+
+/* A body that is given piece by piece. */
+struct agent_source {
+    /* The next bytes, at most `size`; 0 at the body's end. It may wait, -1 breaks the exchange
+     * off. */
+    ssize_t (*read)(void *context, void *buffer, size_t size, struct error *err);
+    void *context;
+};
+
+/*
+ * As agent_channel_exchange, with a body behind what is to be sent (NULL: none) and without an end
+ * in time: the agent has to take or to send something at least each `patience_usec`. A reply that
+ * waits holds the agent back. An answer before the body's end ends the exchange.
+ */
+int agent_channel_transfer(struct agent_channel *channel, struct agent_outgoing *outgoing,
+                           const struct agent_source *source, agent_reply_fn reply, void *context,
+                           int64_t patience_usec, struct error *err);
 
 #endif

@@ -40,6 +40,8 @@ static enum error_code failure_code(int errnum)
     case ELOOP:
     case ENAMETOOLONG:
         return ERR_NOT_POSSIBLE;
+    case ESTALE: /* what the agent says of a condition */
+        return ERR_PRECONDITION;
     case ENOSPC:
     case EDQUOT:
         return ERR_INSUFFICIENT_STORAGE;
@@ -64,7 +66,8 @@ static int take_failure(struct answer *answer, const struct agent_frame *frame, 
         return agent_protocol_error(err);
     if (message.stage != AGENT_STAGE_FILE)
         return agent_take_failure(frame, &answer->failure, err);
-    reason = strerrordesc_np((int)message.errnum);
+    reason = message.errnum == ESTALE ? "it is not the file that the request names"
+                                      : strerrordesc_np((int)message.errnum);
     (void)error_set_field(&answer->failure, failure_code((int)message.errnum), "path", "%s",
                           reason ? reason : "unknown error");
     return 0;
@@ -299,4 +302,121 @@ int agent_files_write(struct agent_client *client, const struct agent_file_conte
                          agent_write_encode(&message, payload, sizeof(payload)));
     agent_outgoing_body(&outgoing, content->data, content->size);
     return exchange(client, &outgoing, on_answer, &answer, deadline_usec, err);
+}
+
+/* A file on its way to a sink. */
+struct download {
+    struct answer answer; /* the ENTRY, and a failure */
+    const struct agent_sink *sink;
+    bool begun;
+    uint64_t left; /* bytes that the sink still wants */
+};
+
+static int begin_download(struct download *download, const struct agent_frame *frame,
+                          bool *ret_done, struct error *err)
+{
+    if (take_entry(&download->answer, frame, err) < 0 ||
+        download->sink->begin(download->sink->context, &download->answer.list.items[0],
+                              &download->left, err) < 0)
+        return -1;
+    download->begun = true;
+    *ret_done = download->left == 0;
+    return 0;
+}
+
+static int on_download_answer(void *context, const struct agent_frame *frame, bool *ret_done,
+                              struct error *err)
+{
+    struct download *download = context;
+    size_t size = frame->size;
+
+    if (frame->type == AGENT_FRAME_ENTRY)
+        return begin_download(download, frame, ret_done, err);
+    if (frame->type != AGENT_FRAME_DATA)
+        return frame->type == AGENT_FRAME_DONE && !download->begun
+                   ? agent_protocol_error(err)
+                   : on_answer(&download->answer, frame, ret_done, err);
+    if (!download->begun || size == 0)
+        return agent_protocol_error(err);
+    size = size < download->left ? size : (size_t)download->left;
+    download->left -= size;
+    *ret_done = download->left == 0;
+    return download->sink->piece(download->sink->context, frame->payload, size, err);
+}
+
+int agent_files_download(struct agent_client *client, const char *user, const char *path,
+                         uint64_t offset, const struct agent_sink *sink, int64_t patience_usec,
+                         struct error *err)
+{
+    _cleanup_(agent_outgoing_free) struct agent_outgoing outgoing = {0};
+    struct download download = {.answer.entries_max = 1, .sink = sink};
+    const struct agent_read_message message = {
+        .flags = AGENT_READ_DESCRIBE,
+        .offset = offset,
+        .limit = INT64_MAX,
+        .user = user,
+        .path = path,
+    };
+    uint8_t payload[REQUEST_MAX];
+    int result;
+
+    if (check_text("user", user, AGENT_USER_MAX, err) < 0 || check_path("path", path, err) < 0)
+        return -1;
+    agent_outgoing_frame(&outgoing, AGENT_FRAME_READ, payload,
+                         agent_read_encode(&message, payload, sizeof(payload)));
+    result = agent_channel_transfer(&client->channel, &outgoing, NULL, on_download_answer,
+                                    &download, patience_usec, err);
+    if (result == 0 && download.answer.failed) {
+        *err = download.answer.failure;
+        result = -1;
+    }
+    answer_free(&download.answer);
+    return result;
+}
+
+static struct agent_write_message upload_message(const struct agent_file_upload *upload)
+{
+    static const uint32_t flags[] = {
+        [AGENT_UPLOAD_ANYWAY] = AGENT_WRITE_DESCRIBE,
+        [AGENT_UPLOAD_ABSENT] = AGENT_WRITE_DESCRIBE | AGENT_WRITE_ABSENT,
+        [AGENT_UPLOAD_MATCH] = AGENT_WRITE_DESCRIBE | AGENT_WRITE_MATCH,
+    };
+
+    return (struct agent_write_message){
+        .flags = flags[upload->condition],
+        .mode = upload->mode,
+        .owner = upload->user,
+        .path = upload->path,
+        .size = upload->seen.size,
+        .inode = upload->seen.inode,
+        .mtime_nsec = upload->seen.mtime_nsec,
+    };
+}
+
+int agent_files_upload(struct agent_client *client, const struct agent_file_upload *upload,
+                       const struct agent_source *source, int64_t patience_usec,
+                       struct agent_file_list *ret_entry, struct error *err)
+{
+    _cleanup_(agent_outgoing_free) struct agent_outgoing outgoing = {0};
+    _cleanup_(answer_free) struct answer answer = {.entries_max = 1};
+    const struct agent_write_message message = upload_message(upload);
+    uint8_t payload[REQUEST_MAX];
+
+    if (check_text("user", upload->user, AGENT_USER_MAX, err) < 0 ||
+        check_path("path", upload->path, err) < 0)
+        return -1;
+    agent_outgoing_frame(&outgoing, AGENT_FRAME_WRITE, payload,
+                         agent_write_encode(&message, payload, sizeof(payload)));
+    if (agent_channel_transfer(&client->channel, &outgoing, source, on_answer, &answer,
+                               patience_usec, err) < 0)
+        return -1;
+    if (answer.failed) {
+        *err = answer.failure;
+        return -1;
+    }
+    if (answer.list.count != 1)
+        return agent_protocol_error(err);
+    *ret_entry = answer.list;
+    answer.list = (struct agent_file_list){0};
+    return 0;
 }

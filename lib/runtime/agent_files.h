@@ -11,6 +11,7 @@
 #ifndef LIB_RUNTIME_AGENT_FILES_H
 #define LIB_RUNTIME_AGENT_FILES_H
 
+#include "lib/runtime/agent_channel.h"
 #include "lib/runtime/agent_client.h"
 
 #include <atoll/agent_proto.h>
@@ -66,6 +67,42 @@ int agent_files_read(struct agent_client *client, const char *user, const char *
                      uint64_t offset, size_t limit, int64_t deadline_usec,
                      struct agent_file_list *ret_entry, char **ret_data, size_t *ret_size,
                      struct error *err);
+
+/* Where the bytes of a file go, piece by piece. Each may wait; -1 breaks the reading off. */
+struct agent_sink {
+    /* First: what is known of the opened file, and how many of its bytes are wanted. */
+    int (*begin)(void *context, const struct agent_file_entry *entry, uint64_t *ret_wanted,
+                 struct error *err);
+    int (*piece)(void *context, const void *data, size_t size, struct error *err);
+    void *context;
+};
+
+/*
+ * As agent_files_read, of a file of any size. The agent has to send something at least each
+ * `patience_usec`. Fails without a call of the sink where the file cannot be read. The sink may get
+ * fewer bytes than it wanted: the file was cut meanwhile. The client is of no further use.
+ */
+int agent_files_download(struct agent_client *client, const char *user, const char *path,
+                         uint64_t offset, const struct agent_sink *sink, int64_t patience_usec,
+                         struct error *err);
+
+/* A file that replaces what is at the path as a whole, or not at all; parents are made. */
+struct agent_file_upload {
+    const char *user;
+    const char *path;
+    uint32_t mode; /* at most 07777 */
+    enum {
+        AGENT_UPLOAD_ANYWAY,
+        AGENT_UPLOAD_ABSENT, /* only if nothing is there; else ERR_PRECONDITION */
+        AGENT_UPLOAD_MATCH,  /* only instead of the file that `seen` describes; else the same */
+    } condition;
+    struct agent_file_entry seen; /* its strings are not used */
+};
+
+/* Takes the bytes from the source; `ret_entry` has one item, of the written file. */
+int agent_files_upload(struct agent_client *client, const struct agent_file_upload *upload,
+                       const struct agent_source *source, int64_t patience_usec,
+                       struct agent_file_list *ret_entry, struct error *err);
 
 /* Replaces a file as a whole, or not at all; parents are made. */
 struct agent_file_content {

@@ -255,7 +255,11 @@ static void begin_request(struct edge_conn *conn, const struct edge_head *head)
     request->to_head = edge_span_equal(head->method, EDGE_SPAN("HEAD"));
     request->framing = edge_head_framing(head);
     request->length = head->length;
-    request->max_bytes = atomic_load(&conn->loop->max_body_bytes);
+    request->transfer =
+        conn->loop->is_transfer && conn->loop->is_transfer(head->method.data, head->method.size,
+                                                           head->target.data, head->target.size);
+    request->max_bytes = atomic_load(request->transfer ? &conn->loop->max_transfer_bytes
+                                                       : &conn->loop->max_body_bytes);
     request->body_done = request->framing == EDGE_FRAMING_NONE;
 }
 

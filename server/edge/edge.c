@@ -100,6 +100,7 @@ static void init_lists(struct edge_loop *loop)
 
 static void init_options(struct edge_loop *loop, const struct edge_options *options)
 {
+    loop->is_transfer = options->is_transfer;
     loop->queue_timeout_ms = options->queue_timeout_ms;
     loop->upstream_port = options->upstream_port;
     loop->max_connections = options->max_connections;
@@ -196,6 +197,7 @@ failed:
 void edge_set_limits(struct edge *edge, const struct edge_limits *limits)
 {
     atomic_store(&edge->loop.max_body_bytes, limits->max_body_bytes);
+    atomic_store(&edge->loop.max_transfer_bytes, limits->max_transfer_bytes);
     atomic_store(&edge->loop.request_timeout_ms, limits->request_timeout_ms);
     atomic_store(&edge->loop.idle_timeout_ms, limits->idle_timeout_ms);
 }

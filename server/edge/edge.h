@@ -10,6 +10,8 @@
 #define SERVER_EDGE_EDGE_H
 
 #include <atoll/error.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct edge;
@@ -18,8 +20,10 @@ struct streams;
 /* Sizes in bytes, times in milliseconds. */
 struct edge_limits {
     uint64_t max_body_bytes;
-    uint32_t request_timeout_ms; /* a request must have arrived whole by then; else 408 */
-    uint32_t idle_timeout_ms;    /* an idle keep-alive connection is closed */
+    uint64_t max_transfer_bytes; /* of the body of a transfer */
+    /* A request must have arrived whole by then, each piece of a transfer's body; else 408. */
+    uint32_t request_timeout_ms;
+    uint32_t idle_timeout_ms; /* an idle keep-alive connection is closed */
 };
 
 struct edge_options {
@@ -34,6 +38,12 @@ struct edge_options {
     uint32_t queue_timeout_ms; /* longest wait for one of them; then 503 */
     struct streams *streams;   /* that answers may name; NULL: none; outlives the edge */
     uint32_t heartbeat_ms;     /* a stream that sent nothing so long gets its heartbeat */
+    /*
+     * True for a request whose body is passed on as it comes, whatever its size: a transfer. NULL:
+     * there are none. The target is what was sent. Called on the edge's thread.
+     */
+    bool (*is_transfer)(const char *method, size_t method_size, const char *target,
+                        size_t target_size);
     struct edge_limits limits;
 };
 

@@ -76,6 +76,17 @@ static bool send_request(struct edge_conn *conn)
     return true;
 }
 
+/* A transfer's client has a deadline for its next piece, but none while the upstream is slow. */
+static void watch_transfer(struct edge_conn *conn, bool filled)
+{
+    bool waits = !conn->readable && edge_buffer_used(&conn->input) == 0;
+
+    if (!waits && conn->timer == EDGE_TIMER_REQUEST)
+        edge_loop_set_timer(conn, EDGE_TIMER_NONE);
+    else if (waits && (filled || conn->timer == EDGE_TIMER_NONE))
+        edge_loop_set_timer(conn, EDGE_TIMER_REQUEST);
+}
+
 /* Reads more of a body that was too large to be collected. */
 static bool feed_body(struct edge_conn *conn)
 {
@@ -98,6 +109,8 @@ static bool feed_body(struct edge_conn *conn)
     }
     if (conn->request.body_done && conn->timer == EDGE_TIMER_REQUEST)
         edge_loop_set_timer(conn, EDGE_TIMER_NONE);
+    else if (conn->request.transfer)
+        watch_transfer(conn, filled);
     return filled || taken > 0;
 }
 

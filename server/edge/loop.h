@@ -51,7 +51,7 @@ struct edge_source {
 enum edge_timer {
     EDGE_TIMER_NONE,
     EDGE_TIMER_IDLE,    /* between requests */
-    EDGE_TIMER_REQUEST, /* from a request's first byte to its last */
+    EDGE_TIMER_REQUEST, /* from a request's first byte to its last, or to a transfer's next */
     EDGE_TIMER_QUEUE,   /* waiting for an upstream */
     EDGE_TIMER_WRITE,   /* the client takes none of its answer */
     EDGE_TIMER_STREAM,  /* nothing was sent of a stream */
@@ -96,6 +96,7 @@ struct edge_request {
     struct edge_chunked decoder;
     bool body_done;   /* the body has arrived whole */
     bool streaming;   /* it did not when an upstream was taken */
+    bool transfer;    /* its deadline is of each piece, not of the whole */
     bool send_broken; /* the upstream takes no more of it */
 };
 
@@ -149,8 +150,11 @@ struct edge_loop {
     atomic_bool stopping;
     atomic_int_least64_t stop_deadline;
     atomic_uint_least64_t max_body_bytes;
+    atomic_uint_least64_t max_transfer_bytes;
     atomic_uint_least32_t request_timeout_ms;
     atomic_uint_least32_t idle_timeout_ms;
+    bool (*is_transfer)(const char *method, size_t method_size, const char *target,
+                        size_t target_size); /* NULL: none is */
     uint32_t queue_timeout_ms;
     uint32_t heartbeat_ms;
     uint16_t upstream_port;

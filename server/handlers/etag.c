@@ -36,8 +36,7 @@ int etag_expected(struct call *call, int64_t *ret_version, struct error *err)
     return 0;
 }
 
-/* If-None-Match compares weakly: W/ in front of a tag says nothing. */
-static bool has_tag(const char *list, const char *tag)
+bool etag_list_has(const char *list, const char *tag, bool weak)
 {
     size_t size = strlen(tag);
 
@@ -45,7 +44,7 @@ static bool has_tag(const char *list, const char *tag)
         size_t length;
 
         list += strspn(list, " \t,");
-        if (strncmp(list, "W/", 2) == 0)
+        if (weak && strncmp(list, "W/", 2) == 0)
             list += 2;
         length = strcspn(list, " \t,");
         if ((length == 1 && *list == '*') || (length == size && memcmp(list, tag, size) == 0))
@@ -78,7 +77,7 @@ int etag_respond(struct call *call, int status, int64_t version, cJSON *body, st
         return error_set(err, ERR_INTERNAL, "out of memory");
     format_tag(version, tag);
     http_response_header(call->request, "ETag", tag);
-    if (known && (method == HTTP_GET || method == HTTP_HEAD) && has_tag(known, tag)) {
+    if (known && (method == HTTP_GET || method == HTTP_HEAD) && etag_list_has(known, tag, true)) {
         cJSON_Delete(body);
         http_respond_empty(call->request, 304);
         return 0;

@@ -15,6 +15,12 @@
  */
 int etag_expected(struct call *call, int64_t *ret_version, struct error *err);
 
+/*
+ * Whether a list of If-Match or If-None-Match has the tag, or "*". Weak tags of the list count only
+ * where the comparison is weak (RFC 9110, section 8.8.3.2).
+ */
+bool etag_list_has(const char *list, const char *tag, bool weak);
+
 /* Adds the ETag of `version` to the answer to come. */
 void etag_add(struct call *call, int64_t version);
 

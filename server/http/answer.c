@@ -31,7 +31,10 @@ size_t http_answer_format(const struct http_answer *answer, int status, const ch
     size_t room = HTTP_ANSWER_HEAD_MAX - (size_t)used;
 
     /* RFC 9110 section 8.6: 204 has no Content-Length. */
-    if (media_type)
+    if (media_type && body_size == HTTP_ANSWER_CHUNKED)
+        used += snprintf(head + used, room,
+                         "Content-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\n", media_type);
+    else if (media_type)
         used += snprintf(head + used, room, "Content-Type: %s\r\nContent-Length: %zu\r\n\r\n",
                          media_type, body_size);
     else

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum {
     HTTP_ANSWER_FIELDS_MAX = 2048, /* bytes of added fields */
@@ -19,6 +20,9 @@ struct http_answer {
 
 /* Adds a field, or marks the answer broken: for a control character in it, or a lack of room. */
 void http_answer_add(struct http_answer *answer, const char *name, const char *value);
+
+/* The size of a body that comes in chunks, since it is not known. */
+#define HTTP_ANSWER_CHUNKED SIZE_MAX
 
 /*
  * Writes status line, the fields that every answer has, the added ones and the framing. A NULL

@@ -112,6 +112,44 @@ static void find_route(const struct http_request *request, struct match *match)
     }
 }
 
+/* Whether a path, as it was sent, is of the pattern; one that is written otherwise is not. */
+static bool path_looks_like(const char *pattern, const char *path, size_t size)
+{
+    const char *at = path;
+    const char *end = path + size;
+
+    while (*pattern != '\0' && at < end) {
+        if (*pattern == '{') {
+            pattern = strchr(pattern, '}') + 1;
+            while (at < end && *at != '/')
+                at++;
+        } else if (*pattern++ != *at++) {
+            return false;
+        }
+    }
+    return *pattern == '\0' && at == end;
+}
+
+bool router_is_transfer(const char *method, size_t method_size, const char *target,
+                        size_t target_size)
+{
+    const char *query = memchr(target, '?', target_size);
+    size_t path_size = query ? (size_t)(query - target) : target_size;
+
+    for (size_t t = 0; t < route_tables_count; t++) {
+        for (size_t i = 0; i < route_tables[t]->count; i++) {
+            const struct route *route = &route_tables[t]->routes[i];
+            const char *name = http_method_name(route->method);
+
+            if (route->flags & ROUTE_TRANSFER && strlen(name) == method_size &&
+                memcmp(name, method, method_size) == 0 &&
+                path_looks_like(route->pattern, target, path_size))
+                return true;
+        }
+    }
+    return false;
+}
+
 /* Answers a request that has no route; returns 0 when it did (OPTIONS). */
 static int respond_unrouted(struct http_request *request, const struct match *match,
                             struct error *err)
@@ -169,7 +207,7 @@ static int run_route(struct passage *passage, const struct route *route, struct 
         return route->handler(&passage->call, err);
     if (idempotent_wanted(&passage->call, &has_key, err) < 0)
         return -1;
-    if (!has_key)
+    if (!has_key || route->flags & ROUTE_TRANSFER)
         return route->handler(&passage->call, err);
     passage->plan = remake_plan(route_tables, route_tables_count, route);
     return idempotent_run(&passage->call, &passage->plan, &passage->attempt, err);

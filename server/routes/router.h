@@ -19,6 +19,7 @@ enum {
     ROUTE_SECRET = 2,  /* the answer holds a secret: it is not kept for retries */
     ROUTE_BODY_OPTIONAL = 4, /* `request` may be left out */
     ROUTE_LINES = 16,        /* the answer may be application/x-ndjson */
+    ROUTE_TRANSFER = 64,     /* the body is passed on as it comes, whatever its size */
     ROUTE_VERSIONED = 8,     /* answers an ETag; GET minds If-None-Match, a change If-Match */
 };
 
@@ -69,6 +70,10 @@ struct router {
 
 /* An http_handler; `user` is a struct router. */
 void router_handle(struct http_request *request, void *user);
+
+/* For edge_options: whether the route of a request has ROUTE_TRANSFER. */
+bool router_is_transfer(const char *method, size_t method_size, const char *target,
+                        size_t target_size);
 
 /* Writes all routes, and all error codes, as Markdown. */
 void router_print_routes(FILE *out);

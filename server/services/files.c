@@ -80,6 +80,28 @@ int files_read(struct services *services, const struct caller *caller, const str
                             &ret_bytes->data, &ret_bytes->size, err);
 }
 
+int files_download(struct services *services, const struct caller *caller, const struct id *id,
+                   const char *user, const char *path, uint64_t offset,
+                   const struct agent_sink *sink, struct error *err)
+{
+    _cleanup_agent_ struct agent_client *client = NULL;
+
+    if (open_agent(services, caller, id, false, monotonic_usec() + ANSWER_USEC, &client, err) < 0)
+        return -1;
+    return agent_files_download(client, user, path, offset, sink, ANSWER_USEC, err);
+}
+
+int files_upload(struct services *services, const struct caller *caller, const struct id *id,
+                 const struct agent_file_upload *upload, const struct agent_source *source,
+                 struct agent_file_list *ret_entry, struct error *err)
+{
+    _cleanup_agent_ struct agent_client *client = NULL;
+
+    if (open_agent(services, caller, id, true, monotonic_usec() + ANSWER_USEC, &client, err) < 0)
+        return -1;
+    return agent_files_upload(client, upload, source, ANSWER_USEC, ret_entry, err);
+}
+
 void files_bytes_free(struct files_bytes *bytes)
 {
     agent_file_list_free(&bytes->entry);

@@ -41,6 +41,16 @@ int files_read(struct services *services, const struct caller *caller, const str
                struct files_bytes *ret_bytes, struct error *err);
 void files_bytes_free(struct files_bytes *bytes);
 
+/* See agent_files_download: a file of any size, for as long as something moves. */
+int files_download(struct services *services, const struct caller *caller, const struct id *id,
+                   const char *user, const char *path, uint64_t offset,
+                   const struct agent_sink *sink, struct error *err);
+
+/* See agent_files_upload. */
+int files_upload(struct services *services, const struct caller *caller, const struct id *id,
+                 const struct agent_file_upload *upload, const struct agent_source *source,
+                 struct agent_file_list *ret_entry, struct error *err);
+
 /*
  * Writes each of the files, also when another one fails: `results` has an error of the file's own,
  * or one with an empty message. Fails only when that cannot be told for all of them.

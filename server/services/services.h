@@ -25,6 +25,7 @@ struct streams;
 struct late_records;
 struct launcher_client;
 struct token_maker;
+struct transfers;
 
 struct services {
     _Atomic(const struct config *) config; /* a reload replaces it; what it was stays readable */
@@ -37,6 +38,7 @@ struct services {
     struct streams *streams;
     struct event_follower *event_follower;
     struct attach *attach;
+    struct transfers *transfers;
     struct admission *admission;
     struct transitions transitions; /* of containers */
     char node_id[STORE_NODE_MAX + 1];

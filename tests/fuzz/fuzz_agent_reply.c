@@ -146,6 +146,66 @@ static void call_content(struct agent_client *client, int64_t deadline_usec)
     }
 }
 
+enum { UPLOAD_SIZE = 100, WANTED = 10 };
+
+static ssize_t give(void *context, void *buffer, size_t size, struct error *err)
+{
+    size_t *left = context;
+    size_t given = size < *left ? size : *left;
+
+    (void)err;
+    memset(buffer, 'x', given);
+    *left -= given;
+    return (ssize_t)given;
+}
+
+static void call_upload(struct agent_client *client, int64_t deadline_usec)
+{
+    const struct agent_file_upload upload = {.user = "u", .path = "/f", .mode = 0644};
+    size_t left = UPLOAD_SIZE;
+    const struct agent_source source = {give, &left};
+    struct agent_file_list entry;
+    struct error err;
+
+    (void)deadline_usec;
+    while (agent_files_upload(client, &upload, &source, DEADLINE_USEC, &entry, &err) == 0) {
+        if (entry.count != 1)
+            abort();
+        (void)touch_entries(&entry);
+    }
+}
+
+static int want(void *context, const struct agent_file_entry *entry, uint64_t *ret_wanted,
+                struct error *err)
+{
+    (void)context;
+    (void)err;
+    *ret_wanted = entry->size < WANTED ? entry->size : WANTED;
+    return 0;
+}
+
+static int take(void *context, const void *data, size_t size, struct error *err)
+{
+    size_t *taken = context;
+
+    (void)data;
+    (void)err;
+    *taken += size;
+    if (*taken > WANTED)
+        abort();
+    return 0;
+}
+
+static void call_download(struct agent_client *client, int64_t deadline_usec)
+{
+    size_t taken = 0;
+    const struct agent_sink sink = {want, take, &taken};
+    struct error err;
+
+    (void)deadline_usec;
+    (void)agent_files_download(client, "u", "/f", 0, &sink, DEADLINE_USEC, &err);
+}
+
 static void read_output(struct agent_attach *attach)
 {
     uint64_t next = 0;
@@ -183,7 +243,8 @@ static void call_attach(struct agent_client *client)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const calls[])(struct agent_client *, int64_t) = {
-        call_run, call_read, call_ping, call_start, call_list, call_wait, call_files, call_content};
+        call_run,  call_read,  call_ping,    call_start,  call_list,
+        call_wait, call_files, call_content, call_upload, call_download};
     struct agent_client *client;
     struct error err;
     int fds[2];

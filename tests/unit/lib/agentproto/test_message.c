@@ -169,6 +169,32 @@ static void test_write_and_read(void **state)
     assert_false(agent_read_decode(data, size, &read_out));
 }
 
+static void test_a_write_with_a_condition(void **state)
+{
+    struct agent_write_message write = {
+        .flags = AGENT_WRITE_DESCRIBE | AGENT_WRITE_MATCH,
+        .owner = "o",
+        .path = "/p",
+        .size = UINT64_MAX,
+        .inode = 7,
+        .mtime_nsec = -1,
+    };
+    struct agent_write_message out;
+    uint8_t data[128];
+    size_t size = agent_write_encode(&write, data, sizeof(data));
+
+    (void)state;
+    assert_true(agent_write_decode(data, size, &out));
+    assert_true(out.size == UINT64_MAX && out.inode == 7 && out.mtime_nsec == -1);
+    assert_false(agent_write_decode(data, size - 1, &out));
+    write.flags = AGENT_WRITE_ABSENT; /* describes no file */
+    assert_false(
+        agent_write_decode(data, agent_write_encode(&write, data, sizeof(data)) + 8, &out));
+    assert_true(agent_write_decode(data, agent_write_encode(&write, data, sizeof(data)), &out));
+    write.flags |= AGENT_WRITE_MATCH; /* nobody can be both */
+    assert_false(agent_write_decode(data, agent_write_encode(&write, data, sizeof(data)), &out));
+}
+
 static bool file_decodes(const struct agent_file_message *message, const char *path,
                          const char *target)
 {
@@ -291,6 +317,7 @@ int main(void)
         cmocka_unit_test(test_every_cut_is_refused),
         cmocka_unit_test(test_too_many_and_too_large),
         cmocka_unit_test(test_write_and_read),
+        cmocka_unit_test(test_a_write_with_a_condition),
         cmocka_unit_test(test_file_requests_are_checked),
         cmocka_unit_test(test_entry_comes_back),
         cmocka_unit_test(test_exit_is_a_wait_status),

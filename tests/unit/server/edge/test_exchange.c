@@ -83,7 +83,9 @@ static void upstream_start(struct upstream *upstream, const char *answer, bool c
         .upstreams = 1,
         .max_queued = 16,
         .queue_timeout_ms = 10000,
-        .limits = {1000000, 10000, 10000},
+        .limits = {.max_body_bytes = 1000000,
+                   .request_timeout_ms = 10000,
+                   .idle_timeout_ms = 10000},
     };
 
     *upstream = (struct upstream){.answer = answer, .close_after = close_after};
@@ -297,7 +299,9 @@ static void test_ipv6(void **state)
         .upstreams = 1,
         .max_queued = 16,
         .queue_timeout_ms = 10000,
-        .limits = {1000000, 10000, 10000},
+        .limits = {.max_body_bytes = 1000000,
+                   .request_timeout_ms = 10000,
+                   .idle_timeout_ms = 10000},
     };
     struct edge *edge = NULL;
     uint16_t port = 0;

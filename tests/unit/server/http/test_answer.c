@@ -52,7 +52,7 @@ static void test_bounded(void **state)
     for (int i = 0; i < 1000; i++)
         http_answer_add(&answer, "X-Name", "value");
     assert_true(answer.broken);
-    assert_true(http_answer_format(&answer, 431, "application/problem+json", (size_t)-1, head) <
+    assert_true(http_answer_format(&answer, 431, "application/problem+json", SIZE_MAX - 1, head) <
                 HTTP_ANSWER_HEAD_MAX);
 }
 
