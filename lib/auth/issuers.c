@@ -20,6 +20,7 @@ struct entry {
     const char *audience;
     const cJSON *algorithms;
     const char *jwks_url;
+    const char *jwks_ca_file;
     const char *jwks_file;
     const char *public_key_file;
     const char *hs256_key_file;
@@ -52,6 +53,8 @@ static const struct json_field entry_fields[] = {
      .offset = offsetof(struct entry, algorithms),
      .about = "Which `alg` its tokens may have."},
     TEXT_FIELD("jwks_url", jwks_url, false, "Where its key set is published."),
+    TEXT_FIELD("jwks_ca_file", jwks_ca_file, false,
+               "A PEM file with the certificates that the URL's must come from."),
     TEXT_FIELD("jwks_file", jwks_file, false, "A file with its key set."),
     TEXT_FIELD("public_key_file", public_key_file, false, "A PEM file with its public key."),
     TEXT_FIELD("hs256_key_file", hs256_key_file, false, "A file with the secret it shares."),
@@ -163,6 +166,17 @@ static int check_pairing(const struct auth_issuer *issuer, const char *where, st
     return 0;
 }
 
+/* A private authority stands in for the system's only where there is a certificate to check. */
+static int check_ca_file(const struct auth_issuer *issuer, const char *where, struct error *err)
+{
+    static const char https[] = "https://";
+
+    if (issuer->ca_file && (issuer->source != AUTH_SOURCE_JWKS_URL ||
+                            strncmp(issuer->where, https, strlen(https)) != 0))
+        return wrong(where, "jwks_ca_file", "needs a jwks_url that is https", err);
+    return 0;
+}
+
 static int read_source(const struct entry *entry, const char *where, struct auth_issuer *issuer,
                        const char **ret_text, struct error *err)
 {
@@ -211,7 +225,9 @@ static int read_entry(const cJSON *object, const char *where, struct auth_issuer
     issuer->issuer = strdup(entry.issuer);
     issuer->audience = strdup(entry.audience);
     issuer->where = strdup(text);
-    if (!issuer->issuer || !issuer->audience || !issuer->where)
+    issuer->ca_file = entry.jwks_ca_file ? strdup(entry.jwks_ca_file) : NULL;
+    if (!issuer->issuer || !issuer->audience || !issuer->where ||
+        (entry.jwks_ca_file && !issuer->ca_file))
         return error_set(err, ERR_INTERNAL, "out of memory");
     issuer->has_tenant = cJSON_IsString(cJSON_GetObjectItemCaseSensitive(object, "tenant"));
     issuer->tenant = entry.tenant;
@@ -219,7 +235,9 @@ static int read_entry(const cJSON *object, const char *where, struct auth_issuer
     issuer->refresh_s = entry.refresh_s;
     issuer->refetch_s = entry.refetch_s;
     issuer->max_age_s = entry.max_age_s;
-    return check_pairing(issuer, where, err);
+    if (check_pairing(issuer, where, err) < 0)
+        return -1;
+    return check_ca_file(issuer, where, err);
 }
 
 static int refuse_same_issuer(const struct auth_issuers *issuers, const char *where,
@@ -274,6 +292,7 @@ void auth_issuer_done(struct auth_issuer *issuer)
     free(issuer->issuer);
     free(issuer->audience);
     free(issuer->where);
+    free(issuer->ca_file);
     *issuer = (struct auth_issuer){.issuer = NULL};
 }
 

@@ -31,7 +31,8 @@ struct auth_issuer {
     char *audience;
     unsigned algorithms; /* bits 1 << enum auth_algorithm */
     enum auth_key_source source;
-    char *where; /* the URL or path */
+    char *where;   /* the URL or path */
+    char *ca_file; /* certificates that the URL's must come from; NULL: the system's */
     bool has_tenant;
     struct id tenant;
     enum role max_role;

@@ -4,8 +4,10 @@
 #include "lib/base/util.h"
 #include "server/auth/jwks_fetch.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { SECOND_USEC = 1000000 };
 
@@ -65,6 +67,15 @@ static void set_source(struct issuer *issuer)
     }
 }
 
+static int check_ca_file(const struct issuer *issuer, struct error *err)
+{
+    const char *path = issuer->definition.ca_file;
+
+    if (path && access(path, R_OK) < 0)
+        return error_set_errno(err, errno, "jwks_ca_file `%s`", path);
+    return 0;
+}
+
 int issuer_create(struct auth_issuer *definition, const struct config *config,
                   struct issuer **ret_issuer, struct error *err)
 {
@@ -79,6 +90,8 @@ int issuer_create(struct auth_issuer *definition, const struct config *config,
     set_policy(issuer, config, false);
     set_source(issuer);
     (void)issuer_files_changed(issuer);
+    if (check_ca_file(issuer, err) < 0)
+        return -1;
     if (!issuer->url && issuer_load_files(issuer, &issuer->keys, err) < 0)
         return -1;
     *ret_issuer = TAKE_PTR(issuer);
@@ -129,7 +142,9 @@ void issuer_free(struct issuer *issuer)
 bool issuer_same_source(const struct issuer *a, const struct issuer *b)
 {
     return strcmp(a->policy.issuer, b->policy.issuer) == 0 && a->url && b->url &&
-           strcmp(a->url, b->url) == 0;
+           strcmp(a->url, b->url) == 0 &&
+           strcmp(a->definition.ca_file ? a->definition.ca_file : "",
+                  b->definition.ca_file ? b->definition.ca_file : "") == 0;
 }
 
 bool issuer_files_changed(struct issuer *issuer)
@@ -165,7 +180,7 @@ int issuer_fetch(const struct issuer *issuer, const atomic_bool *stop, struct au
 
     if (!keys)
         return error_set(err, ERR_INTERNAL, "out of memory");
-    if (jwks_fetch(issuer->url, stop, &text, &size, err) < 0 ||
+    if (jwks_fetch(issuer->url, issuer->definition.ca_file, stop, &text, &size, err) < 0 ||
         auth_jwks_add(keys, text, size, err) < 0)
         return -1;
     *ret_keys = TAKE_PTR(keys);

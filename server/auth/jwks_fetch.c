@@ -74,8 +74,15 @@ static bool set_options(CURL *curl, const char *url, struct body *body, const at
            curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, reason) == CURLE_OK;
 }
 
-int jwks_fetch(const char *url, const atomic_bool *stop, char **ret_text, size_t *ret_size,
-               struct error *err)
+/* libcurl would look into the system's folder of certificates beside the file. */
+static bool set_authority(CURL *curl, const char *ca_file)
+{
+    return !ca_file || (curl_easy_setopt(curl, CURLOPT_CAINFO, ca_file) == CURLE_OK &&
+                        curl_easy_setopt(curl, CURLOPT_CAPATH, NULL) == CURLE_OK);
+}
+
+int jwks_fetch(const char *url, const char *ca_file, const atomic_bool *stop, char **ret_text,
+               size_t *ret_size, struct error *err)
 {
     _cleanup_(cleanup_curl) CURL *curl = curl_easy_init();
     _cleanup_(body_done) struct body body = {.text = malloc(AUTH_JWKS_MAX + 1)};
@@ -83,7 +90,8 @@ int jwks_fetch(const char *url, const atomic_bool *stop, char **ret_text, size_t
     CURLcode code;
     long status = 0;
 
-    if (!curl || !body.text || !set_options(curl, url, &body, stop, reason))
+    if (!curl || !body.text || !set_options(curl, url, &body, stop, reason) ||
+        !set_authority(curl, ca_file))
         return error_set(err, ERR_INTERNAL, "cannot prepare a fetch of a key set");
     code = curl_easy_perform(curl);
     if (body.too_large || code == CURLE_FILESIZE_EXCEEDED)

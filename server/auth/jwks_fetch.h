@@ -17,10 +17,11 @@ enum { JWKS_FETCH_TIMEOUT_MS = 5000, JWKS_CONNECT_TIMEOUT_MS = 3000 };
 int jwks_fetch_setup(struct error *err);
 
 /*
- * Blocks; ends within a second of `*stop` becoming true. The text is the caller's to free, with a
- * NUL beyond its size. ERR_UNAVAILABLE tells why it failed.
+ * The certificate of an https URL must come from one in `ca_file` (PEM), or where that is NULL from
+ * one that the system trusts. Blocks; ends within a second of `*stop` becoming true. The text is
+ * the caller's to free, with a NUL beyond its size. ERR_UNAVAILABLE tells why it failed.
  */
-int jwks_fetch(const char *url, const atomic_bool *stop, char **ret_text, size_t *ret_size,
-               struct error *err);
+int jwks_fetch(const char *url, const char *ca_file, const atomic_bool *stop, char **ret_text,
+               size_t *ret_size, struct error *err);
 
 #endif

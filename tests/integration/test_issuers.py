@@ -9,7 +9,7 @@ import pytest
 
 from support import tokens
 from support.client import Client
-from support.jwks import JwksServer, jwk
+from support.jwks import Authority, JwksServer, jwk
 from support.stack import DEFAULT_TENANT
 from support.wait import eventually
 
@@ -228,6 +228,53 @@ def test_a_publisher_that_misbehaves(stack, pairs, publisher, fault, told):
     assert target.hits == []
 
 
+# --- over TLS
+
+
+@pytest.fixture(scope="module")
+def authority(stack):
+    folder = stack.folder / "authority"
+    folder.mkdir(mode=0o755)
+    return Authority(folder)
+
+
+@pytest.fixture
+def secure(pairs, authority):
+    """Makes a publisher with a certificate for a host."""
+    made = []
+
+    def publish(host="IP:127.0.0.1", days=1):
+        name = f"publisher-{len(made)}"
+        made.append(JwksServer(jwk(pairs["one"], "one"), tls=authority.issue(name, host, days)))
+        return made[-1]
+
+    yield publish
+    for server in made:
+        server.stop()
+
+
+def test_a_private_authority(stack, pairs, authority, secure):
+    trusting = issuer(secure(), jwks_ca_file=str(authority.certificate))
+    address = serve(stack, trusting)
+    eventually(lambda: taken(address, pairs["one"], "one"))
+
+
+@pytest.mark.parametrize("host, days, trusted, told", [
+    ("IP:127.0.0.2", 1, True, "no alternative certificate subject name matches"),
+    ("DNS:localhost", 1, True, "no alternative certificate subject name matches"),
+    ("IP:127.0.0.1", -1, True, "certificate has expired"),
+    ("IP:127.0.0.1", 1, False, "unable to get local issuer certificate"),
+])
+def test_a_certificate_that_is_wrong(
+        stack, pairs, authority, secure, host, days, trusted, told):
+    publisher = secure(host, days)
+    changes = {"jwks_ca_file": str(authority.certificate)} if trusted else {}
+    address = serve(stack, issuer(publisher, **changes))
+    eventually(lambda: told in server_log(stack), what="the log says why")
+    assert not taken(address, pairs["one"], "one")
+    assert publisher.hits == [], "no request went to a server that is not who it should be"
+
+
 # --- files
 
 
@@ -281,6 +328,8 @@ def test_issuers_come_and_go_by_reload(stack, pairs, publisher):
      '"jwks_url":"https://a/"}]}', "issuers[0].issuer"),
     ('{"issuers":[{"issuer":"a","audience":"b","algorithms":["RS256"],"jwks_file":"/no/file"}]}',
      "/no/file"),
+    ('{"issuers":[{"issuer":"a","audience":"b","algorithms":["RS256"],"jwks_url":"https://a/",'
+     '"jwks_ca_file":"/no/ca"}]}', "jwks_ca_file `/no/ca`"),
 ])
 def test_a_bad_file_of_issuers_stops_the_start(stack, text, told):
     path = stack.folder / "bad-issuers.json"

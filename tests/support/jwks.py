@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import ssl
 import subprocess
 import threading
 
@@ -23,10 +24,43 @@ def jwk(pair, kid):
             "e": b64url(b"\x01\x00\x01")}
 
 
-class JwksServer:
-    """Answers GET of any path; `hits` has the paths that were asked for."""
+class Authority:
+    """A certificate authority of its own, in a folder."""
 
-    def __init__(self, *keys):
+    def __init__(self, folder):
+        self.folder = folder
+        self.certificate = folder / "ca.pem"
+        self._openssl("req", "-x509", *self._new_key("ca"), "-subj", "/CN=authority",
+                      "-out", str(self.certificate))
+
+    def _openssl(self, *arguments):
+        subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+
+    def _new_key(self, name):
+        return ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                "-keyout", str(self.folder / f"{name}.key")]
+
+    def issue(self, name, host, days=1):
+        """A server's certificate for a host, such as IP:127.0.0.1: an SSLContext that shows it."""
+        request, extensions = self.folder / f"{name}.req", self.folder / f"{name}.ext"
+        certificate = self.folder / f"{name}.pem"
+        extensions.write_text(f"subjectAltName={host}")
+        self._openssl("req", "-new", *self._new_key(name), "-subj", f"/CN={name}",
+                      "-out", str(request))
+        self._openssl("x509", "-req", "-in", str(request), "-CA", str(self.certificate),
+                      "-CAkey", str(self.folder / "ca.key"), "-days", str(days),
+                      "-extfile", str(extensions), "-out", str(certificate))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, self.folder / f"{name}.key")
+        return context
+
+
+class JwksServer:
+    """Answers GET of any path; `hits` has the paths that were asked for. With an SSLContext it is
+    an https server."""
+
+    def __init__(self, *keys, tls=None):
+        self.tls = tls
         self.hits = []
         self.status = 200
         self.headers = {}
@@ -54,6 +88,9 @@ class JwksServer:
         wanted = self.port if port is None else port
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", wanted), self.handler)
         self.port = self.server.server_address[1]
+        if self.tls:
+            self.server.socket = self.tls.wrap_socket(
+                self.server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def stop(self):
@@ -67,4 +104,4 @@ class JwksServer:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}/keys"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}/keys"

@@ -57,6 +57,11 @@ static void test_refused(void **state)
         {"{" BASE ",\"algorithms\":[\"HS256\",\"RS256\"],\"hs256_key_file\":\"/x\"}", "algorithms"},
         {"{" BASE ",\"algorithms\":[\"RS256\"],\"jwks_url\":\"http://id.example.com/\"}",
          "jwks_url"},
+        {"{" BASE ",\"algorithms\":[\"RS256\"],\"jwks_url\":\"http://localhost/\","
+         "\"jwks_ca_file\":\"/x\"}",
+         "jwks_ca_file"},
+        {"{" BASE ",\"algorithms\":[\"RS256\"],\"jwks_file\":\"/x\",\"jwks_ca_file\":\"/x\"}",
+         "jwks_ca_file"},
         {"{" URL ",\"tenant\":\"x\"}", "tenant"},
         {"{" URL ",\"max_role\":\"none\"}", "max_role"},
         {"{" URL ",\"refetch_seconds\":0}", "refetch_seconds"},
