@@ -309,6 +309,7 @@ CREATE TABLE idempotency_keys (
     claimed_at  timestamptz NOT NULL DEFAULT now(), -- by the server of boot_id
     status      integer, -- of the answer; NULL: not answered yet
     media_type  text,
+    etag        text,
     answer      bytea,
     created_at  timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, key)
@@ -520,7 +521,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON tenants, projects, quotas TO atoll_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON api_keys, webhooks TO atoll_app;
 GRANT SELECT ON webhook_deliveries TO atoll_app;
 GRANT SELECT, INSERT, DELETE ON idempotency_keys TO atoll_app;
-GRANT UPDATE (status, media_type, answer, boot_id, claimed_at) ON idempotency_keys TO atoll_app;
+GRANT UPDATE (status, media_type, etag, answer, boot_id, claimed_at) ON idempotency_keys
+    TO atoll_app;
 GRANT UPDATE (state, next_attempt_at, attempts, ended_at) ON webhook_deliveries TO atoll_app;
 GRANT SELECT, DELETE ON idempotency_keys TO atoll_system;
 GRANT SELECT, INSERT, UPDATE, DELETE ON webhook_deliveries, webhook_cursor TO atoll_system;

@@ -263,6 +263,14 @@ void http_response_header(struct http_request *request, const char *name, const 
     http_answer_add(&request->answer, name, value);
 }
 
+char *http_response_field(const struct http_request *request, const char *name)
+{
+    size_t size = 0;
+    const char *value = http_answer_find(&request->answer, name, &size);
+
+    return value ? strndup(value, size) : NULL;
+}
+
 /*
  * civetweb allows `request_timeout_ms` for one call, so that a large answer is written in pieces:
  * a slow client may take long as long as it takes something. A failed write means that the edge

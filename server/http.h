@@ -128,6 +128,9 @@ void http_response_forget(struct http_request *request);
 /* Adds a field to the answer to come. A value with control characters, or no room, is a 500. */
 void http_response_header(struct http_request *request, const char *name, const char *value);
 
+/* The value of a field that was added so, for the caller to free; NULL when it was not. */
+char *http_response_field(const struct http_request *request, const char *name);
+
 void http_respond_json(struct http_request *request, int status, const cJSON *body);
 void http_respond_problem(struct http_request *request, const struct error *error);
 

@@ -9,10 +9,10 @@
 #define OWN_CLAIM OWN_KEY " AND boot_id = $3::uuid AND status IS NULL"
 
 static const struct db_statement find_statement = {
-    "key_find", "SELECT fingerprint = $3::bytea, status, media_type, answer"
+    "key_find", "SELECT fingerprint = $3::bytea, status, media_type, etag, answer"
                 " FROM idempotency_keys" OWN_KEY};
 
-enum find_column { FIND_SAME, FIND_STATUS, FIND_MEDIA_TYPE, FIND_ANSWER };
+enum find_column { FIND_SAME, FIND_STATUS, FIND_MEDIA_TYPE, FIND_ETAG, FIND_ANSWER };
 
 static const struct db_statement take_statement = {
     "key_take", "UPDATE idempotency_keys k SET boot_id = $3::uuid, claimed_at = now()" OWN_KEY
@@ -24,10 +24,11 @@ static const struct db_statement take_statement = {
 
 static const struct db_statement answer_statement = {
     "key_answer", "INSERT INTO idempotency_keys AS k (tenant_id, key, boot_id, fingerprint, status,"
-                  " media_type, answer) VALUES ($1::uuid, $2::text, $3::uuid, $4::bytea,"
-                  " $5::bigint, $6::text, $7::bytea) ON CONFLICT (tenant_id, key) DO UPDATE"
-                  " SET status = excluded.status, media_type = excluded.media_type,"
-                  " answer = excluded.answer WHERE k.boot_id = $3::uuid AND k.status IS NULL"
+                  " media_type, etag, answer) VALUES ($1::uuid, $2::text, $3::uuid, $4::bytea,"
+                  " $5::bigint, $6::text, $7::text, $8::bytea) ON CONFLICT (tenant_id, key)"
+                  " DO UPDATE SET status = excluded.status, media_type = excluded.media_type,"
+                  " etag = excluded.etag, answer = excluded.answer WHERE k.boot_id = $3::uuid AND "
+                  "k.status IS NULL"
                   " AND k.fingerprint = excluded.fingerprint"};
 
 static const struct db_statement leave_statement = {
@@ -39,6 +40,7 @@ static const struct db_statement forget_statement = {"key_forget",
 void store_answer_free(struct store_answer *answer)
 {
     free(answer->media_type);
+    free(answer->etag);
     free(answer->data);
     memset(answer, 0, sizeof(*answer));
 }
@@ -48,6 +50,7 @@ static int read_answer(const PGresult *row, struct store_answer *ret_answer, str
     struct store_answer answer = {.status = (int)db_get_int(row, 0, FIND_STATUS)};
 
     if (db_copy(row, 0, FIND_MEDIA_TYPE, &answer.media_type, NULL, err) < 0 ||
+        db_copy(row, 0, FIND_ETAG, &answer.etag, NULL, err) < 0 ||
         db_copy(row, 0, FIND_ANSWER, &answer.data, &answer.size, err) < 0) {
         store_answer_free(&answer);
         return -1;
@@ -101,13 +104,11 @@ int store_key_answer(struct db_pool *pool, const struct db_scope *scope,
                      const struct db_claim *claim, const struct store_answer *answer,
                      struct error *err)
 {
-    const struct db_param params[] = {db_uuid(&claim->tenant),
-                                      db_text(claim->key),
-                                      db_uuid(&claim->boot_id),
-                                      db_bytes(claim->fingerprint, sizeof(claim->fingerprint)),
-                                      db_int8(answer->status),
-                                      db_text(answer->media_type),
-                                      db_bytes(answer->data, answer->size)};
+    const struct db_param params[] = {
+        db_uuid(&claim->tenant),  db_text(claim->key),
+        db_uuid(&claim->boot_id), db_bytes(claim->fingerprint, sizeof(claim->fingerprint)),
+        db_int8(answer->status),  db_text(answer->media_type),
+        db_text(answer->etag),    db_bytes(answer->data, answer->size)};
     const struct db_call call = DB_CALL(answer_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 

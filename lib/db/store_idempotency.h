@@ -8,10 +8,11 @@
 
 #include "lib/db/db.h"
 
-/* The answer of a request. `media_type` is NULL for one without a body. */
+/* The answer of a request. `media_type` is NULL for one without a body, `etag` for one without. */
 struct store_answer {
     int status;
     char *media_type;
+    char *etag;
     char *data;
     size_t size;
 };

@@ -111,6 +111,8 @@ static void mark_replayed(struct call *call)
 static int replay(struct call *call, const struct store_answer *answer)
 {
     mark_replayed(call);
+    if (answer->etag)
+        http_response_header(call->request, "ETag", answer->etag);
     http_respond_bytes(call->request, answer->status, answer->media_type, answer->data,
                        answer->size);
     return 0;
@@ -203,6 +205,7 @@ int idempotent_run(struct call *call, const struct idempotent_plan *plan, struct
 
 void idempotent_end(struct call *call, const struct idempotent_plan *plan, struct attempt *attempt)
 {
+    _cleanup_free_ char *etag = NULL;
     struct store_answer answer = {.status = http_response_status(call->request)};
     const char *media_type;
     const char *data;
@@ -215,6 +218,8 @@ void idempotent_end(struct call *call, const struct idempotent_plan *plan, struc
            answer.size <= ANSWER_MAX;
 
     if (kept) {
+        etag = http_response_field(call->request, "ETag");
+        answer.etag = etag;
         answer.media_type = (char *)media_type; /* borrowed */
         answer.data = (char *)data;
     }

@@ -3,6 +3,7 @@
 #include "server/http/problem.h"
 
 #include <stdio.h>
+#include <string.h>
 
 void http_answer_add(struct http_answer *answer, const char *name, const char *value)
 {
@@ -17,6 +18,20 @@ void http_answer_add(struct http_answer *answer, const char *name, const char *v
         answer->broken = true;
     else
         answer->size += (size_t)size;
+}
+
+const char *http_answer_find(const struct http_answer *answer, const char *name, size_t *ret_size)
+{
+    size_t length = strlen(name);
+
+    for (const char *line = answer->fields; line < answer->fields + answer->size;
+         line = strchr(line, '\n') + 1) {
+        if (strncmp(line, name, length) != 0 || strncmp(line + length, ": ", 2) != 0)
+            continue;
+        *ret_size = strcspn(line + length + 2, "\r");
+        return line + length + 2;
+    }
+    return NULL;
 }
 
 size_t http_answer_format(const struct http_answer *answer, int status, const char *media_type,

@@ -24,6 +24,9 @@ void http_answer_add(struct http_answer *answer, const char *name, const char *v
 /* The size of a body that comes in chunks, since it is not known. */
 #define HTTP_ANSWER_CHUNKED SIZE_MAX
 
+/* The first added field with the name: its value, which ends at `*ret_size`. NULL: none. */
+const char *http_answer_find(const struct http_answer *answer, const char *name, size_t *ret_size);
+
 /*
  * Writes status line, the fields that every answer has, the added ones and the framing. A NULL
  * `media_type` is an answer without body. `body_size` is the body's, also when it is not sent

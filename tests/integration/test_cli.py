@@ -135,6 +135,21 @@ def test_quotas(run):
     run("tenant", "rm", tenant)
 
 
+def test_usage(run):
+    project = run("project", "create", "cli usage").stdout.strip()
+    run("run", "--runtime", "shell", "--project", project, "-", stdin="exit 0")
+    shown = run("usage", "--project", project).stdout.splitlines()
+    assert shown[0].split("  ")[0] == "DAY" and shown[0].endswith("MEMORY MB SECONDS")
+    [used] = [line.split() for line in shown[1:]]
+    assert used[1:3] == [project, "1"] and float(used[3]) > 0 and float(used[5]) > 0
+    [item] = json.loads(run("usage", "--json", "--project", project).stdout)["items"]
+    assert [item["day"], item["project_id"], item["runs"]] == [used[0], project, 1]
+    before = run("usage", "--from", "2020-01-01T00:00:00Z", "--to", "2020-01-02T00:00:00Z")
+    assert len(before.stdout.splitlines()) == 1, "nothing but the header"
+    assert "from" in run("usage", "--from", "yesterday", code=1).stderr
+    assert len(run("usage", "--project", "f" * 32).stdout.splitlines()) == 1
+
+
 # --- events
 
 

@@ -6,6 +6,7 @@ import uuid
 import pytest
 
 from support.client import assert_problem
+from support.tenancy import as_role, new_project
 from support.wait import eventually
 
 DEFINITION = {"runtime": "shell", "code": "echo once"}
@@ -55,6 +56,20 @@ def test_a_retry_gets_the_first_answer(client, stack):
     assert without_id(first) == without_id(second)
     assert first.headers["X-Request-Id"] != second.headers["X-Request-Id"]
     assert made_by(stack, first) == 1 and made_by(stack, second) == 0
+
+
+def test_a_retry_gets_the_first_etag(stack):
+    """Of the body that comes with it, whatever the resource's is by now."""
+    client = as_role(stack, "admin")
+    path = f"/v1/projects/{new_project(client)['id']}"
+    value, body = key(), {"labels": {"a": "b"}}
+    first = client.request("PATCH", path, body, headers=keyed(value))
+    assert client.request("PATCH", path, {"labels": {}}).headers["ETag"] != first.headers["ETag"]
+    second = client.request("PATCH", path, body, headers=keyed(value))
+    assert second.headers["Idempotency-Replayed"] == "true"
+    assert without_id(second) == without_id(first)
+    assert second.headers["ETag"] == first.headers["ETag"] == '"2"'
+    assert client.request("DELETE", path).status == 204
 
 
 def test_100_parallel_retries_make_one_sandbox(client, stack):

@@ -34,6 +34,21 @@ static void test_without_body(void **state)
     assert_non_null(strstr(head, "Content-Length: 0\r\n\r\n"));
 }
 
+static void test_a_field_is_found(void **state)
+{
+    struct http_answer answer = {0};
+    size_t size = 0;
+
+    (void)state;
+    assert_null(http_answer_find(&answer, "ETag", &size));
+    http_answer_add(&answer, "ETags", "\"0\"");
+    http_answer_add(&answer, "ETag", "\"17\"");
+    http_answer_add(&answer, "X-Last", "1");
+    assert_memory_equal(http_answer_find(&answer, "ETag", &size), "\"17\"", 4);
+    assert_int_equal(size, 4);
+    assert_null(http_answer_find(&answer, "Last", &size));
+}
+
 static void test_response_splitting(void **state)
 {
     struct http_answer answer = {0};
@@ -59,9 +74,8 @@ static void test_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_with_body),
-        cmocka_unit_test(test_without_body),
-        cmocka_unit_test(test_response_splitting),
+        cmocka_unit_test(test_with_body),        cmocka_unit_test(test_without_body),
+        cmocka_unit_test(test_a_field_is_found), cmocka_unit_test(test_response_splitting),
         cmocka_unit_test(test_bounded),
     };
 
