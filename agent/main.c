@@ -13,6 +13,7 @@
 #include "agent/peer.h"
 #include "agent/process.h"
 #include "agent/spawn.h"
+#include "agent/stop.h"
 #include "agent/tree.h"
 
 #include <errno.h>
@@ -201,6 +202,7 @@ static _Noreturn void run(int signal_fd)
         /* In this order: what peers began has its deadline noted, and what processes wrote is
          * passed on in a turn that follows at once. */
         timeout = sooner(peers_run(), processes_run());
+        timeout = sooner(timeout, stop_run());
         if (listening == peers_full()) {
             listening = !listening;
             poller_set_listener(AGENT_FD_LISTEN, listening ? EPOLLIN : 0);

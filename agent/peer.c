@@ -6,6 +6,7 @@
 #include "agent/file_task.h"
 #include "agent/outbox.h"
 #include "agent/process_op.h"
+#include "agent/stop.h"
 #include "lib/agentproto/inbox.h"
 
 #include <errno.h>
@@ -25,6 +26,7 @@ struct peer {
     bool readable;
     bool writable;
     bool hung_up;
+    bool holds_stop;     /* it asked for a stop, which ends with it */
     bool ended;          /* sends no more, but may still receive */
     const uint8_t *body; /* stdin that the command has not taken yet, in the inbox */
     size_t body_left;
@@ -146,6 +148,9 @@ static void peer_lose(struct peer *peer)
     file_read_abort(&peer->read);
     file_task_abort(&peer->files);
     process_op_abandon(&peer->process);
+    if (peer->holds_stop)
+        stop_release();
+    peer->holds_stop = false;
     close(peer->fd);
     peer->fd = -1;
     peer->body_left = 0;
@@ -194,7 +199,9 @@ static void on_exec(struct peer *peer, struct agent_exec_message *message)
         .errnum = ECANCELED,
     };
 
-    if (message->after > peer->successes ||
+    if (stop_begun())
+        error.stage = AGENT_STAGE_STOPPING;
+    if (stop_begun() || message->after > peer->successes ||
         !exec_start(&peer->exec, message, peer->index, &reports[peer->index], &error))
         reply_error(peer, &error);
 }
@@ -244,6 +251,16 @@ static void on_wait(struct peer *peer, const struct agent_wait_message *message)
 
     if (!process_op_wait(&peer->process, message, &error))
         reply_error(peer, &error);
+}
+
+/* A second stop of one connection may come with a shorter grace. */
+static void on_stop(struct peer *peer, uint32_t grace_ms)
+{
+    if (peer->holds_stop)
+        stop_release();
+    peer->holds_stop = true;
+    stop_begin(grace_ms);
+    process_op_stop(&peer->process);
 }
 
 static void on_attach(struct peer *peer, const struct agent_attach_message *message)
@@ -306,6 +323,9 @@ static void on_event(struct peer *peer, enum agent_event event, struct agent_eve
         break;
     case AGENT_EVENT_LIST:
         process_op_list(&peer->process);
+        break;
+    case AGENT_EVENT_STOP:
+        on_stop(peer, data->stop.grace_ms);
         break;
     case AGENT_EVENT_WAIT:
         on_wait(peer, &data->wait);

@@ -260,6 +260,25 @@ int process_signal(struct process *process, const struct agent_signal_message *m
     return errnum;
 }
 
+void processes_finish(void)
+{
+    for (uint32_t i = 0; i < table_end; i++) {
+        if (!table[i].used)
+            continue;
+        table[i].final = true;
+        if (table[i].state == AGENT_PROCESS_RESTARTING)
+            finish(&table[i]);
+    }
+}
+
+void processes_hang_up(void)
+{
+    for (uint32_t i = 0; i < table_end; i++) {
+        if (table[i].used && (table[i].known.flags & AGENT_PROCESS_TERMINAL))
+            (void)signal_one(&table[i], false, SIGHUP);
+    }
+}
+
 int process_resize(struct process *process, uint16_t rows, uint16_t columns)
 {
     if (!(process->known.flags & AGENT_PROCESS_TERMINAL))

@@ -61,6 +61,12 @@ int process_resize(struct process *process, uint16_t rows, uint16_t columns);
 /* EBUSY while it lives. */
 int process_forget(struct process *process, bool remove_log);
 
+/* None of them is started again; one that waits for that has ended. */
+void processes_finish(void);
+
+/* Sends HUP to those that were started at a terminal. */
+void processes_hang_up(void);
+
 /* As peers_event, peers_child_exited and peers_run (agent/peer.h). */
 void processes_event(const struct poller_event *event);
 void processes_child_exited(pid_t pid, int status, const struct rusage *usage);

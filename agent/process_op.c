@@ -1,6 +1,7 @@
 #include "agent/process_op.h"
 
 #include "agent/clock.h"
+#include "agent/stop.h"
 
 #include <errno.h>
 
@@ -30,8 +31,11 @@ static void begin(struct process_op *op, enum process_op_kind kind, const struct
 bool process_op_start(struct process_op *op, struct agent_start_message *message,
                       struct agent_error_message *ret_error)
 {
-    const struct process *process = process_start(message, ret_error);
+    const struct process *process;
 
+    if (stop_begun())
+        return fail(ret_error, AGENT_STAGE_STOPPING, ECANCELED);
+    process = process_start(message, ret_error);
     if (process)
         begin(op, PROCESS_OP_START, process);
     return process != NULL;
@@ -40,6 +44,11 @@ bool process_op_start(struct process_op *op, struct agent_start_message *message
 void process_op_list(struct process_op *op)
 {
     begin(op, PROCESS_OP_LIST, NULL);
+}
+
+void process_op_stop(struct process_op *op)
+{
+    begin(op, PROCESS_OP_STOP, NULL);
 }
 
 bool process_op_wait(struct process_op *op, const struct agent_wait_message *message,
@@ -243,6 +252,11 @@ static enum process_op_step pump(struct process_op *op, struct outbox *outbox,
 {
     struct process *process;
 
+    if (op->kind == PROCESS_OP_STOP) {
+        if (!stop_over())
+            return PROCESS_OP_WAITS;
+        op->kind = PROCESS_OP_LIST;
+    }
     if (op->kind == PROCESS_OP_LIST)
         return pump_list(op, outbox);
     process = process_at(op->index, op->serial);

@@ -16,6 +16,7 @@ enum process_op_kind {
     PROCESS_OP_WAIT,
     PROCESS_OP_ATTACH,
     PROCESS_OP_INPUT,
+    PROCESS_OP_STOP,
 };
 
 struct process_op {
@@ -34,6 +35,7 @@ struct process_op {
 bool process_op_start(struct process_op *op, struct agent_start_message *message,
                       struct agent_error_message *ret_error);
 void process_op_list(struct process_op *op);
+void process_op_stop(struct process_op *op);
 bool process_op_wait(struct process_op *op, const struct agent_wait_message *message,
                      struct agent_error_message *ret_error);
 bool process_op_attach(struct process_op *op, const struct agent_attach_message *message,

@@ -58,6 +58,11 @@ bool tree_empty(void)
     return !tree.children;
 }
 
+bool tree_idle(void)
+{
+    return !tree.children && tree.active == 0;
+}
+
 void tree_reaped(bool no_children)
 {
     tree.children = !no_children;
@@ -174,12 +179,23 @@ static bool signal_scan(uint64_t mark, int signum)
     return none;
 }
 
+bool tree_signal_all(int signum)
+{
+    if (!tree.children)
+        return true;
+    if (kill(-1, signum) == 0)
+        return false;
+    if (errno == ESRCH)
+        tree_reaped(true); /* what could not be made in the end is no child */
+    return true;
+}
+
 bool tree_signal(uint64_t mark, int signum)
 {
     if (!tree.children)
         return true;
     if (tree.active == 1 && !tree.leftovers)
-        return kill(-1, signum) < 0;
+        return tree_signal_all(signum);
     return signal_scan(mark, signum);
 }
 

@@ -35,8 +35,15 @@ int tree_join(uint64_t mark);
 /* True when the agent has no child at all, so no process of any tree lives. */
 bool tree_empty(void);
 
+/* True when in addition every command is over. */
+bool tree_idle(void);
+
 /* Told by the reaper: whether the kernel said that there are no children. */
 void tree_reaped(bool no_children);
+
+/* Sends `signum` to every process of the sandbox but the agent. True when there was none, as with
+ * the next. */
+bool tree_signal_all(int signum);
 
 /* Sends `signum` to every member. True when there was none, not even one to be reaped. */
 bool tree_signal(uint64_t mark, int signum);

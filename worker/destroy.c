@@ -25,6 +25,8 @@ int worker_destroy_container(struct worker *worker, const struct id *id, uint32_
 {
     struct launcher_usage usage;
 
+    if (generation != 0)
+        worker_end_processes(worker, id, generation);
     if (launcher_client_destroy(worker->launcher, id, generation, &usage, err) == 0) {
         note_usage(worker, id, generation, &usage);
         return 0;

@@ -13,8 +13,15 @@ static const char *const rule_words[] = {
 
 /* Every generation of it, its disk and its logs. In steps: only the first one tells what it used.
  */
-static int destroy_container(struct worker *worker, const struct id *id, struct error *err)
+static int destroy_container(struct worker *worker, const struct store_claim *claim,
+                             struct error *err)
 {
+    const struct id *id = &claim->id;
+
+    /* The generations are those of processes without an end, in no order. */
+    for (size_t i = 0; i < claim->count; i++)
+        if (i == 0 || claim->generations[i] != claim->generations[i - 1])
+            worker_end_processes(worker, id, claim->generations[i]);
     if (worker_destroy_container(worker, id, 0, err) < 0)
         return -1;
     if (launcher_client_destroy_with_disk(worker->launcher, id, err) < 0 &&
@@ -42,7 +49,7 @@ static int remove_claimed(struct worker *worker, const struct store_claim *claim
     char sandbox[ID_TEXT_SIZE];
     bool finished;
 
-    if ((claim->container && destroy_container(worker, &claim->id, err) < 0) ||
+    if ((claim->container && destroy_container(worker, claim, err) < 0) ||
         destroy_runs(worker, claim, err) < 0 ||
         store_claim_finish(worker->pool, &claim->id, &finished, err) < 0)
         return -1;

@@ -11,6 +11,7 @@
 
 enum {
     AGENT_USEC = 100 * 1000, /* one that is slower is asked again in the next round */
+    STOP_USEC = 1000 * 1000, /* for what is killed to be dead */
     ROUND_USEC = 500 * 1000, /* the worker has other things to do */
 };
 
@@ -25,11 +26,13 @@ static int record(struct worker *worker, const struct store_process_end *end,
     return store_process_end(worker->pool, NULL, end, &found, err);
 }
 
-static int record_seen(struct worker *worker, const struct agent_process *process,
-                       struct worker_round *round, struct error *err)
+static int record_seen(struct worker *worker, const struct id *sandbox,
+                       const struct agent_process *process, struct worker_round *round,
+                       struct error *err)
 {
     const struct store_process_end end = {
         .id = process->id,
+        .sandbox = sandbox,
         .state = agent_process_outcome(process),
         .exit_code = process->exit_code,
         .signal = process->signal,
@@ -74,7 +77,7 @@ static int settle_by_log(struct worker *worker, const struct store_process_open 
     seen = process_log_outcome(folder, &process->id, &outcome, &unneeded) == 0 &&
            outcome.state == AGENT_PROCESS_ENDED;
     (void)close(folder);
-    return seen ? record_seen(worker, &outcome, round, err)
+    return seen ? record_seen(worker, &process->sandbox, &outcome, round, err)
                 : record_lost(worker, &process->id, round, err);
 }
 
@@ -115,7 +118,7 @@ static int settle_known(struct worker *worker, const struct group *group,
         const struct agent_process *live = find(known, known_count, &process->id);
 
         if (live && live->state == AGENT_PROCESS_ENDED)
-            status = record_seen(worker, live, round, err);
+            status = record_seen(worker, &process->sandbox, live, round, err);
         else if (!live && process->is_settled)
             status = settle_by_log(worker, process, round, err);
     }
@@ -186,4 +189,27 @@ int worker_watch_processes(struct worker *worker, struct worker_round *ret_round
     }
     *ret_round = round;
     return 0;
+}
+
+/* A process that stands still does not die, and its agent does not answer: it is let go on. */
+void worker_end_processes(struct worker *worker, const struct id *id, uint32_t generation)
+{
+    _cleanup_(cleanup_agent_client) struct agent_client *client = NULL;
+    _cleanup_free_ struct agent_process *processes = NULL;
+    int64_t deadline = monotonic_usec() + STOP_USEC;
+    char path[LAUNCHER_CLIENT_PATH_SIZE];
+    struct worker_round unneeded = {.done = 0};
+    struct error failure;
+    size_t count = 0;
+
+    launcher_client_agent_path(worker->launcher, id, generation, path);
+    if (launcher_client_thaw(worker->launcher, id, generation, &failure) < 0 ||
+        agent_client_connect(path, deadline, &client, &failure) < 0 ||
+        agent_process_stop(client, 0, deadline, &processes, &count, &failure) < 0)
+        return;
+    /* What is not recorded now is in the logs. */
+    for (size_t i = 0; i < count; i++)
+        if (processes[i].state == AGENT_PROCESS_ENDED &&
+            record_seen(worker, id, &processes[i], &unneeded, &failure) < 0)
+            return;
 }

@@ -68,8 +68,14 @@ int worker_remove_logs(struct worker *worker, struct worker_round *ret_round, st
 int worker_watch_commands(struct worker *worker, struct worker_round *ret_round, struct error *err);
 
 /*
- * Destroys a container's generation, or all of them (0), and records what it used. One that is not
- * there is no error.
+ * Kills all that runs in a container's generation, and records the real ends, where its agent says
+ * them in time.
+ */
+void worker_end_processes(struct worker *worker, const struct id *id, uint32_t generation);
+
+/*
+ * Destroys a container's generation, its processes first, or all of them (0) as they are, and
+ * records what it used. One that is not there is no error.
  */
 int worker_destroy_container(struct worker *worker, const struct id *id, uint32_t generation,
                              struct error *err);

@@ -59,6 +59,7 @@ enum {
     X(AGENT_FRAME_ATTACH, 14, "request",                                                           \
       "a process's output from an offset on: PROCESS, OUTPUT..., PROCESS")                         \
     X(AGENT_FRAME_FORGET, 15, "request", "drop a process that has ended")                          \
+    X(AGENT_FRAME_STOP, 16, "request", "end all that runs: answered as LIST when it has ended")    \
     X(AGENT_FRAME_STDOUT, 17, "reply", "exec: raw bytes")                                          \
     X(AGENT_FRAME_STDERR, 18, "reply", "exec: raw bytes")                                          \
     X(AGENT_FRAME_EXIT, 19, "reply", "exec: the real wait status, and the end of the operation")   \
@@ -247,7 +248,8 @@ enum agent_file_type {
     X(AGENT_STAGE_TABLE, 8, "the process cannot be found or kept")                                 \
     X(AGENT_STAGE_LOG, 9, "the log cannot be used")                                                \
     X(AGENT_STAGE_INPUT, 10, "the process takes no such input")                                    \
-    X(AGENT_STAGE_SIGNAL, 11, "the signal cannot be sent")
+    X(AGENT_STAGE_SIGNAL, 11, "the signal cannot be sent")                                         \
+    X(AGENT_STAGE_STOPPING, 12, "the sandbox is being stopped")
 
 enum agent_stage {
 #define AGENT_STAGE_ENUM(symbol, value, meaning) symbol = (value),

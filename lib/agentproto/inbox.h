@@ -23,6 +23,7 @@ enum agent_event {
     AGENT_EVENT_WAIT,
     AGENT_EVENT_ATTACH,
     AGENT_EVENT_FORGET,
+    AGENT_EVENT_STOP,
     AGENT_EVENT_FILE, /* one of AGENT_FILE_REQUESTS */
     AGENT_EVENT_DATA, /* body of an EXEC with stdin, of a WRITE or of an INPUT */
     AGENT_EVENT_END,  /* the body is whole */
@@ -42,6 +43,7 @@ struct agent_event_data {
         struct agent_wait_message wait;
         struct agent_attach_message attach;
         struct agent_forget_message forget;
+        struct agent_stop_message stop;
         struct agent_file_message file;
         struct {
             const uint8_t *bytes;

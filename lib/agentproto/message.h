@@ -83,6 +83,10 @@ struct agent_forget_message {
     uint32_t flags; /* AGENT_FORGET_* */
 };
 
+struct agent_stop_message {
+    uint32_t grace_ms; /* from TERM to KILL; 0: KILL at once */
+};
+
 /* PROCESS. Offsets count the bytes of both streams in the order of their arrival. */
 struct agent_process_message {
     struct id id;
@@ -214,6 +218,7 @@ size_t agent_attach_encode(const struct agent_attach_message *message, uint8_t *
                            size_t capacity);
 size_t agent_forget_encode(const struct agent_forget_message *message, uint8_t *data,
                            size_t capacity);
+size_t agent_stop_encode(const struct agent_stop_message *message, uint8_t *data, size_t capacity);
 size_t agent_process_encode(const struct agent_process_message *message, uint8_t *data,
                             size_t capacity);
 size_t agent_log_encode(const struct agent_log_message *message, uint8_t *data, size_t capacity);
@@ -242,6 +247,7 @@ bool agent_resize_decode(const uint8_t *data, size_t size, struct agent_resize_m
 bool agent_wait_decode(const uint8_t *data, size_t size, struct agent_wait_message *message);
 bool agent_attach_decode(const uint8_t *data, size_t size, struct agent_attach_message *message);
 bool agent_forget_decode(const uint8_t *data, size_t size, struct agent_forget_message *message);
+bool agent_stop_decode(const uint8_t *data, size_t size, struct agent_stop_message *message);
 bool agent_process_decode(const uint8_t *data, size_t size, struct agent_process_message *message);
 bool agent_output_decode(const uint8_t *data, size_t size, struct agent_output_message *message);
 bool agent_log_decode(const uint8_t *data, size_t size, struct agent_log_message *message);

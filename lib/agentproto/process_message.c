@@ -131,6 +131,22 @@ bool agent_forget_decode(const uint8_t *data, size_t size, struct agent_forget_m
            flags_within(message->flags, AGENT_FORGET_FLAGS);
 }
 
+size_t agent_stop_encode(const struct agent_stop_message *message, uint8_t *data, size_t capacity)
+{
+    struct wire_writer writer = {.data = data, .capacity = capacity};
+
+    wire_put_u32(&writer, message->grace_ms);
+    return finish(&writer);
+}
+
+bool agent_stop_decode(const uint8_t *data, size_t size, struct agent_stop_message *message)
+{
+    struct wire_reader reader = {.data = data, .size = size};
+
+    message->grace_ms = wire_get_u32(&reader);
+    return wire_reader_complete(&reader);
+}
+
 size_t agent_process_encode(const struct agent_process_message *message, uint8_t *data,
                             size_t capacity)
 {

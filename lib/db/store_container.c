@@ -163,12 +163,12 @@ static const struct db_statement delete_begin_statement = {
     " AND state <> 'deleted' FOR UPDATE),"
     " moved AS (UPDATE sandboxes s SET state = 'deleting', state_reason = $5::text,"
     " state_changed_at = now(), last_active_at = now() FROM old WHERE s.id = $2::uuid"
-    " RETURNING s.id, s.tenant_id, s.project_id, old.state AS from_state),"
+    " RETURNING s.id, s.tenant_id, s.project_id, s.generation, old.state AS from_state),"
     " noted AS (INSERT INTO events"
     " (tenant_id, project_id, sandbox_id, kind, from_state, to_state, actor, request_id, detail)"
     " SELECT tenant_id, project_id, id, 'sandbox.deleting', from_state, 'deleting', $3::text,"
     " $4::text, jsonb_build_object('reason', $5::text) FROM moved WHERE from_state <> 'deleting')"
-    " SELECT id FROM moved"};
+    " SELECT generation FROM moved"};
 
 static const struct db_statement delete_finish_statement = {
     "container_delete_finish", DELETION_FINISH("tenant_id = $1::uuid AND kind = 'container'")};
@@ -485,7 +485,8 @@ int store_container_entrypoint(struct db_pool *pool, const struct db_scope *scop
 
 int store_container_delete_begin(struct db_pool *pool, const struct db_scope *scope,
                                  const struct id *id, enum container_reason reason,
-                                 const struct store_origin *origin, struct error *err)
+                                 const struct store_origin *origin, uint32_t *ret_generation,
+                                 struct error *err)
 {
     const struct db_param params[] = {db_uuid(&scope->tenant), db_uuid(id), db_text(origin->actor),
                                       db_text(origin->request_id),
@@ -495,7 +496,10 @@ int store_container_delete_begin(struct db_pool *pool, const struct db_scope *sc
 
     if (db_run(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
         return -1;
-    return PQntuples(result) == 1 ? 0 : not_found(err);
+    if (PQntuples(result) == 0)
+        return not_found(err);
+    *ret_generation = (uint32_t)db_get_int(result, 0, 0);
+    return 0;
 }
 
 int store_container_delete_finish(struct db_pool *pool, const struct db_scope *scope,

@@ -127,10 +127,12 @@ int store_container_entrypoint(struct db_pool *pool, const struct db_scope *scop
                                const struct store_origin *origin,
                                struct container_record *ret_record, struct error *err);
 
-/* State deleting, from any state: no step is possible after it. May be repeated. Durable. */
+/* State deleting, from any state: no step is possible after it. May be repeated. Durable.
+ * *ret_generation is the last one. */
 int store_container_delete_begin(struct db_pool *pool, const struct db_scope *scope,
                                  const struct id *id, enum container_reason reason,
-                                 const struct store_origin *origin, struct error *err);
+                                 const struct store_origin *origin, uint32_t *ret_generation,
+                                 struct error *err);
 
 /* State deleted, contents erased; nothing when somebody else was first. Durable. */
 int store_container_delete_finish(struct db_pool *pool, const struct db_scope *scope,

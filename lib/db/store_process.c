@@ -47,6 +47,7 @@ static const struct db_statement end_statement = {
     " ended_at = coalesce('epoch'::timestamptz + $8::bigint * interval '1 microsecond', now()),"
     " cpu_usec = $9::bigint, memory_peak_bytes = $10::bigint, wall_usec = $11::bigint"
     " WHERE ($1::uuid IS NULL OR tenant_id = $1::uuid) AND id = $2::uuid AND kind IS NOT NULL"
+    " AND ($12::uuid IS NULL OR sandbox_id = $12::uuid)"
     " AND (state = 'running' OR (state = 'lost' AND $3::text <> 'lost'))"
     " RETURNING sandbox_id, kind),"
     " used AS (UPDATE sandboxes s SET last_active_at = now() FROM ended"
@@ -182,7 +183,8 @@ int store_process_end(struct db_pool *pool, const struct db_scope *scope,
                                       counter(end->ended_usec > 0 ? end->ended_usec : -1),
                                       counter(end->cpu_usec),
                                       counter(end->memory_peak_bytes),
-                                      counter(end->wall_usec)};
+                                      counter(end->wall_usec),
+                                      db_uuid(end->sandbox)};
     const struct db_call call = DB_CALL(end_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 

@@ -90,6 +90,7 @@ int store_process_begin(struct db_pool *pool, const struct db_scope *scope,
 /* How a process ended. */
 struct store_process_end {
     struct id id;
+    const struct id *sandbox; /* that it must belong to, where a sandbox said the id; NULL: any */
     enum process_state state; /* not running */
     int exit_code;            /* -1: none */
     int signal;               /* 0: none */

@@ -71,6 +71,7 @@ static enum error_code failure_code(const struct agent_error_message *message)
         return table_error_code(message->errnum);
     case AGENT_STAGE_INPUT:
     case AGENT_STAGE_SIGNAL:
+    case AGENT_STAGE_STOPPING:
         return ERR_CONFLICT;
     default:
         return ERR_INTERNAL;

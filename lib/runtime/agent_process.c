@@ -142,14 +142,13 @@ static int on_list_answer(void *context, const struct agent_frame *frame, bool *
     return 0;
 }
 
-int agent_process_list(struct agent_client *client, int64_t deadline_usec,
-                       struct agent_process **ret_processes, size_t *ret_count, struct error *err)
+/* One request whose answer is a list of processes. */
+static int list(struct agent_client *client, struct agent_outgoing *outgoing, int64_t deadline_usec,
+                struct agent_process **ret_processes, size_t *ret_count, struct error *err)
 {
-    _cleanup_(agent_outgoing_free) struct agent_outgoing outgoing = {0};
     struct listing listing = {0};
 
-    agent_outgoing_frame(&outgoing, AGENT_FRAME_LIST, "", 0);
-    if (agent_channel_exchange(&client->channel, &outgoing, on_list_answer, &listing, deadline_usec,
+    if (agent_channel_exchange(&client->channel, outgoing, on_list_answer, &listing, deadline_usec,
                                err) < 0) {
         free(listing.items);
         return -1;
@@ -157,6 +156,27 @@ int agent_process_list(struct agent_client *client, int64_t deadline_usec,
     *ret_processes = listing.items;
     *ret_count = listing.count;
     return 0;
+}
+
+int agent_process_list(struct agent_client *client, int64_t deadline_usec,
+                       struct agent_process **ret_processes, size_t *ret_count, struct error *err)
+{
+    _cleanup_(agent_outgoing_free) struct agent_outgoing outgoing = {0};
+
+    agent_outgoing_frame(&outgoing, AGENT_FRAME_LIST, "", 0);
+    return list(client, &outgoing, deadline_usec, ret_processes, ret_count, err);
+}
+
+int agent_process_stop(struct agent_client *client, uint32_t grace_ms, int64_t deadline_usec,
+                       struct agent_process **ret_processes, size_t *ret_count, struct error *err)
+{
+    _cleanup_(agent_outgoing_free) struct agent_outgoing outgoing = {0};
+    const struct agent_stop_message message = {.grace_ms = grace_ms};
+    uint8_t payload[REQUEST_MAX];
+
+    agent_outgoing_frame(&outgoing, AGENT_FRAME_STOP, payload,
+                         agent_stop_encode(&message, payload, sizeof(payload)));
+    return list(client, &outgoing, deadline_usec, ret_processes, ret_count, err);
 }
 
 int agent_process_signal(struct agent_client *client, const struct id *id, int signum,

@@ -91,6 +91,14 @@ int agent_process_resize(struct agent_client *client, const struct id *id, uint1
 int agent_process_wait(struct agent_client *client, const struct id *id, uint32_t timeout_ms,
                        int64_t deadline_usec, struct agent_process *ret_process, struct error *err);
 
+/*
+ * Ends all that runs in the sandbox, also what other connections run: TERM, after `grace_ms` KILL,
+ * with 0 at once. Returns when all has ended, with the processes as agent_process_list. Until the
+ * client is freed nothing can be started: ERR_CONFLICT.
+ */
+int agent_process_stop(struct agent_client *client, uint32_t grace_ms, int64_t deadline_usec,
+                       struct agent_process **ret_processes, size_t *ret_count, struct error *err);
+
 /* Drops an ended process from the sandbox's table, and its log if asked. ERR_CONFLICT while it
  * lives. */
 int agent_process_forget(struct agent_client *client, const struct id *id, bool remove_log,

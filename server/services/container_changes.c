@@ -1,7 +1,7 @@
 /* Changes of a container's state: see containers.h. */
 #include "lib/runtime/launcher_client.h"
-#include "server/services/container_command.h"
 #include "server/services/container_launch.h"
+#include "server/services/container_stop.h"
 #include "server/services/containers.h"
 
 #include <atoll/log.h>
@@ -107,21 +107,6 @@ static int note_stopping(struct change *change, struct error *err)
     return store_container_stopping(change->services->db, &change->scope, &step, err);
 }
 
-/* TERM and time for the main command, which cannot use them while it is frozen. */
-static int end_command(struct change *change, uint32_t timeout_s, struct container_exit *ret_exit,
-                       struct error *err)
-{
-    const struct container_record *record = &change->record;
-
-    if (record->state == SANDBOX_PAUSED && timeout_s > 0 &&
-        launcher_client_thaw(change->services->launcher, &record->id, record->generation, err) <
-            0 &&
-        err->code != ERR_NOT_FOUND)
-        return -1;
-    container_command_end(change->services, record, timeout_s, ret_exit);
-    return 0;
-}
-
 /* The worker may have seen the end of the main command, and taken the step, before us. */
 static int take_stopped(struct change *change, const struct container_exit *exit, struct error *err)
 {
@@ -139,16 +124,20 @@ static int take_stopped(struct change *change, const struct container_exit *exit
 
 static int stop(struct change *change, uint32_t timeout_s, struct error *err)
 {
-    struct container_exit exit;
+    _cleanup_(container_stop_free) struct container_stop end = {.agent = NULL};
+    const struct container_record *record = &change->record;
 
     if (change->record.state == SANDBOX_STOPPED)
         return 0;
     if (change->record.state != SANDBOX_RUNNING && change->record.state != SANDBOX_PAUSED)
         return refuse_state(&change->record, "stopped", err);
-    if (note_stopping(change, err) < 0 || end_command(change, timeout_s, &exit, err) < 0 ||
-        container_end(change->services, &change->record, err) < 0)
+    if (note_stopping(change, err) < 0)
         return -1;
-    return take_stopped(change, &exit, err);
+    container_stop_begin(change->services, &record->tenant, &record->id, record->generation,
+                         timeout_s, &end);
+    if (container_end(change->services, record, err) < 0)
+        return -1;
+    return take_stopped(change, &end.exit, err);
 }
 
 static int restart(struct change *change, uint32_t timeout_s, struct error *err)

@@ -6,8 +6,6 @@
 #include "lib/runtime/launcher_client.h"
 #include "server/services/environment.h"
 
-#include <signal.h>
-
 enum {
     AGENT_MS = 10 * 1000, /* for an answer that nothing has to be waited for */
     KILL_GRACE_MS = 10 * 1000,
@@ -21,11 +19,6 @@ enum {
 
 DEFINE_CLEANUP(struct agent_client *, agent_client, agent_client_free)
 DEFINE_CLEANUP(char **, environment, environment_free)
-
-static bool has_command(const struct container_record *record)
-{
-    return record->entrypoint_json || record->command_json;
-}
 
 static int connect_agent(struct services *services, const struct container_record *record,
                          int64_t deadline, struct agent_client **ret_client, struct error *err)
@@ -109,26 +102,4 @@ int container_command_start(struct services *services, const struct container_re
         return error_set(err, ERR_INTERNAL, "out of memory");
     (void)add_arguments(command, argv, add_arguments(entrypoint, argv, 0));
     return start(services, record, argv, environment, err);
-}
-
-void container_command_end(struct services *services, const struct container_record *record,
-                           uint32_t timeout_s, struct container_exit *ret_exit)
-{
-    int64_t deadline = monotonic_usec() + (AGENT_MS + timeout_s * INT64_C(1000)) * 1000;
-    _cleanup_(cleanup_agent_client) struct agent_client *client = NULL;
-    struct agent_process process;
-    struct error unneeded;
-
-    *ret_exit = (struct container_exit){.seen = false};
-    if (!has_command(record) || timeout_s == 0 ||
-        connect_agent(services, record, deadline, &client, &unneeded) < 0)
-        return;
-    (void)agent_process_signal(client, &record->id, SIGTERM, AGENT_SIGNAL_TREE, true, deadline,
-                               &unneeded);
-    if (agent_process_wait(client, &record->id, timeout_s * 1000, deadline, &process, &unneeded) <
-            0 ||
-        process.state != AGENT_PROCESS_ENDED)
-        return;
-    *ret_exit = (struct container_exit){
-        .seen = true, .exit_code = process.exit_code, .signal = process.signal};
 }

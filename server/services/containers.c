@@ -1,6 +1,7 @@
 #include "server/services/containers.h"
 
 #include "server/services/container_launch.h"
+#include "server/services/container_stop.h"
 
 #include <atoll/log.h>
 
@@ -10,11 +11,12 @@ static void abandon(struct services *services, const struct caller *caller, cons
     struct db_scope scope = caller_scope(caller);
     struct store_origin origin = caller_origin(caller);
     struct error failure;
+    uint32_t unneeded;
 
     /* Where this fails, the worker finds a container that does not get out of its state. */
     if (container_remove(services, &caller->tenant, id, &failure) < 0 ||
         store_container_delete_begin(services->db, &scope, id, CONTAINER_START_FAILED, &origin,
-                                     &failure) < 0 ||
+                                     &unneeded, &failure) < 0 ||
         store_container_delete_finish(services->db, &scope, id, &origin, &failure) < 0)
         log_error("what is left of a sandbox that could not start stays: %s", failure.message);
 }
@@ -145,10 +147,14 @@ int containers_delete(struct services *services, const struct caller *caller, co
 {
     struct db_scope scope = caller_scope(caller);
     struct store_origin origin = caller_origin(caller);
+    _cleanup_(container_stop_free) struct container_stop end = {.agent = NULL};
+    uint32_t generation;
 
-    if (store_container_delete_begin(services->db, &scope, id, CONTAINER_REQUESTED, &origin, err) <
-            0 ||
-        container_remove(services, &caller->tenant, id, err) < 0)
+    if (store_container_delete_begin(services->db, &scope, id, CONTAINER_REQUESTED, &origin,
+                                     &generation, err) < 0)
+        return -1;
+    container_stop_begin(services, &caller->tenant, id, generation, 0, &end);
+    if (container_remove(services, &caller->tenant, id, err) < 0)
         return -1;
     return store_container_delete_finish(services->db, &scope, id, &origin, err);
 }

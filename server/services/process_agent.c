@@ -112,6 +112,7 @@ static enum process_state state_after(const struct error *err)
     case ERR_INVALID_FIELD:
     case ERR_NOT_POSSIBLE:
     case ERR_TOO_MANY:
+    case ERR_CONFLICT: /* the sandbox is being stopped */
         return PROCESS_FAILED;
     default:
         return PROCESS_LOST;

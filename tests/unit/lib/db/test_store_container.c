@@ -126,6 +126,7 @@ static void test_a_stop_that_was_asked_for_is_told_as_that(void **state)
 
 static void test_a_foreign_container_is_a_missing_one(void **state)
 {
+    uint32_t generation = 0;
     struct id id = make_container(pool, &default_tenant);
     const struct db_scope other = {.tenant = make_tenant("other")};
     const struct store_container_patch patch = {.idle_timeout_s = 5};
@@ -141,9 +142,9 @@ static void test_a_foreign_container_is_a_missing_one(void **state)
                                            &test_origin, &record, &err),
                      -1);
     assert_int_equal(err.code, ERR_NOT_FOUND);
-    assert_int_equal(
-        store_container_delete_begin(pool, &other, &id, CONTAINER_REQUESTED, &test_origin, &err),
-        -1);
+    assert_int_equal(store_container_delete_begin(pool, &other, &id, CONTAINER_REQUESTED,
+                                                  &test_origin, &generation, &err),
+                     -1);
     assert_int_equal(err.code, ERR_NOT_FOUND);
     assert_int_equal(store_container_list(pool, &other, &filter, &list, NULL), 0);
     assert_int_equal(list.count, 0);
@@ -177,6 +178,7 @@ static int insert_named(const struct db_scope *scope, const char *name, struct i
 
 static void test_a_name_of_the_clients_is_there_once_in_a_project(void **state)
 {
+    uint32_t generation = 0;
     _cleanup_(container_record_free) struct container_record record = {.owner = NULL};
     struct db_scope bound = {.tenant = default_tenant, .has_project = true};
     const struct db_scope other = {.tenant = make_tenant("other")};
@@ -200,7 +202,7 @@ static void test_a_name_of_the_clients_is_there_once_in_a_project(void **state)
     assert_int_equal(store_container_find(pool, &default_scope, "abc", &record, NULL), 0);
     assert_true(id_equal(&record.id, &id));
     assert_int_equal(store_container_delete_begin(pool, &default_scope, &id, CONTAINER_REQUESTED,
-                                                  &test_origin, NULL),
+                                                  &test_origin, &generation, NULL),
                      0);
     assert_int_equal(store_container_delete_finish(pool, &default_scope, &id, &test_origin, NULL),
                      0);
@@ -235,16 +237,17 @@ static void test_a_merge_removes_what_is_null_and_keeps_its_bound(void **state)
 
 static void test_a_delete_ends_every_other_step(void **state)
 {
+    uint32_t generation = 0;
     struct id id = make_container(pool, &default_tenant);
     struct container_record record;
     struct error err;
 
     (void)state;
     assert_int_equal(store_container_delete_begin(pool, &default_scope, &id, CONTAINER_REQUESTED,
-                                                  &test_origin, NULL),
+                                                  &test_origin, &generation, NULL),
                      0);
     assert_int_equal(store_container_delete_begin(pool, &default_scope, &id, CONTAINER_REQUESTED,
-                                                  &test_origin, NULL),
+                                                  &test_origin, &generation, NULL),
                      0);
     assert_int_equal(step(&id, 1, SANDBOX_CREATING, SANDBOX_RUNNING, &err), -1);
     assert_int_equal(err.code, ERR_CONFLICT);

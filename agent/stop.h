@@ -1,0 +1,25 @@
+/*
+ * The end of all that runs in the sandbox (STOP): TERM to everything, after a grace KILL, and
+ * nothing new meanwhile. It holds as long as the connection lives that asked for it, so that a
+ * sandbox whose end nobody goes on with can be used again.
+ */
+#ifndef AGENT_STOP_H
+#define AGENT_STOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Of several stops at once the soonest counts. Each is to be released once. */
+void stop_begin(uint32_t grace_ms);
+void stop_release(void);
+
+/* Whether nothing may be started. */
+bool stop_begun(void);
+
+/* Whether all has ended since, and every end is noted. */
+bool stop_over(void);
+
+/* As peers_run (agent/peer.h), and behind it. */
+int stop_run(void);
+
+#endif

@@ -1,0 +1,185 @@
+/* The end of all that runs, through the real agent. */
+#include "lib/base/util.h"
+#include "tests/unit/agent/process_fixture.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct listed {
+    struct agent_process *processes;
+    size_t count;
+};
+
+static struct listed stop(struct agent_client *client, uint32_t grace_ms)
+{
+    struct listed listed = {.processes = NULL};
+    struct error err;
+
+    assert_int_equal(agent_process_stop(client, grace_ms, agent_fixture_deadline(),
+                                        &listed.processes, &listed.count, &err),
+                     0);
+    return listed;
+}
+
+static const struct agent_process *find(const struct listed *listed, const struct id *id)
+{
+    for (size_t i = 0; i < listed->count; i++)
+        if (id_equal(&listed->processes[i].id, id))
+            return &listed->processes[i];
+    fail_msg("the process is not listed");
+    return NULL;
+}
+
+static void assert_ended_by(const struct listed *listed, const struct id *id, int signum)
+{
+    const struct agent_process *process = find(listed, id);
+
+    assert_int_equal(process->state, AGENT_PROCESS_ENDED);
+    assert_int_equal(process->signal, signum);
+}
+
+/* Waits for a line of output. */
+static void await_ready(const struct bench *bench)
+{
+    const struct agent_attach_options options = {.follow = true};
+    struct agent_attach *attach = bench_attach(bench, &options);
+    struct agent_attach_event event = {.kind = AGENT_ATTACH_STATE};
+    struct error err;
+
+    while (event.kind != AGENT_ATTACH_OUTPUT)
+        assert_int_equal(bench_event(attach, &event, &err), 0);
+    agent_attach_free(attach);
+}
+
+static void test_term_first_and_kill_at_the_end(void **state)
+{
+    struct bench bench = bench_begin(state);
+    struct id mild, polite, stubborn;
+    struct listed listed;
+
+    bench_start(&bench, "exec sleep 1000");
+    mild = bench.request.id;
+    bench_start(&bench, "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.01; done");
+    await_ready(&bench);
+    polite = bench.request.id;
+    bench_start(&bench, "trap '' TERM; echo ready; while :; do sleep 0.01; done");
+    await_ready(&bench);
+    stubborn = bench.request.id;
+    listed = stop(bench.client, 500);
+    assert_ended_by(&listed, &mild, SIGTERM);
+    assert_ended_by(&listed, &stubborn, SIGKILL);
+    assert_ended_by(&listed, &polite, 0);
+    assert_int_equal(find(&listed, &polite)->exit_code, 3);
+    assert_int_equal(find(&listed, &polite)->stdout_size, strlen("ready\nbye\n"));
+    free(listed.processes);
+    bench_end(&bench);
+}
+
+static void test_no_grace_kills_at_once(void **state)
+{
+    struct bench bench = bench_begin(state);
+    struct listed listed;
+
+    bench_start(&bench, "trap 'exit 0' TERM; echo ready; setsid sleep 1000 & wait");
+    await_ready(&bench);
+    listed = stop(bench.client, 0);
+    assert_ended_by(&listed, &bench.request.id, SIGKILL);
+    free(listed.processes);
+    bench_end(&bench);
+}
+
+static void test_a_shell_at_a_terminal_ends(void **state)
+{
+    struct bench bench = bench_begin(state);
+    struct listed listed;
+
+    bench.request.terminal = true;
+    bench.request.rows = 24;
+    bench.request.columns = 80;
+    bench_start(&bench, "trap '' TERM; echo ready; while :; do sleep 0.01; done");
+    await_ready(&bench);
+    listed = stop(bench.client, 60 * 1000);
+    assert_ended_by(&listed, &bench.request.id, SIGHUP);
+    free(listed.processes);
+    bench_end(&bench);
+}
+
+static void test_what_would_be_tried_again_is_not(void **state)
+{
+    struct bench bench = bench_begin(state);
+    struct listed listed;
+    const struct agent_process *process;
+
+    bench.request.retries = 1000;
+    bench.request.backoff_ms = 60 * 1000;
+    bench_start(&bench, "exit 9");
+    do {
+        assert_int_equal(agent_process_wait(bench.client, &bench.request.id, 10,
+                                            agent_fixture_deadline(), &bench.process, &bench.err),
+                         0);
+    } while (bench.process.state != AGENT_PROCESS_RESTARTING);
+    listed = stop(bench.client, 1000);
+    process = find(&listed, &bench.request.id);
+    assert_int_equal(process->state, AGENT_PROCESS_ENDED);
+    assert_int_equal(process->exit_code, 9);
+    free(listed.processes);
+    bench_end(&bench);
+}
+
+static void test_nothing_starts_until_the_client_is_gone(void **state)
+{
+    static const char *const argv[] = {"true", NULL};
+    struct bench bench = bench_begin(state);
+    struct agent_client *stopper = agent_fixture_connect(bench.fixture);
+    struct listed listed = stop(stopper, 1000);
+
+    free(listed.processes);
+    assert_int_equal(bench_try(&bench, argv), -1);
+    assert_int_equal(bench.err.code, ERR_CONFLICT);
+    agent_client_free(stopper);
+    /* The agent hears of it behind a request that was sent before. */
+    while (bench_try(&bench, argv) < 0)
+        assert_int_equal(bench.err.code, ERR_CONFLICT);
+    bench_wait(&bench);
+    assert_int_equal(bench.process.exit_code, 0);
+    bench_end(&bench);
+}
+
+static void test_a_second_stop_may_be_shorter(void **state)
+{
+    struct bench bench = bench_begin(state);
+    struct agent_client *other = agent_fixture_connect(bench.fixture);
+    struct listed listed;
+    struct error err;
+
+    bench_start(&bench, "trap '' TERM; echo ready; while :; do sleep 0.01; done");
+    await_ready(&bench);
+    /* Its time is over before the answer: the client gives up, and the stop with it. */
+    assert_int_equal(agent_process_stop(other, 60 * 1000, monotonic_usec() + 20000,
+                                        &listed.processes, &listed.count, &err),
+                     -1);
+    listed = stop(bench.client, 0);
+    assert_ended_by(&listed, &bench.request.id, SIGKILL);
+    free(listed.processes);
+    agent_client_free(other);
+    bench_end(&bench);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_term_first_and_kill_at_the_end),
+        cmocka_unit_test(test_no_grace_kills_at_once),
+        cmocka_unit_test(test_a_shell_at_a_terminal_ends),
+        cmocka_unit_test(test_what_would_be_tried_again_is_not),
+        cmocka_unit_test(test_nothing_starts_until_the_client_is_gone),
+        cmocka_unit_test(test_a_second_stop_may_be_shorter),
+    };
+
+    return cmocka_run_group_tests(tests, agent_group_set_up, agent_group_tear_down);
+}
