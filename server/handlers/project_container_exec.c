@@ -1,7 +1,7 @@
 /* Commands of the container dialect: what they write, as events without names. */
 #include "lib/base/util.h"
+#include "server/handlers/execution_view.h"
 #include "server/handlers/project_containers.h"
-#include "server/handlers/sandbox_view.h"
 #include "server/services/attach.h"
 #include "server/stream/stream.h"
 

@@ -1,7 +1,7 @@
 /* Files of the container dialect: paths are from /sandbox on, contents are text. */
 #include "lib/base/util.h"
+#include "server/handlers/execution_view.h"
 #include "server/handlers/project_containers.h"
-#include "server/handlers/sandbox_view.h"
 #include "server/services/files.h"
 #include "server/services/text.h"
 

@@ -1,5 +1,6 @@
 #include "server/handlers/sandbox.h"
 
+#include "server/handlers/execution_view.h"
 #include "server/handlers/sandbox_request.h"
 #include "server/handlers/sandbox_view.h"
 #include "server/services/sandboxes.h"
@@ -107,7 +108,7 @@ int handle_sandbox_execute(struct call *call, struct error *err)
         (body && json_decode(body, NULL, 0, "", &nothing, err) < 0) ||
         execution_run(call->services, &call->caller, &call->id, &result, err) < 0)
         return -1;
-    return call_respond_json(call, 200, execution_view(&call->id, &result), err);
+    return call_respond_json(call, 200, execution_view(&execution_table, &call->id, &result), err);
 }
 
 int handle_sandbox_files(struct call *call, struct error *err)

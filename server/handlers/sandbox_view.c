@@ -1,12 +1,9 @@
 #include "server/handlers/sandbox_view.h"
 
-#include "lib/base/base64.h"
 #include "lib/base/util.h"
 #include "server/handlers/sandbox_request.h"
 #include "server/services/runtimes.h"
-#include "server/services/text.h"
 
-#include <signal.h>
 #include <string.h>
 
 /* As the dialect answers a number that no configuration bounds. */
@@ -138,135 +135,6 @@ static const struct json_field sandbox_files_written_fields[] = {
 const struct json_table sandbox_files_written_table =
     JSON_TABLE("SandboxFilesWritten", sandbox_files_written_fields);
 
-static const struct json_field stages_fields[] = {
-    {.name = "begin_us",
-     .type = JSON_TYPE_INTEGER,
-     .required = true,
-     .max = INT64_MAX,
-     .about = "PostgreSQL: admission and definition.",
-     .offset = offsetof(struct execution_stages, begin_usec)},
-    {.name = "create_us",
-     .type = JSON_TYPE_INTEGER,
-     .required = true,
-     .max = INT64_MAX,
-     .about = "From nothing to a listening agent.",
-     .offset = offsetof(struct execution_stages, create_usec)},
-    {.name = "run_us",
-     .type = JSON_TYPE_INTEGER,
-     .required = true,
-     .max = INT64_MAX,
-     .about = "Files, command and output.",
-     .offset = offsetof(struct execution_stages, run_usec)},
-    {.name = "destroy_us",
-     .type = JSON_TYPE_INTEGER,
-     .required = true,
-     .max = INT64_MAX,
-     .about = "Until nothing is left.",
-     .offset = offsetof(struct execution_stages, destroy_usec)},
-    {.name = "record_us",
-     .type = JSON_TYPE_INTEGER,
-     .required = true,
-     .max = INT64_MAX,
-     .about = "PostgreSQL: the durable end.",
-     .offset = offsetof(struct execution_stages, record_usec)},
-};
-static const struct json_table stages_table = JSON_TABLE("ExecutionStages", stages_fields);
-
-struct execution_shown {
-    struct id sandbox;
-    bool success;
-    const char *out;
-    const char *out_base64;
-    const char *err;
-    const char *err_base64;
-    int64_t exit_code;
-    const char *signal;
-    int64_t execution_time_ms;
-    bool timed_out;
-    bool oom_killed;
-    bool truncated;
-    bool recorded;
-    struct execution_stages stages;
-};
-
-static const struct json_field execution_fields[] = {
-    {.name = "sandbox_id",
-     .type = JSON_TYPE_ID,
-     .required = true,
-     .offset = offsetof(struct execution_shown, sandbox)},
-    {.name = "success",
-     .type = JSON_TYPE_BOOL,
-     .required = true,
-     .about = "It exited with 0, within its time.",
-     .offset = offsetof(struct execution_shown, success)},
-    {.name = "stdout",
-     .type = JSON_TYPE_STRING,
-     .required = true,
-     .max = ANY_COUNT,
-     .about = "Bytes that are not UTF-8 show as U+FFFD.",
-     .offset = offsetof(struct execution_shown, out)},
-    {.name = "stdout_base64",
-     .type = JSON_TYPE_STRING,
-     .omitted = true,
-     .max = ANY_COUNT,
-     .about = "The exact bytes, where the text is not.",
-     .offset = offsetof(struct execution_shown, out_base64)},
-    {.name = "stderr",
-     .type = JSON_TYPE_STRING,
-     .required = true,
-     .max = ANY_COUNT,
-     .offset = offsetof(struct execution_shown, err)},
-    {.name = "stderr_base64",
-     .type = JSON_TYPE_STRING,
-     .omitted = true,
-     .max = ANY_COUNT,
-     .about = "The exact bytes, where the text is not.",
-     .offset = offsetof(struct execution_shown, err_base64)},
-    {.name = "exit_code",
-     .type = JSON_TYPE_INTEGER,
-     .max = 255,
-     .about = "null when no process returned one.",
-     .offset = offsetof(struct execution_shown, exit_code)},
-    {.name = "signal",
-     .type = JSON_TYPE_STRING,
-     .min = 4,
-     .max = 15,
-     .about = "SIGKILL, say; null when it exited.",
-     .offset = offsetof(struct execution_shown, signal)},
-    {.name = "execution_time_ms",
-     .type = JSON_TYPE_INTEGER,
-     .required = true,
-     .max = INT64_MAX,
-     .offset = offsetof(struct execution_shown, execution_time_ms)},
-    {.name = "timed_out",
-     .type = JSON_TYPE_BOOL,
-     .required = true,
-     .about = "The time limit ended it.",
-     .offset = offsetof(struct execution_shown, timed_out)},
-    {.name = "oom_killed",
-     .type = JSON_TYPE_BOOL,
-     .required = true,
-     .about = "The memory limit killed a process.",
-     .offset = offsetof(struct execution_shown, oom_killed)},
-    {.name = "truncated",
-     .type = JSON_TYPE_BOOL,
-     .required = true,
-     .about = "A stream had more than is kept, or its end is not known.",
-     .offset = offsetof(struct execution_shown, truncated)},
-    {.name = "recorded",
-     .type = JSON_TYPE_BOOL,
-     .required = true,
-     .about = "false: PostgreSQL was away at the end; the record follows.",
-     .offset = offsetof(struct execution_shown, recorded)},
-    {.name = "stages",
-     .type = JSON_TYPE_RECORD,
-     .required = true,
-     .about = "Microseconds of each stage.",
-     .of = &stages_table,
-     .offset = offsetof(struct execution_shown, stages)},
-};
-const struct json_table execution_table = JSON_TABLE("Execution", execution_fields);
-
 static const char *status_word(const struct sandbox_record *record)
 {
     if (record->state == SANDBOX_RUNNING)
@@ -322,62 +190,4 @@ cJSON *sandbox_files_written_view(size_t count)
     struct files_written_shown shown = {true, (int64_t)count};
 
     return json_encode(&sandbox_files_written_table, &shown);
-}
-
-bool output_view(const char *data, size_t size, char **ret_text, char **ret_base64)
-{
-    bool exact;
-    _cleanup_free_ char *text = text_from_bytes(data ? data : "", size, &exact);
-    char *base64 = NULL;
-
-    if (!text)
-        return false;
-    if (!exact) {
-        base64 = base64_encode(data, size);
-        if (!base64)
-            return false;
-    }
-    *ret_text = TAKE_PTR(text);
-    *ret_base64 = base64;
-    return true;
-}
-
-const char *signal_view(int signal, char buffer[static SIGNAL_VIEW_SIZE])
-{
-    const char *name = sigabbrev_np(signal);
-
-    if (signal == 0)
-        return NULL;
-    (void)snprintf(buffer, SIGNAL_VIEW_SIZE, "SIG%s", name ? name : "RT");
-    return buffer;
-}
-
-cJSON *execution_view(const struct id *sandbox, const struct execution_result *result)
-{
-    _cleanup_free_ char *out = NULL;
-    _cleanup_free_ char *out_base64 = NULL;
-    _cleanup_free_ char *err = NULL;
-    _cleanup_free_ char *err_base64 = NULL;
-    char signal_name[SIGNAL_VIEW_SIZE];
-    struct execution_shown shown = {
-        .sandbox = *sandbox,
-        .success = result->exited && result->exit_code == 0 && !result->timed_out,
-        .exit_code = result->exited ? result->exit_code : JSON_NULL_INTEGER,
-        .signal = signal_view(result->signal, signal_name),
-        .execution_time_ms = result->wall_usec / 1000,
-        .timed_out = result->timed_out,
-        .oom_killed = result->oom_killed,
-        .truncated = result->truncated,
-        .recorded = result->recorded,
-        .stages = result->stages,
-    };
-
-    if (!output_view(result->out, result->out_size, &out, &out_base64) ||
-        !output_view(result->err, result->err_size, &err, &err_base64))
-        return NULL;
-    shown.out = out;
-    shown.out_base64 = out_base64;
-    shown.err = err;
-    shown.err_base64 = err_base64;
-    return json_encode(&execution_table, &shown);
 }

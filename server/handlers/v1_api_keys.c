@@ -1,10 +1,9 @@
 #include "server/handlers/v1_api_keys.h"
 
 #include "lib/base/util.h"
+#include "server/handlers/fields.h"
 #include "server/handlers/page.h"
 #include "server/services/api_keys.h"
-
-enum { NAME_MAX_BYTES = 255 };
 
 #define ROLE_CHOICES "viewer|member|admin|operator"
 
@@ -18,13 +17,7 @@ struct create_body {
 };
 
 static const struct json_field create_fields[] = {
-    {.name = "name",
-     .type = JSON_TYPE_STRING,
-     .required = true,
-     .min = 1,
-     .max = NAME_MAX_BYTES,
-     .offset = offsetof(struct create_body, name),
-     .about = "What the key is for; need not be unique."},
+    FIELD_NAME(struct create_body, true, "What the key is for; need not be unique."),
     {.name = "role",
      .type = JSON_TYPE_STRING,
      .required = true,
@@ -59,16 +52,7 @@ struct key_view {
 };
 
 #define KEY_FIELDS                                                                                 \
-    {.name = "id",                                                                                 \
-     .type = JSON_TYPE_ID,                                                                         \
-     .required = true,                                                                             \
-     .offset = offsetof(struct key_view, id)},                                                     \
-        {.name = "name",                                                                           \
-         .type = JSON_TYPE_STRING,                                                                 \
-         .required = true,                                                                         \
-         .min = 1,                                                                                 \
-         .max = NAME_MAX_BYTES,                                                                    \
-         .offset = offsetof(struct key_view, name)},                                               \
+    FIELD_ID(struct key_view), FIELD_NAME(struct key_view, true, NULL),                            \
         {.name = "prefix",                                                                         \
          .type = JSON_TYPE_STRING,                                                                 \
          .required = true,                                                                         \
@@ -87,7 +71,7 @@ struct key_view {
          .about = "null: all of the tenant."},                                                     \
         {.name = "created_by",                                                                     \
          .type = JSON_TYPE_STRING,                                                                 \
-         .max = NAME_MAX_BYTES,                                                                    \
+         .max = FIELD_NAME_MAX,                                                                    \
          .offset = offsetof(struct key_view, created_by)},                                         \
         {.name = "created_at",                                                                     \
          .type = JSON_TYPE_TIME,                                                                   \

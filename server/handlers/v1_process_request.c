@@ -14,9 +14,7 @@ enum {
     ENVIRONMENT_MAX = 256,
     CWD_MAX = 4095,
     USER_MAX = 63,
-    TAG_MAX = 255,
     STDIN_MAX = 8 << 20,
-    SIDE_MAX = 10000, /* of a terminal */
     LOG_LINES_MAX = 1000 * 1000,
     ROWS_DEFAULT = 24,
     COLUMNS_DEFAULT = 80,
@@ -33,13 +31,13 @@ static const struct json_field pty_fields[] = {
     {.name = "rows",
      .type = JSON_TYPE_INTEGER,
      .min = 1,
-     .max = SIDE_MAX,
+     .max = PROCESS_TERMINAL_SIDE_MAX,
      .offset = offsetof(struct pty_body, rows),
      .about = "24 when it is not given."},
     {.name = "cols",
      .type = JSON_TYPE_INTEGER,
      .min = 1,
-     .max = SIDE_MAX,
+     .max = PROCESS_TERMINAL_SIDE_MAX,
      .offset = offsetof(struct pty_body, columns),
      .about = "80 when it is not given."},
 };
@@ -60,7 +58,7 @@ struct command_body {
     const char *stdin_base64;
 };
 
-/* A side of a terminal, of SIDE_MAX at most; null is not given. */
+/* A side of a terminal, of PROCESS_TERMINAL_SIDE_MAX at most; null is not given. */
 #define SCHEMA_SIDE "{\"type\":[\"integer\",\"null\"],\"minimum\":1,\"maximum\":10000}"
 
 #define COMMAND_FIELDS                                                                             \
@@ -98,7 +96,7 @@ struct command_body {
                    "\"exclusiveMaximum\":0.001}}",                                                 \
          .about = "Seconds, at least 0.001, after which all of it is killed."},                    \
     {                                                                                              \
-        .name = "tag", .type = JSON_TYPE_STRING, .min = 1, .max = TAG_MAX,                         \
+        .name = "tag", .type = JSON_TYPE_STRING, .min = 1, .max = PROCESS_TAG_MAX,                 \
         .offset = offsetof(struct command_body, tag), .about = "A word to find it by."             \
     }
 

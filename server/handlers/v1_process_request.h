@@ -7,6 +7,11 @@
 
 #include "server/handlers/v1_processes.h"
 
+enum {
+    PROCESS_TAG_MAX = 255,
+    PROCESS_TERMINAL_SIDE_MAX = 10000, /* rows, or columns */
+};
+
 struct v1_process_request {
     struct process_spec spec;
     const char *stdin_text; /* of an exec, like the next; NULL: none */

@@ -2,8 +2,8 @@
 
 #include "lib/base/time.h"
 #include "lib/base/util.h"
+#include "server/handlers/execution_view.h"
 #include "server/handlers/page.h"
-#include "server/handlers/sandbox_view.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -156,20 +156,11 @@ struct result_view {
     const char *state;
     int64_t exit_code;
     const char *signal;
-    const char *out;
-    const char *out_base64;
-    const char *err;
-    const char *err_base64;
+    struct output_texts output;
     bool timed_out;
     bool truncated;
     int64_t duration_ms;
 };
-
-#define TEXT(name_, member_, required_, about_)                                                    \
-    {                                                                                              \
-        .name = (name_), .type = JSON_TYPE_STRING, .required = (required_), .max = INT32_MAX,      \
-        .offset = offsetof(struct result_view, member_), .about = (about_)                         \
-    }
 
 static const struct json_field result_fields[] = {
     {.name = "id",
@@ -182,20 +173,8 @@ static const struct json_field result_fields[] = {
      .required = true,
      .choices = "completed|failed|killed|lost",
      .offset = offsetof(struct result_view, state)},
-    {.name = "exit_code",
-     .type = JSON_TYPE_INTEGER,
-     .max = 255,
-     .offset = offsetof(struct result_view, exit_code),
-     .about = "null when the command returned none."},
-    {.name = "signal",
-     .type = JSON_TYPE_STRING,
-     .max = SIGNAL_VIEW_SIZE,
-     .offset = offsetof(struct result_view, signal),
-     .about = "SIGKILL, ...; null when it exited."},
-    TEXT("stdout", out, true, "Bytes that are not UTF-8 show as U+FFFD."),
-    TEXT("stdout_base64", out_base64, false, "The exact bytes where stdout is not those."),
-    TEXT("stderr", err, true, NULL),
-    TEXT("stderr_base64", err_base64, false, "The exact bytes where stderr is not those."),
+    END_FIELDS(struct result_view),
+    OUTPUT_FIELDS(struct result_view, output, false),
     {.name = "timed_out",
      .type = JSON_TYPE_BOOL,
      .required = true,
@@ -215,10 +194,7 @@ const struct json_table v1_exec_result_table = JSON_TABLE("ExecResult", result_f
 
 cJSON *v1_exec_result_view(const struct process_result *result)
 {
-    _cleanup_free_ char *out = NULL;
-    _cleanup_free_ char *out_base64 = NULL;
-    _cleanup_free_ char *err = NULL;
-    _cleanup_free_ char *err_base64 = NULL;
+    _cleanup_(output_texts_done) struct output_texts output = {.out = NULL};
     char signal_name[SIGNAL_VIEW_SIZE];
     struct result_view view = {
         .id = result->id,
@@ -230,13 +206,9 @@ cJSON *v1_exec_result_view(const struct process_result *result)
         .duration_ms = result->wall_usec / 1000,
     };
 
-    if (!output_view(result->out, result->out_size, &out, &out_base64) ||
-        !output_view(result->err, result->err_size, &err, &err_base64))
+    if (!output_texts_fill(result->out, result->out_size, result->err, result->err_size, &output))
         return NULL;
-    view.out = out;
-    view.out_base64 = out_base64;
-    view.err = err;
-    view.err_base64 = err_base64;
+    view.output = output;
     return json_encode(&v1_exec_result_table, &view);
 }
 

@@ -9,8 +9,6 @@
 #include <strings.h>
 
 enum {
-    TAG_MAX = 255,
-    SIDE_MAX = 10000,
     WAIT_MAX_S = 30, /* a thread waits */
 };
 
@@ -53,7 +51,7 @@ static const struct json_field list_fields[] = {
     {.name = "tag",
      .type = JSON_TYPE_STRING,
      .min = 1,
-     .max = TAG_MAX,
+     .max = PROCESS_TAG_MAX,
      .offset = offsetof(struct list_query, tag),
      .about = "Only those with this tag."},
 };
@@ -216,13 +214,13 @@ static const struct json_field resize_fields[] = {
      .type = JSON_TYPE_INTEGER,
      .required = true,
      .min = 1,
-     .max = SIDE_MAX,
+     .max = PROCESS_TERMINAL_SIDE_MAX,
      .offset = offsetof(struct resize_body, rows)},
     {.name = "cols",
      .type = JSON_TYPE_INTEGER,
      .required = true,
      .min = 1,
-     .max = SIDE_MAX,
+     .max = PROCESS_TERMINAL_SIDE_MAX,
      .offset = offsetof(struct resize_body, columns)},
 };
 const struct json_table v1_process_resize_table = JSON_TABLE("ProcessResize", resize_fields);

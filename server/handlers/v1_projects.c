@@ -2,12 +2,13 @@
 
 #include "lib/base/util.h"
 #include "server/handlers/etag.h"
+#include "server/handlers/fields.h"
 #include "server/handlers/page.h"
 #include "server/services/projects.h"
 
 #include <string.h>
 
-enum { NAME_MAX_BYTES = 255, LABELS_MAX = 64, LABEL_NAME_MAX = 63, LABEL_VALUE_MAX = 255 };
+enum { LABELS_MAX = 64, LABEL_NAME_MAX = 63, LABEL_VALUE_MAX = 255 };
 
 struct project_request {
     const char *name;
@@ -24,24 +25,13 @@ struct project_request {
     }
 
 static const struct json_field create_fields[] = {
-    {.name = "name",
-     .type = JSON_TYPE_STRING,
-     .required = true,
-     .min = 1,
-     .max = NAME_MAX_BYTES,
-     .offset = offsetof(struct project_request, name),
-     .about = "Unique in the tenant"},
+    FIELD_NAME(struct project_request, true, "Unique in the tenant"),
     LABELS_FIELD,
 };
 const struct json_table v1_project_create_table = JSON_TABLE("ProjectCreate", create_fields);
 
 static const struct json_field patch_fields[] = {
-    {.name = "name",
-     .type = JSON_TYPE_STRING,
-     .min = 1,
-     .max = NAME_MAX_BYTES,
-     .offset = offsetof(struct project_request, name),
-     .about = "Unique in the tenant"},
+    FIELD_NAME(struct project_request, false, "Unique in the tenant"),
     LABELS_FIELD,
 };
 const struct json_table v1_project_patch_table = JSON_TABLE("ProjectPatch", patch_fields);
@@ -57,20 +47,12 @@ struct project_view {
 };
 
 static const struct json_field project_fields[] = {
-    {.name = "id",
-     .type = JSON_TYPE_ID,
-     .required = true,
-     .offset = offsetof(struct project_view, id)},
+    FIELD_ID(struct project_view),
     {.name = "tenant_id",
      .type = JSON_TYPE_ID,
      .required = true,
      .offset = offsetof(struct project_view, tenant)},
-    {.name = "name",
-     .type = JSON_TYPE_STRING,
-     .required = true,
-     .min = 1,
-     .max = NAME_MAX_BYTES,
-     .offset = offsetof(struct project_view, name)},
+    FIELD_NAME(struct project_view, true, NULL),
     {.name = "labels",
      .type = JSON_TYPE_MAP,
      .required = true,
@@ -81,14 +63,7 @@ static const struct json_field project_fields[] = {
      .required = true,
      .offset = offsetof(struct project_view, is_default),
      .about = "Where sandboxes go that name no project; it cannot be deleted"},
-    {.name = "created_at",
-     .type = JSON_TYPE_TIME,
-     .required = true,
-     .offset = offsetof(struct project_view, created_usec)},
-    {.name = "updated_at",
-     .type = JSON_TYPE_TIME,
-     .required = true,
-     .offset = offsetof(struct project_view, updated_usec)},
+    FIELDS_CHANGED(struct project_view),
 };
 const struct json_table v1_project_table = JSON_TABLE("Project", project_fields);
 

@@ -1,8 +1,8 @@
 #include "server/handlers/v1_runs.h"
 
 #include "lib/base/util.h"
+#include "server/handlers/execution_view.h"
 #include "server/handlers/sandbox_request.h"
-#include "server/handlers/sandbox_view.h"
 #include "server/handlers/schemas.h"
 #include "server/services/execution.h"
 
@@ -84,116 +84,6 @@ static const struct json_field run_fields[] = {
 const struct json_table v1_run_table =
     JSON_TABLE_WITH("Run", run_fields, SCHEMA_NOT_BOTH("environment", "env"));
 
-struct stages_view {
-    int64_t begin_us;
-    int64_t create_us;
-    int64_t run_us;
-    int64_t destroy_us;
-    int64_t record_us;
-};
-
-#define STAGE(name_, about_)                                                                       \
-    {                                                                                              \
-        .name = #name_, .type = JSON_TYPE_INTEGER, .required = true, .max = INT64_MAX,             \
-        .offset = offsetof(struct stages_view, name_), .about = (about_)                           \
-    }
-
-static const struct json_field stages_fields[] = {
-    STAGE(begin_us, "Admission and its record."), STAGE(create_us, "The environment."),
-    STAGE(run_us, "Files, code, output."),        STAGE(destroy_us, "Until nothing is left."),
-    STAGE(record_us, "The durable end."),
-};
-static const struct json_table stages_table = JSON_TABLE("RunStages", stages_fields);
-
-struct result_view {
-    struct id id;
-    bool success;
-    const char *out;
-    const char *out_base64;
-    const char *err;
-    const char *err_base64;
-    int64_t exit_code;
-    const char *signal;
-    int64_t execution_time_ms;
-    bool timed_out;
-    bool oom_killed;
-    bool truncated;
-    bool recorded;
-    struct stages_view stages;
-};
-
-static const struct json_field result_fields[] = {
-    {.name = "id",
-     .type = JSON_TYPE_ID,
-     .required = true,
-     .offset = offsetof(struct result_view, id),
-     .about = "What its events are recorded under."},
-    {.name = "success",
-     .type = JSON_TYPE_BOOL,
-     .required = true,
-     .offset = offsetof(struct result_view, success),
-     .about = "It exited with 0, within its time."},
-    {.name = "stdout",
-     .type = JSON_TYPE_STRING,
-     .required = true,
-     .max = INT32_MAX,
-     .offset = offsetof(struct result_view, out)},
-    {.name = "stdout_base64",
-     .type = JSON_TYPE_STRING,
-     .max = INT32_MAX,
-     .offset = offsetof(struct result_view, out_base64),
-     .about = "The exact bytes where stdout is not those, else null."},
-    {.name = "stderr",
-     .type = JSON_TYPE_STRING,
-     .required = true,
-     .max = INT32_MAX,
-     .offset = offsetof(struct result_view, err)},
-    {.name = "stderr_base64",
-     .type = JSON_TYPE_STRING,
-     .max = INT32_MAX,
-     .offset = offsetof(struct result_view, err_base64),
-     .about = "The exact bytes where stderr is not those, else null."},
-    {.name = "exit_code",
-     .type = JSON_TYPE_INTEGER,
-     .max = 255,
-     .offset = offsetof(struct result_view, exit_code),
-     .about = "null when no process returned one."},
-    {.name = "signal",
-     .type = JSON_TYPE_STRING,
-     .max = 16,
-     .offset = offsetof(struct result_view, signal),
-     .about = "SIGKILL, ...; null when it exited."},
-    {.name = "execution_time_ms",
-     .type = JSON_TYPE_INTEGER,
-     .required = true,
-     .max = INT64_MAX,
-     .offset = offsetof(struct result_view, execution_time_ms)},
-    {.name = "timed_out",
-     .type = JSON_TYPE_BOOL,
-     .required = true,
-     .offset = offsetof(struct result_view, timed_out)},
-    {.name = "oom_killed",
-     .type = JSON_TYPE_BOOL,
-     .required = true,
-     .offset = offsetof(struct result_view, oom_killed)},
-    {.name = "truncated",
-     .type = JSON_TYPE_BOOL,
-     .required = true,
-     .offset = offsetof(struct result_view, truncated),
-     .about = "An output stream had more than max_output_bytes."},
-    {.name = "recorded",
-     .type = JSON_TYPE_BOOL,
-     .required = true,
-     .offset = offsetof(struct result_view, recorded),
-     .about = "false: the database was away at the end; the record follows."},
-    {.name = "stages",
-     .type = JSON_TYPE_RECORD,
-     .required = true,
-     .of = &stages_table,
-     .offset = offsetof(struct result_view, stages)},
-};
-const struct json_table v1_run_result_table = JSON_TABLE("RunResult", result_fields);
-
 static int check_limit(const char *field, int64_t value, int64_t min, int64_t max,
                        struct error *err)
 {
@@ -219,37 +109,6 @@ static int check_body(const struct config *config, struct run_body *body, struct
     return 0;
 }
 
-static cJSON *result_view(const struct id *id, const struct execution_result *result)
-{
-    _cleanup_free_ char *out = NULL;
-    _cleanup_free_ char *out_base64 = NULL;
-    _cleanup_free_ char *err = NULL;
-    _cleanup_free_ char *err_base64 = NULL;
-    char signal_name[SIGNAL_VIEW_SIZE];
-    struct result_view view = {
-        .id = *id,
-        .success = result->exited && result->exit_code == 0 && !result->timed_out,
-        .exit_code = result->exited ? result->exit_code : JSON_NULL_INTEGER,
-        .signal = signal_view(result->signal, signal_name),
-        .execution_time_ms = result->wall_usec / 1000,
-        .timed_out = result->timed_out,
-        .oom_killed = result->oom_killed,
-        .truncated = result->truncated,
-        .recorded = result->recorded,
-        .stages = {result->stages.begin_usec, result->stages.create_usec, result->stages.run_usec,
-                   result->stages.destroy_usec, result->stages.record_usec},
-    };
-
-    if (!output_view(result->out, result->out_size, &out, &out_base64) ||
-        !output_view(result->err, result->err_size, &err, &err_base64))
-        return NULL;
-    view.out = out;
-    view.out_base64 = out_base64;
-    view.err = err;
-    view.err_base64 = err_base64;
-    return json_encode(&v1_run_result_table, &view);
-}
-
 static int run(struct call *call, const struct run_body *body,
                const struct sandbox_definition *definition, struct error *err)
 {
@@ -265,7 +124,7 @@ static int run(struct call *call, const struct run_body *body,
 
     if (execution_run_once(call->services, &call->caller, &once, &id, &result, err) < 0)
         return -1;
-    return call_respond_json(call, 200, result_view(&id, &result), err);
+    return call_respond_json(call, 200, execution_view(&v1_run_result_table, &id, &result), err);
 }
 
 int handle_v1_run(struct call *call, struct error *err)

@@ -5,7 +5,6 @@
 #include "server/handlers/call.h"
 
 extern const struct json_table v1_run_table;
-extern const struct json_table v1_run_result_table;
 
 int handle_v1_run(struct call *call, struct error *err);
 

@@ -1,29 +1,17 @@
 #include "server/handlers/v1_tenants.h"
 
 #include "server/handlers/etag.h"
+#include "server/handlers/fields.h"
 #include "server/handlers/page.h"
 #include "server/services/tenants.h"
 
-enum { NAME_MAX_BYTES = 255 };
-
 static const struct json_field create_fields[] = {
-    {.name = "name",
-     .type = JSON_TYPE_STRING,
-     .required = true,
-     .min = 1,
-     .max = NAME_MAX_BYTES,
-     .offset = offsetof(struct store_tenant_change, name),
-     .about = "Unique in the installation"},
+    FIELD_NAME(struct store_tenant_change, true, "Unique in the installation"),
 };
 const struct json_table v1_tenant_create_table = JSON_TABLE("TenantCreate", create_fields);
 
 static const struct json_field patch_fields[] = {
-    {.name = "name",
-     .type = JSON_TYPE_STRING,
-     .min = 1,
-     .max = NAME_MAX_BYTES,
-     .offset = offsetof(struct store_tenant_change, name),
-     .about = "Unique in the installation"},
+    FIELD_NAME(struct store_tenant_change, false, "Unique in the installation"),
     {.name = "state",
      .type = JSON_TYPE_STRING,
      .min = 1,
@@ -43,16 +31,8 @@ struct tenant_view {
 };
 
 static const struct json_field tenant_fields[] = {
-    {.name = "id",
-     .type = JSON_TYPE_ID,
-     .required = true,
-     .offset = offsetof(struct tenant_view, id)},
-    {.name = "name",
-     .type = JSON_TYPE_STRING,
-     .required = true,
-     .min = 1,
-     .max = NAME_MAX_BYTES,
-     .offset = offsetof(struct tenant_view, name)},
+    FIELD_ID(struct tenant_view),
+    FIELD_NAME(struct tenant_view, true, NULL),
     {.name = "state",
      .type = JSON_TYPE_STRING,
      .required = true,
@@ -60,14 +40,7 @@ static const struct json_field tenant_fields[] = {
      .max = 16,
      .choices = "active|suspended",
      .offset = offsetof(struct tenant_view, state)},
-    {.name = "created_at",
-     .type = JSON_TYPE_TIME,
-     .required = true,
-     .offset = offsetof(struct tenant_view, created_usec)},
-    {.name = "updated_at",
-     .type = JSON_TYPE_TIME,
-     .required = true,
-     .offset = offsetof(struct tenant_view, updated_usec)},
+    FIELDS_CHANGED(struct tenant_view),
 };
 const struct json_table v1_tenant_table = JSON_TABLE("Tenant", tenant_fields);
 

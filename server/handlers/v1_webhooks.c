@@ -1,6 +1,7 @@
 #include "server/handlers/v1_webhooks.h"
 
 #include "server/handlers/etag.h"
+#include "server/handlers/fields.h"
 #include "server/handlers/page.h"
 #include "server/services/webhooks.h"
 
@@ -70,10 +71,7 @@ struct webhook_view {
 };
 
 #define WEBHOOK_FIELDS                                                                             \
-    {.name = "id",                                                                                 \
-     .type = JSON_TYPE_ID,                                                                         \
-     .required = true,                                                                             \
-     .offset = offsetof(struct webhook_view, id)},                                                 \
+    FIELD_ID(struct webhook_view),                                                                 \
         {.name = "project_id",                                                                     \
          .type = JSON_TYPE_ID,                                                                     \
          .offset = offsetof(struct webhook_view, project),                                         \
@@ -94,14 +92,7 @@ struct webhook_view {
          .type = JSON_TYPE_BOOL,                                                                   \
          .required = true,                                                                         \
          .offset = offsetof(struct webhook_view, is_active)},                                      \
-        {.name = "created_at",                                                                     \
-         .type = JSON_TYPE_TIME,                                                                   \
-         .required = true,                                                                         \
-         .offset = offsetof(struct webhook_view, created_usec)},                                   \
-    {                                                                                              \
-        .name = "updated_at", .type = JSON_TYPE_TIME, .required = true,                            \
-        .offset = offsetof(struct webhook_view, updated_usec)                                      \
-    }
+        FIELDS_CHANGED(struct webhook_view)
 
 static const struct json_field webhook_fields[] = {WEBHOOK_FIELDS};
 const struct json_table v1_webhook_table = JSON_TABLE("Webhook", webhook_fields);

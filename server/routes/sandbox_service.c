@@ -1,4 +1,5 @@
 #include "lib/base/util.h"
+#include "server/handlers/execution_view.h"
 #include "server/handlers/health.h"
 #include "server/handlers/sandbox.h"
 #include "server/handlers/sandbox_request.h"

@@ -1,4 +1,5 @@
 #include "lib/base/util.h"
+#include "server/handlers/execution_view.h"
 #include "server/handlers/health.h"
 #include "server/handlers/page.h"
 #include "server/handlers/v1_api_keys.h"

@@ -303,6 +303,18 @@ def test_patch_changes_what_is_given(sandboxes):
     assert longer["expires_at"] > made["expires_at"]
 
 
+@pytest.mark.parametrize("field, value", [
+    ("resources", {"memory": 128}), ("image", "base"), ("ports", []), ("environment", {}),
+])
+def test_what_was_admitted_stays(sandboxes, field, value):
+    """Stopped or not: a start is admitted by what the sandbox was created with."""
+    made = sandboxes.create()
+    sandboxes.change(made["id"], "stop")
+    problem = assert_problem(sandboxes.patch(made["id"], {field: value}), 400, "invalid_field")
+    assert problem["field"] == field
+    assert sandboxes.get(made["id"])["version"] == made["version"]
+
+
 def test_if_match_protects_from_lost_updates(sandboxes):
     made = sandboxes.create()
     tag = sandboxes.client.get(f"/v1/sandboxes/{made['id']}").headers["ETag"]
