@@ -310,7 +310,7 @@ def test_what_was_admitted_stays(sandboxes, field, value):
     """Stopped or not: a start is admitted by what the sandbox was created with."""
     made = sandboxes.create()
     sandboxes.change(made["id"], "stop")
-    problem = assert_problem(sandboxes.patch(made["id"], {field: value}), 400, "invalid_field")
+    problem = assert_problem(sandboxes.patch(made["id"], {field: value}), 400, "unknown_field")
     assert problem["field"] == field
     assert sandboxes.get(made["id"])["version"] == made["version"]
 
