@@ -2,11 +2,13 @@
 
 #include "lib/db/store_api_key.h"
 #include "server/services/audit.h"
+#include "server/services/executors.h"
 
 #include <string.h>
 
 _Static_assert((int)STORE_KEY_HASH_SIZE == (int)API_KEY_HASH_SIZE, "one hash of API keys");
 _Static_assert((int)STORE_KEY_PREFIX_SIZE == (int)API_KEY_PREFIX_SIZE, "one prefix of API keys");
+_Static_assert((int)EXECUTORS_HASH_SIZE == (int)AUTH_SECRET_HASH_SIZE, "one hash of secrets");
 
 static int find_key(void *user, const char *prefix, struct auth_stored_key *ret_key,
                     struct error *err)
@@ -27,6 +29,19 @@ static int find_key(void *user, const char *prefix, struct auth_stored_key *ret_
         .is_revoked = found.is_revoked,
     };
     memcpy(ret_key->hash, found.hash, sizeof(ret_key->hash));
+    return 0;
+}
+
+static int find_executor(void *user, const struct id *sandbox, struct auth_executor *ret_executor,
+                         struct error *err)
+{
+    struct executor_place place;
+
+    if (executors_find(user, sandbox, &place, err) < 0)
+        return -1;
+    *ret_executor = (struct auth_executor){
+        .tenant = place.tenant, .project = place.project, .is_active = place.is_active};
+    memcpy(ret_executor->secret_hash, place.secret_hash, sizeof(ret_executor->secret_hash));
     return 0;
 }
 
@@ -74,6 +89,7 @@ struct auth_directory identity_directory(struct services *services)
     return (struct auth_directory){
         .user = services,
         .find_key = find_key,
+        .find_executor = find_executor,
         .check_standing = check_standing,
         .note_refusal = note_refusal,
     };

@@ -22,6 +22,7 @@
 #include "server/services/attach.h"
 #include "server/services/audit.h"
 #include "server/services/events.h"
+#include "server/services/executors.h"
 #include "server/services/idempotency.h"
 #include "server/services/late_records.h"
 #include "server/services/node.h"
@@ -78,6 +79,7 @@ static void server_close(struct server *server)
     idempotency_free(server->services.idempotency);
     event_follower_stop(server->services.event_follower);
     attach_stop(server->services.attach);
+    executors_free(server->services.executors);
     streams_free(server->services.streams);
     transfers_free(server->services.transfers);
     description_done(&server->description);
@@ -197,7 +199,8 @@ static int open_services(struct server *server, struct error *err)
         transfers_create(&services->transfers, err) < 0 ||
         streams_create(&stream_options, &services->streams, err) < 0 ||
         event_follower_start(services, &services->event_follower, err) < 0 ||
-        attach_start(services, &services->attach, err) < 0)
+        attach_start(services, &services->attach, err) < 0 ||
+        executors_create(&services->executors, err) < 0)
         return -1;
     server->router.services = services;
     return open_auth(server, err);

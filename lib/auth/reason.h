@@ -22,6 +22,7 @@
     X(AUTH_REVOKED_KEY, "revoked_key", "the API key, or the one the token was made with, is gone") \
     X(AUTH_UNKNOWN_TENANT, "unknown_tenant", "the tenant does not exist")                          \
     X(AUTH_SUSPENDED_TENANT, "suspended_tenant", "the tenant is suspended")                        \
+    X(AUTH_WRONG_SECRET, "wrong_secret", "it is not the sandbox's secret, or there is none")       \
     X(AUTH_MISSING_ROLE, "missing_role", "the route needs a higher role")
 
 enum auth_reason {

@@ -320,6 +320,73 @@ int auth_authenticate(struct auth *auth, struct http_request *request,
     return 0;
 }
 
+/* --- secrets of sandboxes */
+
+static int take_secret(const struct http_request *request, struct attempt *attempt,
+                       struct error *err)
+{
+    const char *authorization = http_request_header(request, "Authorization");
+
+    if (!authorization)
+        return refuse(attempt, AUTH_NO_CREDENTIAL, "there is no secret", err);
+    if (http_request_header_count(request, "Authorization") == 1)
+        attempt->text = auth_bearer_token(authorization);
+    if (!attempt->text)
+        return refuse(attempt, AUTH_MALFORMED, "Authorization is not of the form Bearer", err);
+    attempt->size = strlen(attempt->text);
+    return 0;
+}
+
+static struct auth_identity identity_of_executor(const struct auth_executor *executor,
+                                                 const struct id *sandbox)
+{
+    struct auth_identity identity = {
+        .tenant = executor->tenant,
+        .has_project = true,
+        .project = executor->project,
+        .role = ROLE_MEMBER,
+        .expires_at = INT64_MAX,
+    };
+    char id[ID_TEXT_SIZE];
+
+    id_format(sandbox, id);
+    (void)snprintf(identity.subject, sizeof(identity.subject), "executor:%s", id);
+    return identity;
+}
+
+static int check_secret(struct auth *auth, const struct id *sandbox, struct attempt *attempt,
+                        struct error *err)
+{
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    struct auth_executor executor;
+
+    if (!sandbox)
+        return refuse(attempt, AUTH_WRONG_SECRET, "no sandbox is named", err);
+    if (auth->directory.find_executor(auth->directory.user, sandbox, &executor, err) < 0)
+        return err->code == ERR_NOT_FOUND
+                   ? refuse(attempt, AUTH_WRONG_SECRET, "there is no such sandbox", err)
+                   : -1;
+    (void)SHA256((const unsigned char *)attempt->text, attempt->size, digest);
+    if (CRYPTO_memcmp(digest, executor.secret_hash, sizeof(digest)) != 0)
+        return refuse(attempt, AUTH_WRONG_SECRET, "the secret is wrong", err);
+    attempt->record.identity = identity_of_executor(&executor, sandbox);
+    attempt->is_verified = true;
+    return judge(attempt, executor.is_active ? AUTH_STANDING_GOOD : AUTH_STANDING_SUSPENDED, err);
+}
+
+int auth_authenticate_executor(struct auth *auth, struct http_request *request,
+                               const struct id *sandbox, struct auth_identity *ret_identity,
+                               struct error *err)
+{
+    struct attempt attempt = {.text = NULL};
+    struct error why = {0};
+
+    if (take_secret(request, &attempt, &why) < 0 || check_secret(auth, sandbox, &attempt, &why) < 0)
+        return answer_refusal(auth, request, &attempt, &why, err);
+    *ret_identity = attempt.record.identity;
+    return 0;
+}
+
 int auth_refuse_role(struct auth *auth, const struct http_request *request,
                      const struct auth_identity *identity, struct error *err)
 {

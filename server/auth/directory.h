@@ -9,6 +9,8 @@
 #include "lib/auth/api_key.h"
 #include "lib/auth/token.h"
 
+enum { AUTH_SECRET_HASH_SIZE = 32 }; /* SHA-256 */
+
 /* A stored API key. */
 struct auth_stored_key {
     struct id id;
@@ -20,6 +22,14 @@ struct auth_stored_key {
     int64_t expires_at; /* Unix seconds; INT64_MAX: never */
     bool is_expired;    /* by the database's clock */
     bool is_revoked;
+};
+
+/* A sandbox, as a check of its secret sees it. */
+struct auth_executor {
+    struct id tenant;
+    struct id project;
+    bool is_active; /* the tenant is */
+    unsigned char secret_hash[AUTH_SECRET_HASH_SIZE];
 };
 
 /* What became of the tenant and key that an identity names. */
@@ -43,6 +53,9 @@ struct auth_directory {
     /* ERR_NOT_FOUND when no key has the prefix. */
     int (*find_key)(void *user, const char *prefix, struct auth_stored_key *ret_key,
                     struct error *err);
+    /* ERR_NOT_FOUND when there is no such sandbox. */
+    int (*find_executor)(void *user, const struct id *sandbox, struct auth_executor *ret_executor,
+                         struct error *err);
     /* May note that the key was used. Fails only when the database does. */
     int (*check_standing)(void *user, const struct auth_identity *identity,
                           enum auth_standing *ret_standing, struct error *err);

@@ -87,6 +87,7 @@ struct sandbox_view {
     int64_t exit_code;
     int64_t exit_signal;
     int64_t version;
+    const char *executor; /* JSON */
 };
 
 static const struct json_field sandbox_fields[] = {
@@ -207,6 +208,14 @@ static const struct json_field sandbox_fields[] = {
      .max = INT32_MAX,
      .offset = offsetof(struct sandbox_view, version),
      .about = "Of what a caller may change; the ETag."},
+    {.name = "executor",
+     .type = JSON_TYPE_OBJECT,
+     .omitted = true,
+     .offset = offsetof(struct sandbox_view, executor),
+     .schema = "{\"properties\":{\"url\":{\"type\":\"string\"},\"secret\":{\"type\":\"string\"}},"
+               "\"required\":[\"url\"],\"additionalProperties\":false}",
+     .about = "Where the sandbox's executor answers, and its secret; in the answer of the creation "
+              "alone, without the secret where SANDBOX_SECRET of the environment is it."},
 };
 const struct json_table v1_sandbox_table = JSON_TABLE("Sandbox", sandbox_fields);
 
@@ -275,7 +284,8 @@ static struct resources_view resources_of(const struct container_record *record)
     };
 }
 
-void v1_sandbox_write(const struct container_record *record, struct json_text *text)
+void v1_sandbox_write(const struct container_record *record, const char *executor,
+                      struct json_text *text)
 {
     const struct sandbox_view view = {
         .id = record->id,
@@ -305,6 +315,7 @@ void v1_sandbox_write(const struct container_record *record, struct json_text *t
         .exit_code = record->exit_code >= 0 ? record->exit_code : JSON_NULL_INTEGER,
         .exit_signal = record->exit_signal > 0 ? record->exit_signal : JSON_NULL_INTEGER,
         .version = record->version,
+        .executor = executor,
     };
 
     json_write(text, &v1_sandbox_table, &view);
@@ -319,7 +330,7 @@ void v1_sandbox_list_write(const struct container_list *list, bool more, struct 
     for (size_t i = 0; i < list->count; i++) {
         if (i > 0)
             json_text_add(&items, ",", 1);
-        v1_sandbox_write(&list->items[i], &items);
+        v1_sandbox_write(&list->items[i], NULL, &items);
     }
     json_text_add(&items, "]", 1);
     view.items = items.data;

@@ -14,7 +14,9 @@ extern const struct json_table v1_sandbox_list_table;
 extern const struct json_table v1_environment_table;
 extern const struct json_table v1_entrypoint_view_table;
 
-void v1_sandbox_write(const struct container_record *record, struct json_text *text);
+/* `executor`: the JSON object of a new sandbox's executor; NULL: it is not shown. */
+void v1_sandbox_write(const struct container_record *record, const char *executor,
+                      struct json_text *text);
 
 /* A page; `more` says that another follows. */
 void v1_sandbox_list_write(const struct container_list *list, bool more, struct json_text *text);

@@ -4,6 +4,9 @@
 #include "server/handlers/etag.h"
 #include "server/handlers/v1_sandbox_values.h"
 #include "server/services/containers.h"
+#include "server/services/executors.h"
+
+#include <string.h>
 
 enum { LIST_LIMIT_DEFAULT = 50, LIST_LIMIT_MAX = 200 };
 
@@ -58,8 +61,76 @@ int v1_sandbox_respond(struct call *call, int status, const struct container_rec
     _cleanup_json_text_ struct json_text text = {.data = NULL};
 
     etag_add(call, record->version);
-    v1_sandbox_write(record, &text);
+    v1_sandbox_write(record, NULL, &text);
     return call_respond_text(call, status, &text, err);
+}
+
+/* --- create */
+
+struct executor_view {
+    const char *url;
+    const char *secret;
+};
+
+static const struct json_field executor_fields[] = {
+    {.name = "url",
+     .type = JSON_TYPE_STRING,
+     .required = true,
+     .offset = offsetof(struct executor_view, url)},
+    {.name = "secret",
+     .type = JSON_TYPE_STRING,
+     .omitted = true,
+     .offset = offsetof(struct executor_view, secret)},
+};
+static const struct json_table executor_table = JSON_TABLE("SandboxExecutor", executor_fields);
+
+/* As the client reached us, through whatever ended its TLS. */
+static int executor_url(const struct call *call, const struct id *sandbox, char **ret_url,
+                        struct error *err)
+{
+    const char *scheme = http_request_header(call->request, "X-Forwarded-Proto");
+    bool is_secure = scheme && strcmp(scheme, "https") == 0;
+    char id[ID_TEXT_SIZE];
+
+    id_format(sandbox, id);
+    if (asprintf(ret_url, "%s://%s/s/%s", is_secure ? "https" : "http",
+                 http_request_host(call->request), id) < 0) {
+        *ret_url = NULL;
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    }
+    return 0;
+}
+
+static int write_executor(struct call *call, const struct container_record *record,
+                          struct json_text *text, struct error *err)
+{
+    char secret[EXECUTORS_SECRET_SIZE];
+    struct executor_view view = {.secret = secret};
+    _cleanup_free_ char *url = NULL;
+
+    if (executor_url(call, &record->id, &url, err) < 0)
+        return -1;
+    view.url = url;
+    if (executors_is_chosen(record->env_json))
+        view.secret = NULL;
+    else if (executors_secret(call->services, &record->id, secret, err) < 0)
+        return -1;
+    json_write(text, &executor_table, &view);
+    return 0;
+}
+
+static int respond_created(struct call *call, const struct container_record *record,
+                           struct error *err)
+{
+    _cleanup_json_text_ struct json_text executor = {.data = NULL};
+    _cleanup_json_text_ struct json_text text = {.data = NULL};
+
+    if (write_executor(call, record, &executor, err) < 0)
+        return -1;
+    etag_add(call, record->version);
+    v1_sandbox_write(record, executor.data, &text);
+    text.failed |= executor.failed;
+    return call_respond_text(call, 201, &text, err);
 }
 
 int handle_v1_sandbox_create(struct call *call, struct error *err)
@@ -70,9 +141,19 @@ int handle_v1_sandbox_create(struct call *call, struct error *err)
 
     if (call_json_body(call, false, &body, err) < 0 ||
         v1_sandbox_request_create(body, call->services->config, &spec, err) < 0 ||
+        executors_prepare(call->services, err) < 0 ||
         containers_create(call->services, &call->caller, &spec, &record, err) < 0)
         return -1;
-    return v1_sandbox_respond(call, 201, &record, err);
+    return respond_created(call, &record, err);
+}
+
+int handle_v1_sandbox_created(struct call *call, struct error *err)
+{
+    _cleanup_(container_record_free) struct container_record record = {.owner = NULL};
+
+    if (containers_get_environment(call->services, &call->caller, &call->id, &record, err) < 0)
+        return -1;
+    return respond_created(call, &record, err);
 }
 
 /* Zero, which no sandbox or project has, is none. */

@@ -19,6 +19,7 @@ int v1_sandbox_respond(struct call *call, int status, const struct container_rec
                        struct error *err);
 
 int handle_v1_sandbox_create(struct call *call, struct error *err);
+int handle_v1_sandbox_created(struct call *call, struct error *err); /* once more for a retry */
 int handle_v1_sandbox_list(struct call *call, struct error *err);
 int handle_v1_sandbox_get(struct call *call, struct error *err);
 int handle_v1_sandbox_patch(struct call *call, struct error *err);

@@ -20,4 +20,5 @@ static const struct route routes[] = {
      .media = DOCS_MEDIA_TYPE},
 };
 
-const struct route_table description_routes = {routes, ARRAY_SIZE(routes), "description"};
+const struct route_table description_routes = {
+    .routes = routes, .count = ARRAY_SIZE(routes), .tag = "description"};

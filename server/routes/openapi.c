@@ -450,7 +450,7 @@ typedef void (*route_visitor)(struct openapi *api, const struct route_table *tab
 static void visit_routes(struct openapi *api, route_visitor visit)
 {
     for (size_t t = 0; t < route_tables_count; t++)
-        for (size_t i = 0; i < route_tables[t]->count; i++)
+        for (size_t i = 0; !route_tables[t]->is_foreign && i < route_tables[t]->count; i++)
             visit(api, route_tables[t], &route_tables[t]->routes[i]);
 }
 

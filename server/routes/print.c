@@ -2,6 +2,18 @@
 #include "lib/base/util.h"
 #include "server/routes/router.h"
 
+static const char *method_of(const struct route *route)
+{
+    return route->flags & ROUTE_ANY_METHOD ? "any" : http_method_name(route->method);
+}
+
+static const char *who_may(const struct route_table *table, const struct route *route)
+{
+    if (route->role == ROLE_NONE)
+        return "public";
+    return table->credential == ROUTE_EXECUTOR ? "the sandbox's secret" : role_name(route->role);
+}
+
 void router_print_routes(FILE *out)
 {
     (void)fputs("# Routes\n\nDerived from the server's route tables by `make docs`.\n\n"
@@ -11,9 +23,8 @@ void router_print_routes(FILE *out)
         for (size_t i = 0; i < route_tables[t]->count; i++) {
             const struct route *route = &route_tables[t]->routes[i];
 
-            (void)fprintf(
-                out, "| %s | `%s` | %s | %s |\n", http_method_name(route->method), route->pattern,
-                route->role == ROLE_NONE ? "public" : role_name(route->role), route->summary);
+            (void)fprintf(out, "| %s | `%s` | %s | %s |\n", method_of(route), route->pattern,
+                          who_may(route_tables[t], route), route->summary);
         }
     }
     (void)fputs("\n`HEAD` goes wherever `GET` does; `OPTIONS` names the methods of a path.\n", out);

@@ -82,4 +82,5 @@ static const struct route routes[] = {
      .response = &project_container_deleted_table},
 };
 
-const struct route_table project_container_routes = {routes, ARRAY_SIZE(routes), "containers"};
+const struct route_table project_container_routes = {
+    .routes = routes, .count = ARRAY_SIZE(routes), .tag = "containers"};

@@ -77,6 +77,7 @@ static bool pattern_matches(const char *pattern, const struct http_request *requ
 
 /* What a lookup found: the route, or the methods that the path has. */
 struct match {
+    const struct route_table *table; /* that has the path; NULL: none */
     const struct route *route;
     struct placeholders taken;
     char allowed[64]; /* "GET, HEAD", for Allow; "" when no route has the path */
@@ -88,6 +89,11 @@ static void allow(struct match *match, enum http_method method)
 
     (void)snprintf(match->allowed + used, sizeof(match->allowed) - used, "%s%s%s", used ? ", " : "",
                    http_method_name(method), method == HTTP_GET ? ", HEAD" : "");
+}
+
+static bool takes_method(const struct route *route, enum http_method method)
+{
+    return route->method == method || (route->flags & ROUTE_ANY_METHOD);
 }
 
 static void find_route(const struct http_request *request, struct match *match)
@@ -104,7 +110,11 @@ static void find_route(const struct http_request *request, struct match *match)
             if (!pattern_matches(route->pattern, request, &taken))
                 continue;
             allow(match, route->method);
-            if (route->method == method && !match->route) {
+            if (!match->table) {
+                match->table = route_tables[t];
+                match->taken = taken;
+            }
+            if (takes_method(route, method) && !match->route) {
                 match->route = route;
                 match->taken = taken;
             }
@@ -175,8 +185,9 @@ static void identify_log(const struct auth_identity *identity, const struct matc
     log_identity(tenant, match->taken.id_count > 0 ? sandbox : NULL, request_id);
 }
 
-/* A request on its way: what it calls, and its idempotency key. */
+/* A request on its way: its route, what it calls, and its idempotency key. */
 struct passage {
+    struct match match;
     struct call call;
     struct auth_identity identity;
     struct idempotent_plan plan;
@@ -203,7 +214,7 @@ static int run_route(struct passage *passage, const struct route *route, struct 
 {
     bool has_key = false;
 
-    if (route->role == ROLE_NONE)
+    if (route->role == ROLE_NONE || passage->match.table->credential != ROUTE_TOKEN)
         return route->handler(&passage->call, err);
     if (idempotent_wanted(&passage->call, &has_key, err) < 0)
         return -1;
@@ -213,23 +224,48 @@ static int run_route(struct passage *passage, const struct route *route, struct 
     return idempotent_run(&passage->call, &passage->plan, &passage->attempt, err);
 }
 
+/* The sandbox that a request with its secret is about. */
+static bool find_sandbox(const struct http_request *request, struct match *match)
+{
+    const char *text = match->taken.name;
+
+    if (!text && http_request_header_count(request, "X-Routing-Key") == 1)
+        text = http_request_header(request, "X-Routing-Key");
+    if (!text || !id_parse(text, &match->taken.ids[0]))
+        return false;
+    match->taken.id_count = 1;
+    return true;
+}
+
+static int authenticate(struct passage *passage, const struct router *router, struct error *err)
+{
+    struct http_request *request = passage->call.request;
+    struct match *match = &passage->match;
+
+    if (!match->table || match->table->credential == ROUTE_TOKEN)
+        return auth_authenticate(router->auth, request, &passage->identity, err);
+    return auth_authenticate_executor(router->auth, request,
+                                      find_sandbox(request, match) ? &match->taken.ids[0] : NULL,
+                                      &passage->identity, err);
+}
+
 static int dispatch(struct passage *passage, const struct router *router, struct error *err)
 {
-    struct match match = {0};
+    struct match *match = &passage->match;
     struct call *call = &passage->call;
     struct http_request *request = call->request;
     struct auth_identity *identity = &passage->identity;
 
     log_identity(NULL, NULL, http_request_id(request));
-    find_route(request, &match);
+    find_route(request, match);
     /* Without a token a path that is not there answers as one that is. */
-    if (!match.route || match.route->role != ROLE_NONE) {
-        if (auth_authenticate(router->auth, request, identity, err) < 0)
+    if (!match->route || match->route->role != ROLE_NONE) {
+        if (authenticate(passage, router, err) < 0)
             return -1;
-        identify_log(identity, &match, http_request_id(request));
+        identify_log(identity, match, http_request_id(request));
     }
-    if (!match.route)
-        return respond_unrouted(request, &match, err);
+    if (!match->route)
+        return respond_unrouted(request, match, err);
     call->caller = (struct caller){
         .tenant = identity->tenant,
         .has_project = identity->has_project,
@@ -243,15 +279,15 @@ static int dispatch(struct passage *passage, const struct router *router, struct
         .request_id = http_request_id(request),
         .client = http_request_client(request),
     };
-    if (call->caller.role < match.route->role)
+    if (call->caller.role < match->route->role)
         return auth_refuse_role(router->auth, request, identity, err);
-    if (check_accept(request, match.route, err) < 0)
+    if (check_accept(request, match->route, err) < 0)
         return -1;
-    call->id = match.taken.ids[0];
-    memcpy(call->ids, match.taken.ids, sizeof(call->ids));
-    call->name = match.taken.name;
-    call->rest = match.taken.rest;
-    return run_route(passage, match.route, err);
+    call->id = match->taken.ids[0];
+    memcpy(call->ids, match->taken.ids, sizeof(call->ids));
+    call->name = match->taken.name;
+    call->rest = match->taken.rest;
+    return run_route(passage, match->route, err);
 }
 
 static void add_retry_after(struct http_request *request, const struct error *err)
@@ -261,6 +297,15 @@ static void add_retry_after(struct http_request *request, const struct error *er
     (void)snprintf(seconds, sizeof(seconds), "%u",
                    err->retry_after_s > 0 ? err->retry_after_s : RETRY_AFTER_SECONDS);
     http_response_header(request, "Retry-After", seconds);
+}
+
+static void respond_error(const struct match *match, struct http_request *request,
+                          const struct error *error)
+{
+    if (match->table && match->table->respond_error)
+        match->table->respond_error(request, error);
+    else
+        http_respond_problem(request, error);
 }
 
 void router_handle(struct http_request *request, void *user)
@@ -285,7 +330,7 @@ void router_handle(struct http_request *request, void *user)
             (void)error_set(&err, ERR_INTERNAL, "the service failed; its log has the request id");
         if (error_code_status(err.code) == 429 || error_code_status(err.code) == 503)
             add_retry_after(request, &err);
-        http_respond_problem(request, &err);
+        respond_error(&passage.match, request, &err);
     }
     idempotent_end(&passage.call, &passage.plan, &passage.attempt);
     log_debug("%s %s %d %lld us", http_method_name(http_request_method(request)),

@@ -21,6 +21,7 @@ enum {
     ROUTE_LINES = 16,        /* the answer may be application/x-ndjson */
     ROUTE_TRANSFER = 64,     /* the body is passed on as it comes, whatever its size */
     ROUTE_VERSIONED = 8,     /* answers an ETag; GET minds If-None-Match, a change If-Match */
+    ROUTE_ANY_METHOD = 32,   /* `method` is the usual one; any other does the same */
 };
 
 struct route {
@@ -48,16 +49,28 @@ struct route {
     call_handler remake;
 };
 
+/* What a caller shows for the routes that are not public. */
+enum route_credential {
+    ROUTE_TOKEN,    /* a token or API key of a tenant; a key for retries counts */
+    ROUTE_EXECUTOR, /* the secret of the one sandbox that the request is about: `{sandbox}` in the
+                       pattern, else X-Routing-Key */
+};
+
 struct route_table {
     const struct route *routes;
     size_t count;
     const char *tag; /* what the description calls them; NULL: by the second segment of the path */
+    enum route_credential credential;
+    bool is_foreign; /* its forms are described elsewhere: the API's description leaves it out */
+    /* Answers an error in the form of the dialect; NULL: as a problem. */
+    void (*respond_error)(struct http_request *request, const struct error *error);
 };
 
 /* The tables, one a dialect. */
 extern const struct route_table sandbox_service_routes;
 extern const struct route_table v1_routes;
 extern const struct route_table project_container_routes;
+extern const struct route_table executor_routes;
 extern const struct route_table description_routes;
 extern const struct route_table *const route_tables[];
 extern const size_t route_tables_count;

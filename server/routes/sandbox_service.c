@@ -70,4 +70,5 @@ static const struct route routes[] = {
      .response = &sandbox_list_table},
 };
 
-const struct route_table sandbox_service_routes = {routes, ARRAY_SIZE(routes), "sandbox service"};
+const struct route_table sandbox_service_routes = {
+    .routes = routes, .count = ARRAY_SIZE(routes), .tag = "sandbox service"};

@@ -46,7 +46,8 @@ static const struct route routes[] = {
      .name = "createSandbox",
      .request = &v1_sandbox_create_table,
      .response = &v1_sandbox_table,
-     .status = 201},
+     .status = 201,
+     .remake = handle_v1_sandbox_created},
     {.method = HTTP_GET,
      .pattern = "/v1/sandboxes",
      .role = ROLE_VIEWER,
@@ -611,4 +612,4 @@ static const struct route routes[] = {
      .flags = ROUTE_STREAMS},
 };
 
-const struct route_table v1_routes = {routes, ARRAY_SIZE(routes), NULL};
+const struct route_table v1_routes = {.routes = routes, .count = ARRAY_SIZE(routes)};

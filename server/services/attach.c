@@ -1,5 +1,6 @@
 #include "server/services/attach.h"
 
+#include "lib/base/util.h"
 #include "server/services/attach_source.h"
 #include "server/services/process_agent.h"
 #include "server/services/standing.h"
@@ -8,6 +9,7 @@
 #include <atoll/log.h>
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -20,6 +22,7 @@ enum {
     PIECE_BYTES = 8 * 1024,  /* of output in one part */
     STEPS_A_TURN = 16,       /* parts of one stream before the next one's turn */
     EVENTS_A_TURN = 64,
+    KILL_MS = 2000,
     RECORD_ATTEMPTS = 10, /* of an end, a second apart, before its streams are broken */
 };
 
@@ -30,6 +33,8 @@ struct follow {
     struct stream *stream;
     struct attach_source *source;
     attach_format format;
+    void *user;
+    void (*release)(void *user);
     struct db_scope scope;
     struct store_process row; /* without strings */
     struct agent_attach_event event;
@@ -39,6 +44,8 @@ struct follow {
     size_t part_size;
     size_t part_used;
     bool is_last; /* nothing follows the part */
+    bool kill_when_gone;
+    bool is_orphan; /* its client has left: the process is to be killed */
 
     bool is_added;   /* it is known to epoll */
     bool is_blocked; /* waits for room */
@@ -70,6 +77,8 @@ static void follow_free(struct follow *follow)
 {
     stream_unref(follow->stream);
     attach_source_free(follow->source);
+    if (follow->release)
+        follow->release(follow->user);
     free(follow->part);
     free(follow);
 }
@@ -120,6 +129,7 @@ static void format_piece(struct follow *follow)
         .time_usec = follow->event.time_usec,
         .bytes = (const char *)follow->event.bytes + follow->event_used,
         .size = size,
+        .user = follow->user,
     };
 
     format_part(follow, &part);
@@ -133,7 +143,11 @@ static void format_piece(struct follow *follow)
 static void format_exit(struct follow *follow)
 {
     const struct attach_part part = {
-        .kind = ATTACH_EXIT, .row = &follow->row, .offset = follow->event.offset};
+        .kind = ATTACH_EXIT,
+        .row = &follow->row,
+        .offset = follow->event.offset,
+        .user = follow->user,
+    };
 
     follow->is_last = true;
     if (follow->row.state != PROCESS_RUNNING)
@@ -248,6 +262,19 @@ static void end_output(struct attach *attach, struct follow *follow)
     queue(attach, follow);
 }
 
+/* What dies with its client is killed by the other thread: the agent may let it wait. */
+static void end_stream(struct attach *attach, struct follow *follow)
+{
+    follow->is_orphan =
+        follow->kill_when_gone && !follow->is_last && stream_state(follow->stream) == STREAM_GONE;
+    if (!follow->is_orphan) {
+        drop(attach, follow);
+        return;
+    }
+    TAILQ_REMOVE(&attach->all, follow, link);
+    hand_over(attach, follow, &attach->ended);
+}
+
 static void take_turn(struct attach *attach, struct follow *follow)
 {
     enum step step = STEP_MORE;
@@ -268,7 +295,7 @@ static void take_turn(struct attach *attach, struct follow *follow)
         end_output(attach, follow);
         break;
     case STEP_OVER:
-        drop(attach, follow);
+        end_stream(attach, follow);
         break;
     }
 }
@@ -388,23 +415,50 @@ static void take_end(struct store_process *row, const struct store_process_end *
     row->wall_usec = end->wall_usec;
 }
 
+static void record_end(struct attach *attach, struct follow *follow)
+{
+    const struct store_process_end end = process_end_of(&follow->event.process);
+    struct error err;
+
+    if (record(attach, follow, &end, &err) < 0) {
+        log_error("the end of a process cannot be recorded: %s", err.message);
+        stream_break(follow->stream);
+    }
+    take_end(&follow->row, &end);
+    format_exit(follow);
+    hand_over(attach, follow, &attach->arrived);
+    wake(attach);
+}
+
+/* The client of a command has left, and all of the command goes too. */
+static void kill_orphan(struct attach *attach, const struct follow *follow)
+{
+    int64_t deadline = monotonic_usec() + KILL_MS * INT64_C(1000);
+    const struct store_process *row = &follow->row;
+    struct agent_client *client = NULL;
+    struct error err;
+
+    if ((process_agent_connect(attach->services, &row->sandbox, row->generation, deadline, &client,
+                               &err) < 0 ||
+         agent_process_signal(client, &row->id, SIGKILL, AGENT_SIGNAL_TREE, true, deadline, &err) <
+             0) &&
+        err.code != ERR_NOT_FOUND && err.code != ERR_CONFLICT)
+        log_warn("a command whose client has left may run on: %s", err.message);
+    agent_client_free(client);
+}
+
 static void *record_ends(void *argument)
 {
     struct attach *attach = argument;
     struct follow *follow;
 
     while ((follow = next_ended(attach))) {
-        const struct store_process_end end = process_end_of(&follow->event.process);
-        struct error err;
-
-        if (record(attach, follow, &end, &err) < 0) {
-            log_error("the end of a process cannot be recorded: %s", err.message);
-            stream_break(follow->stream);
+        if (!follow->is_orphan) {
+            record_end(attach, follow);
+            continue;
         }
-        take_end(&follow->row, &end);
-        format_exit(follow);
-        hand_over(attach, follow, &attach->arrived);
-        wake(attach);
+        kill_orphan(attach, follow);
+        follow_free(follow);
     }
     return NULL;
 }
@@ -550,7 +604,8 @@ static int make_stream(struct services *services, const struct caller *caller,
 
 static void begin_with_status(struct follow *follow, const struct process_info *info)
 {
-    const struct attach_part part = {.kind = ATTACH_STATUS, .row = &info->row};
+    const struct attach_part part = {
+        .kind = ATTACH_STATUS, .row = &info->row, .user = follow->user};
 
     format_part(follow, &part);
 }
@@ -575,6 +630,7 @@ static int open_follow(struct services *services, const struct caller *caller,
                     err) < 0)
         return -1;
     follow->format = options->format;
+    follow->kill_when_gone = options->kill_when_gone;
     follow->scope = caller_scope(caller);
     follow->scope.claim = NULL;
     follow->event.offset = options->since;
@@ -594,8 +650,13 @@ int attach_follow(struct services *services, const struct caller *caller, const 
     _cleanup_(process_info_free) struct process_info info = {.is_live = false};
     struct attach *attach = services->attach;
 
-    if (!follow)
+    if (!follow) {
+        if (options->release)
+            options->release(options->user);
         return error_set(err, ERR_UNAVAILABLE, "there is no memory for a stream");
+    }
+    follow->user = options->user;
+    follow->release = options->release;
     if (processes_get(services, caller, sandbox, id, &info, err) < 0 ||
         open_follow(services, caller, &info, options, follow, err) < 0)
         return -1;

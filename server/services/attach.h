@@ -32,6 +32,7 @@ struct attach_part {
     int64_t time_usec;               /* Unix time at which it was read from the process */
     const char *bytes;
     size_t size;
+    void *user; /* of the options */
 };
 
 /* A part as it stands in a stream, allocated, *ret_size bytes; NULL: it does not show there. */
@@ -44,8 +45,12 @@ struct attach_options {
     bool no_stdout;
     bool no_stderr;
     bool has_status;       /* begin with a STATUS */
+    bool kill_when_gone;   /* what it started dies with the client's connection */
     const char *heartbeat; /* NULL: none */
     attach_format format;
+    /* Passed to the format, which one thread calls at a time; the stream's, also on failure. */
+    void *user;
+    void (*release)(void *user); /* NULL is allowed */
 };
 
 enum { ATTACH_TAIL_MAX = 10 * 1000 };

@@ -37,6 +37,8 @@ static uint32_t time_limit(const struct command *command)
     if (limit == 0)
         limit = command->place.command_timeout_ms;
     if (limit == 0)
+        limit = command->spec->fallback_ms;
+    if (limit == 0)
         limit = (uint32_t)config->sandbox_timeout_ms;
     return limit < most ? limit : most;
 }
@@ -149,7 +151,8 @@ static int run(struct command *command, const void *stdin_data, size_t stdin_siz
         .stdin_size = stdin_size,
         .timeout_ms = time_limit(command),
         .grace_ms = PROCESS_GRACE_MS,
-        .max_output = (uint64_t)command->services->config->sandbox_max_output,
+        .max_output = spec->max_output ? spec->max_output
+                                       : (uint64_t)command->services->config->sandbox_max_output,
     };
     struct agent_exec_result exec = {.out = NULL};
     struct process_result result;

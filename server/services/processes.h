@@ -22,6 +22,8 @@ struct process_spec {
     const char *user;         /* a name or "uid:gid"; NULL: user */
     const cJSON *environment; /* an object of strings over the sandbox's; NULL: none */
     uint32_t timeout_ms;      /* 0: what the sandbox says */
+    uint32_t fallback_ms;     /* of an exec, where that says nothing; 0: what the server says */
+    uint64_t max_output;      /* of an exec, of each stream; 0: what the server says */
     const char *tag;          /* NULL: none */
     bool input;               /* stdin is a pipe */
     bool terminal;

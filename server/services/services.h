@@ -20,6 +20,7 @@ struct attach;
 struct audit;
 struct db_pool;
 struct event_follower;
+struct executors;
 struct idempotency;
 struct streams;
 struct late_records;
@@ -39,6 +40,7 @@ struct services {
     struct event_follower *event_follower;
     struct attach *attach;
     struct transfers *transfers;
+    struct executors *executors;
     struct admission *admission;
     struct transitions transitions; /* of containers */
     char node_id[STORE_NODE_MAX + 1];

@@ -1,0 +1,45 @@
+/*
+ * The secret of each sandbox, by which a client without a tenant's credential acts inside it
+ * (docs/api/executor.md): SANDBOX_SECRET of its environment, where that is set, else one that is
+ * derived from the installation's key and the sandbox's id, and so is stored nowhere.
+ */
+#ifndef SERVER_SERVICES_EXECUTORS_H
+#define SERVER_SERVICES_EXECUTORS_H
+
+#include "server/services/services.h"
+
+#define EXECUTORS_SECRET_VARIABLE "SANDBOX_SECRET"
+
+enum {
+    EXECUTORS_SECRET_SIZE = 65, /* 64 hex digits and a NUL */
+    EXECUTORS_HASH_SIZE = 32,   /* SHA-256 */
+};
+
+struct executors;
+
+int executors_create(struct executors **ret_executors, struct error *err);
+void executors_free(struct executors *executors); /* NULL is allowed */
+
+/* Gets the key from PostgreSQL, unless it is there: the next then does not depend on that. */
+int executors_prepare(struct services *services, struct error *err);
+
+/* Whether an environment, as JSON, names the secret. */
+bool executors_is_chosen(const char *env_json);
+
+/* The derived secret of a sandbox. */
+int executors_secret(struct services *services, const struct id *sandbox,
+                     char ret_secret[static EXECUTORS_SECRET_SIZE], struct error *err);
+
+/* Whose a sandbox is, and the hash of its secret. */
+struct executor_place {
+    struct id tenant;
+    struct id project;
+    bool is_active; /* the tenant is */
+    unsigned char secret_hash[EXECUTORS_HASH_SIZE];
+};
+
+/* ERR_NOT_FOUND when there is no such sandbox. */
+int executors_find(struct services *services, const struct id *sandbox,
+                   struct executor_place *ret_place, struct error *err);
+
+#endif
