@@ -216,6 +216,22 @@ char *postgres_value(const char *sql)
     return value;
 }
 
+int postgres_pool_setup(void **state, size_t size, struct db_pool **ret_pool)
+{
+    *ret_pool = NULL;
+    if (postgres_test_setup(state) < 0)
+        return -1;
+    *ret_pool = postgres_pool("atoll_app", size);
+    return 0;
+}
+
+int postgres_pool_teardown(struct db_pool **pool)
+{
+    db_pool_free(*pool);
+    *pool = NULL;
+    return 0;
+}
+
 int postgres_pools_setup(void **state, struct db_pool **ret_app, struct db_pool **ret_system)
 {
     *ret_app = NULL;

@@ -26,6 +26,10 @@ const char *postgres_url(const char *role, char url[static POSTGRES_URL_SIZE]);
 /* A pool of `size` connections of a role; a failure fails the test. */
 struct db_pool *postgres_pool(const char *role, size_t size);
 
+/* postgres_test_setup with a pool of the server's role; and the teardown that frees it. */
+int postgres_pool_setup(void **state, size_t size, struct db_pool **ret_pool);
+int postgres_pool_teardown(struct db_pool **pool);
+
 /*
  * postgres_test_setup with a pool of each role, for tests that look on as one and act as the other;
  * and the teardown that frees them.

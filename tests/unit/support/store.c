@@ -78,6 +78,16 @@ struct store_run make_run(const struct id *sandbox)
     return run;
 }
 
+void *run_delete_race(void *context)
+{
+    struct delete_race *race = context;
+
+    return store_sandbox_delete_begin(race->pool, &default_scope, &race->id, &test_origin,
+                                      &race->deletion, NULL) == 0
+               ? context
+               : NULL;
+}
+
 uint32_t begin_run(struct db_pool *pool, const struct id *tenant, const struct store_run *run)
 {
     const struct db_scope scope = {.tenant = *tenant};
@@ -135,6 +145,38 @@ struct id make_container(struct db_pool *pool, const struct id *tenant)
     if (store_container_insert(pool, &scope, &id, &spec, "node-1", &test_origin, &record, &err) < 0)
         fail_msg("%s", err.message);
     return id;
+}
+
+struct id make_running_container(struct db_pool *pool, const struct id *tenant)
+{
+    struct id id = make_container(pool, tenant);
+
+    step_container(pool, tenant, &id, 1, SANDBOX_CREATING, SANDBOX_RUNNING);
+    return id;
+}
+
+struct store_process_new simple_process(const struct id *container, enum store_process_kind kind)
+{
+    struct store_process_new process = {
+        .sandbox = *container,
+        .kind = kind,
+        .command_json = "[\"true\"]",
+        .node_id = "node-1",
+    };
+
+    assert_int_equal(id_new(&process.id, NULL), 0);
+    return process;
+}
+
+struct id begin_process(struct db_pool *pool, const struct store_process_new *process)
+{
+    struct store_process_place place;
+    struct error err;
+
+    if (store_process_begin(pool, &default_scope, process, &test_origin, &place, &err) < 0)
+        fail_msg("%s", err.message);
+    store_process_place_free(&place);
+    return process->id;
 }
 
 void step_container(struct db_pool *pool, const struct id *tenant, const struct id *id,

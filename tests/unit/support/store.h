@@ -3,6 +3,7 @@
 #define TESTS_UNIT_SUPPORT_STORE_H
 
 #include "lib/db/store_container.h"
+#include "lib/db/store_process.h"
 #include "lib/db/store_run.h"
 #include "lib/db/store_sandbox.h"
 
@@ -34,6 +35,17 @@ uint32_t begin_run(struct db_pool *pool, const struct id *tenant, const struct s
 /* Its successful end. */
 struct store_run_end completed(const struct store_run *run, uint32_t generation);
 
+/* A delete for another thread. The deletion is there, for store_deletion_free, when the thread
+ * returned other than NULL. */
+struct delete_race {
+    struct db_pool *pool;
+    struct id id;
+    struct store_deletion deletion;
+};
+
+/* Begins the delete; for pthread_create. */
+void *run_delete_race(void *race);
+
 /* postgres_number and postgres_value with the id in the place of %s. */
 long number_of(const char *sql, const struct id *id);
 char *value_of(const char *sql, const struct id *id);
@@ -43,6 +55,13 @@ struct container_spec simple_container(void);
 
 /* Stores a container without a main command in state creating, generation 1, on node "node-1". */
 struct id make_container(struct db_pool *pool, const struct id *tenant);
+
+/* The same, in state running. */
+struct id make_running_container(struct db_pool *pool, const struct id *tenant);
+
+/* A process on node "node-1" that a test may change before begin_process, which returns its id. */
+struct store_process_new simple_process(const struct id *container, enum store_process_kind kind);
+struct id begin_process(struct db_pool *pool, const struct store_process_new *process);
 
 /* Takes a step from `from` to `to`; fails the test when it cannot be taken. */
 void step_container(struct db_pool *pool, const struct id *tenant, const struct id *id,

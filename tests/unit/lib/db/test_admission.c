@@ -20,18 +20,13 @@ static struct db_pool *pool;
 
 static int setup(void **state)
 {
-    pool = NULL;
-    if (postgres_test_setup(state) < 0)
-        return -1;
-    pool = postgres_pool("atoll_app", RACE_CONNECTIONS);
-    return 0;
+    return postgres_pool_setup(state, RACE_CONNECTIONS, &pool);
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    db_pool_free(pool);
-    return 0;
+    return postgres_pool_teardown(&pool);
 }
 
 #define DEFAULT_TENANT_TEXT "'00000000-0000-7000-8000-000000000001'"

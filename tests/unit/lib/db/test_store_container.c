@@ -14,18 +14,13 @@ static struct db_pool *pool;
 
 static int setup(void **state)
 {
-    pool = NULL;
-    if (postgres_test_setup(state) < 0)
-        return -1;
-    pool = postgres_pool("atoll_app", 2);
-    return 0;
+    return postgres_pool_setup(state, 2, &pool);
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    db_pool_free(pool);
-    return 0;
+    return postgres_pool_teardown(&pool);
 }
 
 static int step(const struct id *id, uint32_t generation, enum sandbox_state from,

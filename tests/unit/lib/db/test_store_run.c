@@ -15,18 +15,13 @@ static struct db_pool *pool;
 
 static int setup(void **state)
 {
-    pool = NULL;
-    if (postgres_test_setup(state) < 0)
-        return -1;
-    pool = postgres_pool("atoll_app", 8);
-    return 0;
+    return postgres_pool_setup(state, 8, &pool);
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    db_pool_free(pool);
-    return 0;
+    return postgres_pool_teardown(&pool);
 }
 
 static struct sandbox_record get(const struct id *id)
@@ -318,27 +313,12 @@ static void test_delete_names_the_live_runs(void **state)
                      1);
 }
 
-struct race {
-    struct id id;
-    struct store_deletion deletion;
-};
-
-static void *delete_sandbox(void *context)
-{
-    struct race *race = context;
-
-    return store_sandbox_delete_begin(pool, &default_scope, &race->id, &test_origin,
-                                      &race->deletion, NULL) == 0
-               ? context
-               : NULL;
-}
-
 /* Whoever comes first: a run that began is named by the delete, or it never began. */
 static void test_a_run_that_races_a_delete_is_seen(void **state)
 {
     (void)state;
     for (int i = 0; i < 50; i++) {
-        struct race race = {.id = make_sandbox(pool, &default_tenant)};
+        struct delete_race race = {.pool = pool, .id = make_sandbox(pool, &default_tenant)};
         struct store_run run = make_run(&race.id);
         struct sandbox_definition definition;
         uint32_t generation;
@@ -346,7 +326,7 @@ static void test_a_run_that_races_a_delete_is_seen(void **state)
         void *result;
         int status;
 
-        assert_int_equal(pthread_create(&thread, NULL, delete_sandbox, &race), 0);
+        assert_int_equal(pthread_create(&thread, NULL, run_delete_race, &race), 0);
         status = store_run_begin(pool, &default_scope, &run, &test_origin, &generation, &definition,
                                  NULL);
         assert_int_equal(pthread_join(thread, &result), 0);

@@ -15,18 +15,13 @@ static struct db_pool *pool;
 
 static int setup(void **state)
 {
-    pool = NULL;
-    if (postgres_test_setup(state) < 0)
-        return -1;
-    pool = postgres_pool("atoll_app", 2);
-    return 0;
+    return postgres_pool_setup(state, 2, &pool);
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    db_pool_free(pool);
-    return 0;
+    return postgres_pool_teardown(&pool);
 }
 
 static struct sandbox_file file(const char *path, const char *content, size_t size, bool executable)
@@ -330,21 +325,6 @@ static void test_delete_of_an_idle_sandbox_is_one_step(void **state)
         1);
 }
 
-struct race {
-    struct id id;
-    struct store_deletion deletion;
-};
-
-static void *delete_sandbox(void *context)
-{
-    struct race *race = context;
-
-    return store_sandbox_delete_begin(pool, &default_scope, &race->id, &test_origin,
-                                      &race->deletion, NULL) == 0
-               ? context
-               : NULL;
-}
-
 /* Whoever comes first: the files are erased with the sandbox, or they were refused. */
 static void test_files_that_race_a_delete_do_not_outlive_it(void **state)
 {
@@ -352,11 +332,11 @@ static void test_files_that_race_a_delete_do_not_outlive_it(void **state)
 
     (void)state;
     for (int i = 0; i < 50; i++) {
-        struct race race = {.id = make_sandbox(pool, &default_tenant)};
+        struct delete_race race = {.pool = pool, .id = make_sandbox(pool, &default_tenant)};
         pthread_t thread;
         void *result;
 
-        assert_int_equal(pthread_create(&thread, NULL, delete_sandbox, &race), 0);
+        assert_int_equal(pthread_create(&thread, NULL, run_delete_race, &race), 0);
         (void)store_sandbox_put_files(pool, &default_scope, &race.id,
                                       &(struct sandbox_files){files, 1}, &test_origin, NULL);
         assert_int_equal(pthread_join(thread, &result), 0);

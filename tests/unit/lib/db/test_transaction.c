@@ -28,18 +28,13 @@ static struct db_pool *pool;
 
 static int setup(void **state)
 {
-    pool = NULL;
-    if (postgres_test_setup(state) < 0)
-        return -1;
-    pool = postgres_pool("atoll_app", 1);
-    return 0;
+    return postgres_pool_setup(state, 1, &pool);
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    db_pool_free(pool);
-    return 0;
+    return postgres_pool_teardown(&pool);
 }
 
 /* What the connection has outside of any call of ours. */
