@@ -129,16 +129,12 @@ ALTER TABLE sandboxes
     ADD COLUMN started_at timestamptz,
     ADD COLUMN exit_code integer, -- of the command, when its end was seen
     ADD COLUMN exit_signal integer,
-    -- A container that has a native sandbox on its node, or is about to. Generated, so that an index
-    -- on it does not name `state`, which every execution of a definition changes.
-    ADD COLUMN is_up boolean NOT NULL GENERATED ALWAYS AS
-        (kind = 'container' AND state IN ('creating', 'running', 'paused')) STORED,
+    -- A container that has a native sandbox on its node, or is about to; sandboxes_check keeps it. An
+    -- index on it does not name `state`, which every execution of a definition changes.
+    ADD COLUMN is_up boolean NOT NULL DEFAULT false,
     ALTER COLUMN runtime DROP NOT NULL,
     ALTER COLUMN timeout_ms DROP NOT NULL,
-    DROP CONSTRAINT sandboxes_complete,
-    ADD CONSTRAINT sandboxes_complete CHECK ((state = 'deleted') = (deleted_at IS NOT NULL)
-        AND (kind = 'container' OR (runtime IS NOT NULL AND timeout_ms IS NOT NULL
-                                    AND (state = 'deleted' OR code IS NOT NULL))));
+    DROP CONSTRAINT sandboxes_complete; -- sandboxes_check has it
 -- A project goes with its tombstones; what lives keeps it (store_project.c).
 ALTER TABLE sandboxes
     DROP CONSTRAINT sandboxes_tenant_id_project_id_fkey,
@@ -153,29 +149,47 @@ CREATE INDEX sandboxes_container_list ON sandboxes (tenant_id, id)
     WHERE kind = 'container' AND deleted_at IS NULL;
 CREATE INDEX sandboxes_up ON sandboxes (node_id, id) WHERE is_up;
 
-CREATE OR REPLACE FUNCTION sandboxes_check_step() RETURNS trigger
+-- What a row may be, and become. A constraint or a generated column would be parsed anew in every
+-- statement that writes a row; a function is not. At an INSERT there is no OLD, and a comparison with
+-- it is NULL, which refuses nothing.
+CREATE FUNCTION sandboxes_check() RETURNS trigger
     LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.generation < OLD.generation THEN
         RAISE EXCEPTION 'a generation may not decrease' USING ERRCODE = 'check_violation';
     END IF;
-    IF NOT (CASE OLD.state
-        WHEN NEW.state  THEN true
-        WHEN 'creating' THEN NEW.state IN ('running', 'stopped', 'failed', 'deleting')
-        WHEN 'running'  THEN NEW.state IN ('paused', 'stopped', 'failed', 'deleting')
-        WHEN 'paused'   THEN NEW.state IN ('running', 'stopped', 'failed', 'deleting')
-        WHEN 'stopped'  THEN NEW.state IN ('creating', 'running', 'failed', 'deleting')
-                             -- A container has a disk to remove first.
-                             OR (NEW.state = 'deleted' AND NEW.kind = 'definition')
-        WHEN 'failed'   THEN NEW.state IN ('creating', 'deleting')
-        WHEN 'deleting' THEN NEW.state IN ('deleted')
-        ELSE false END) THEN
+    IF OLD.state <> NEW.state AND (OLD.state || '>' || NEW.state <> ALL ('{
+            creating>running, creating>stopped, creating>failed, creating>deleting,
+            running>paused, running>stopped, running>failed, running>deleting,
+            paused>running, paused>stopped, paused>failed, paused>deleting,
+            stopped>creating, stopped>running, stopped>failed, stopped>deleting, stopped>deleted,
+            failed>creating, failed>deleting,
+            deleting>deleted}')
+        -- A container has a disk to remove first.
+        OR (NEW.state = 'deleted' AND OLD.state <> 'deleting' AND NEW.kind = 'container')) THEN
         RAISE EXCEPTION 'a sandbox may not go from % to %', OLD.state, NEW.state
             USING ERRCODE = 'check_violation';
+    END IF;
+    IF (NEW.state = 'deleted') <> (NEW.deleted_at IS NOT NULL) OR (NEW.kind = 'definition'
+        AND (NEW.runtime IS NULL OR NEW.timeout_ms IS NULL
+             OR (NEW.code IS NULL AND NEW.state <> 'deleted'))) THEN
+        RAISE EXCEPTION 'a sandbox in state % is not complete', NEW.state
+            USING ERRCODE = 'check_violation';
+    END IF;
+    IF NEW.kind = 'container' THEN
+        NEW.is_up := NEW.state IN ('creating', 'running', 'paused');
     END IF;
     RETURN NEW;
 END
 $$;
+DROP TRIGGER sandboxes_check_step ON sandboxes;
+DROP FUNCTION sandboxes_check_step;
+CREATE TRIGGER sandboxes_check BEFORE UPDATE OF kind, state, generation, deleted_at, runtime,
+    timeout_ms, code ON sandboxes FOR EACH ROW EXECUTE FUNCTION sandboxes_check();
+-- A definition that is whole needs no look.
+CREATE TRIGGER sandboxes_check_new BEFORE INSERT ON sandboxes FOR EACH ROW
+    WHEN (NEW.code IS NULL OR NEW.runtime IS NULL OR NEW.timeout_ms IS NULL
+          OR NEW.deleted_at IS NOT NULL) EXECUTE FUNCTION sandboxes_check();
 
 -- === Admission ===================================================================================
 
@@ -277,9 +291,6 @@ CREATE FUNCTION atoll_admit_start(p_tenant uuid, p_sandbox uuid, p_cpu_milli big
 DECLARE
     sandbox record;
 BEGIN
-    IF NOT EXISTS (SELECT FROM quotas WHERE tenant_id = p_tenant) THEN
-        RETURN;
-    END IF;
     SELECT s.project_id, s.is_up, coalesce(s.cpu_milli, p_cpu_milli) AS cpu_milli,
            s.memory_limit_mb AS memory_mb, coalesce(s.pids_max, p_processes) AS processes
     INTO sandbox FROM sandboxes s WHERE s.tenant_id = p_tenant AND s.id = p_sandbox;

@@ -4,9 +4,10 @@ static const struct db_statement create_statement = {
     "admit", "SELECT atoll_admit($1::uuid, $2::uuid, $3::bigint, $4::bigint, $5::bigint,"
              " $6::bigint, $7::bigint, $8::bigint)"};
 
+/* Most tenants have no quota: then the function is not even called. */
 static const struct db_statement start_statement = {
     "admit_start", "SELECT atoll_admit_start($1::uuid, $2::uuid, $3::bigint, $4::bigint,"
-                   " $5::bigint)"};
+                   " $5::bigint) WHERE EXISTS (SELECT FROM quotas WHERE tenant_id = $1::uuid)"};
 
 static const struct db_statement refused_statement = {
     "admission_refused",

@@ -202,6 +202,65 @@ static void test_a_generation_never_decreases(void **state)
     assert_string_equal(sqlstate, "23514");
 }
 
+static void test_what_is_not_complete_is_refused(void **state)
+{
+    static const char *const broken[] = {
+        "UPDATE sandboxes SET state = 'deleted'",
+        "UPDATE sandboxes SET deleted_at = now()",
+        "UPDATE sandboxes SET code = NULL",
+        "UPDATE sandboxes SET timeout_ms = NULL",
+#define INSERT_DEFINITION(code, runtime, timeout_ms, deleted_at)                                   \
+    "INSERT INTO sandboxes (id, tenant_id, project_id, state, env, memory_limit_mb,"               \
+    " idle_timeout_s, expires_at, code, runtime, timeout_ms, deleted_at)"                          \
+    " SELECT gen_random_uuid(), tenant_id, project_id, 'stopped', '{}', 64, 60, now(), " code      \
+    ", " runtime ", " timeout_ms ", " deleted_at " FROM sandboxes"
+        INSERT_DEFINITION("NULL", "'shell'", "1000", "NULL"),
+        INSERT_DEFINITION("'x'", "NULL", "1000", "NULL"),
+        INSERT_DEFINITION("'x'", "'shell'", "NULL", "NULL"),
+        INSERT_DEFINITION("'x'", "'shell'", "1000", "now()"),
+    };
+    _cleanup_db_pool_ struct db_pool *pool = postgres_pool("atoll_app", 1);
+
+    (void)state;
+    (void)make_sandbox(pool, &default_tenant);
+    for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
+        _cleanup_free_ char *sqlstate = postgres_sqlstate("postgres", broken[i]);
+
+        if (strcmp(sqlstate, "23514") != 0)
+            fail_msg("%s: '%s'", broken[i], sqlstate);
+    }
+    postgres_execute(INSERT_DEFINITION("'x'", "'shell'", "1000", "NULL"));
+#undef INSERT_DEFINITION
+}
+
+static void test_a_container_is_up_as_its_state_says(void **state)
+{
+    static const char *const steps[] = {"running",  "paused", "running", "stopped",
+                                        "creating", "failed", "deleting"};
+    _cleanup_db_pool_ struct db_pool *pool = postgres_pool("atoll_app", 1);
+
+    (void)state;
+    (void)make_sandbox(pool, &default_tenant);
+    postgres_execute("INSERT INTO sandboxes (id, tenant_id, project_id, kind, state, env,"
+                     " memory_limit_mb, idle_timeout_s, expires_at)"
+                     " SELECT gen_random_uuid(), tenant_id, project_id, 'container', 'creating',"
+                     " '{}', 64, 60, now() FROM sandboxes");
+    assert_int_equal(postgres_number("SELECT count(*) FROM sandboxes WHERE is_up"), 1);
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        char sql[128];
+
+        (void)snprintf(sql, sizeof(sql),
+                       "UPDATE sandboxes SET state = '%s' WHERE kind = 'container'", steps[i]);
+        postgres_execute(sql);
+        assert_int_equal(
+            postgres_number("SELECT count(*) FROM sandboxes WHERE is_up <>"
+                            " (kind = 'container' AND state IN ('creating', 'running', 'paused'))"),
+            0);
+    }
+    postgres_execute("UPDATE sandboxes SET state = 'running' WHERE kind = 'definition'");
+    assert_int_equal(postgres_number("SELECT count(*) FROM sandboxes WHERE is_up"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +274,8 @@ int main(void)
         cmocka_unit_test(test_only_the_steps_of_the_state_machine_are_taken),
         cmocka_unit_test_setup(test_a_container_is_deleted_in_two_steps, postgres_test_setup),
         cmocka_unit_test_setup(test_a_generation_never_decreases, postgres_test_setup),
+        cmocka_unit_test_setup(test_what_is_not_complete_is_refused, postgres_test_setup),
+        cmocka_unit_test_setup(test_a_container_is_up_as_its_state_says, postgres_test_setup),
     };
 
     return cmocka_run_group_tests_name("db/schema", tests, postgres_group_setup,
