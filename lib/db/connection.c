@@ -28,7 +28,7 @@ static int merge_options(const char *url, char options[static OPTIONS_MAX], stru
         snprintf(options, OPTIONS_MAX,
                  "%s -c statement_timeout=%d -c idle_in_transaction_session_timeout=%d"
                  " -c client_min_messages=error -c plan_cache_mode=force_generic_plan -c jit=off"
-                 " -c synchronous_commit=on",
+                 " -c enable_bitmapscan=off -c synchronous_commit=on",
                  own, DB_STATEMENT_TIMEOUT_MS, DB_CALL_TIMEOUT_MS);
     PQconninfoFree(parsed);
     if (length >= OPTIONS_MAX)

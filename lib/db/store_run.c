@@ -10,7 +10,7 @@
 static const struct db_statement begin_statement = {
     "run_begin",
     "WITH moved AS (UPDATE sandboxes SET state = 'running', generation = generation + 1,"
-    " active_runs = active_runs + 1, last_active_at = now(), node_id = $4::text"
+    " active_runs = active_runs + 1, last_active_at = now()"
     " WHERE tenant_id = $1::uuid AND id = $2::uuid AND kind = 'definition'"
     " AND state IN ('stopped', 'running')"
     " RETURNING id, project_id, generation, active_runs, runtime, code, entry_point, env,"
@@ -64,9 +64,8 @@ static const struct db_statement end_statement = {
                " (tenant_id, project_id, sandbox_id, kind, from_state, to_state, actor, request_id)"
                " SELECT $1::uuid, project_id, id, 'sandbox.stopped', 'running', 'stopped', "
                "$14::text, $13::text"
-               " FROM released WHERE active_runs = 0 AND state = 'stopped'),"
-               " told AS (INSERT INTO events"
-               " (tenant_id, project_id, sandbox_id, kind, from_state, to_state, actor, request_id)"
+               " FROM released WHERE active_runs = 0 AND state = 'stopped'"
+               " UNION ALL"
                " SELECT $1::uuid, project_id, id, 'run.ended', 'running', $4::text, $14::text,"
                " $13::text FROM ended WHERE id = $3::uuid)"
                " SELECT id FROM ended"};
