@@ -11,7 +11,10 @@
 #define WITHOUT_ENV CONTAINER_COLUMNS("NULL::text")
 #define WITH_ENV    CONTAINER_COLUMNS("env::text")
 
-/* Of a caller: $1 the tenant, $2 the container. */
+/*
+ * Of a caller: $1 the tenant, $2 the container. Whoever looks for one row says state <> 'deleted',
+ * not deleted_at IS NULL: see docs/database.md.
+ */
 #define OWN_CONTAINER "tenant_id = $1::uuid AND id = $2::uuid AND kind = 'container'"
 #define OWN_LIVING    OWN_CONTAINER " AND state NOT IN ('deleting', 'deleted')"
 
@@ -37,7 +40,7 @@ static const struct db_statement insert_statement = {
 
 static const struct db_statement get_statement = {
     "container_get",
-    "SELECT " WITHOUT_ENV " FROM sandboxes WHERE " OWN_CONTAINER " AND deleted_at IS NULL"};
+    "SELECT " WITHOUT_ENV " FROM sandboxes WHERE " OWN_CONTAINER " AND state <> 'deleted'"};
 
 /* In the project that a create of the same caller puts it into. */
 static const struct db_statement find_statement = {
@@ -50,11 +53,11 @@ static const struct db_statement use_statement = {
     "container_use",
     "WITH used AS (UPDATE sandboxes SET last_active_at = now() WHERE " OWN_CONTAINER
     " AND state = 'running' AND last_active_at < now() - interval '5 seconds')"
-    " SELECT " WITHOUT_ENV " FROM sandboxes WHERE " OWN_CONTAINER " AND deleted_at IS NULL"};
+    " SELECT " WITHOUT_ENV " FROM sandboxes WHERE " OWN_CONTAINER " AND state <> 'deleted'"};
 
 static const struct db_statement get_environment_statement = {
     "container_get_environment",
-    "SELECT " WITH_ENV " FROM sandboxes WHERE " OWN_CONTAINER " AND deleted_at IS NULL"};
+    "SELECT " WITH_ENV " FROM sandboxes WHERE " OWN_CONTAINER " AND state <> 'deleted'"};
 
 /*
  * The planner cannot estimate the policies and the filters that may be absent, takes a tenant's

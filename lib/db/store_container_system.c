@@ -45,7 +45,7 @@ static const struct db_statement is_in_statement = {
 static const struct db_statement missing_statement = {
     "containers_missing",
     "SELECT disk.id FROM unnest($1::uuid[]) disk (id) WHERE NOT EXISTS (SELECT FROM sandboxes s"
-    " WHERE s.id = disk.id AND s.kind = 'container' AND s.deleted_at IS NULL)"};
+    " WHERE s.id = disk.id AND s.kind = 'container' AND s.state <> 'deleted')"};
 
 /* What is up has its logs. The generation that was the last ended when the state changed. */
 static const struct db_statement forgotten_statement = {

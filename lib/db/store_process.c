@@ -13,7 +13,7 @@ static const char *const kinds[] = {
 
 /* Of a caller: $1 the tenant, $2 the container. */
 #define OWN_CONTAINER                                                                              \
-    "tenant_id = $1::uuid AND id = $2::uuid AND kind = 'container' AND deleted_at IS NULL"
+    "tenant_id = $1::uuid AND id = $2::uuid AND kind = 'container' AND state <> 'deleted'"
 
 #define SECOND_PASSED "last_active_at < now() - interval '1 second'"
 
@@ -87,7 +87,7 @@ enum process_column {
 #define OWN_PROCESSES                                                                              \
     " FROM processes p JOIN sandboxes s ON s.id = p.sandbox_id AND s.tenant_id = p.tenant_id"      \
     " WHERE p.tenant_id = $1::uuid AND p.sandbox_id = $2::uuid AND p.kind IS NOT NULL"             \
-    " AND s.kind = 'container' AND s.deleted_at IS NULL"
+    " AND s.kind = 'container' AND s.state <> 'deleted'"
 
 static const struct db_statement get_statement = {
     "process_get", "SELECT " PROCESS_COLUMNS OWN_PROCESSES " AND p.id = $3::uuid"};

@@ -36,7 +36,7 @@ static const struct db_statement insert_files_statement = {
 static const struct db_statement get_statement = {
     "sandbox_get", "SELECT " RECORD_COLUMNS " FROM sandboxes"
                    " WHERE tenant_id = $1::uuid AND id = $2::uuid AND kind = 'definition'"
-                   " AND deleted_at IS NULL"};
+                   " AND state <> 'deleted'"};
 
 static const struct db_statement list_statement = {
     "sandbox_list", "SELECT " RECORD_COLUMNS " FROM sandboxes"

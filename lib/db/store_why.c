@@ -18,7 +18,7 @@ static const struct db_statement why_statement = {
     " coalesce(detail->>'reason', detail->>'rule') AS reason FROM events"
     " WHERE tenant_id = $1::uuid AND sandbox_id = $2::uuid AND to_state IS NOT NULL"
     " AND kind LIKE 'sandbox.%' ORDER BY tx DESC, id DESC LIMIT 1) e ON true"
-    " WHERE s.tenant_id = $1::uuid AND s.id = $2::uuid AND s.deleted_at IS NULL"};
+    " WHERE s.tenant_id = $1::uuid AND s.id = $2::uuid AND s.state <> 'deleted'"};
 
 enum why_column {
     WHY_ID,

@@ -98,3 +98,25 @@ def test_the_whole_list_by_pages(many, stack):
     assert len(seen) == SANDBOXES_OF_EACH and seen == sorted(set(seen), reverse=True)
     narrowed = client.get("/v1/sandboxes?label=n:7").json["items"]
     assert [item["labels"] for item in narrowed] == [{"n": "7"}]
+
+
+
+# A copy without rows, as every table is after an installation, and without statistics.
+POINT = """
+BEGIN;
+CREATE TABLE point_sandboxes (LIKE sandboxes INCLUDING ALL) WITH (autovacuum_enabled = off);
+SET LOCAL plan_cache_mode = force_generic_plan;
+SET LOCAL enable_bitmapscan = off;
+PREPARE point AS SELECT * FROM point_sandboxes WHERE tenant_id = $1::uuid AND id = $2::uuid
+AND kind = '{kind}' AND state <> 'deleted';
+EXPLAIN (COSTS off) EXECUTE point('{id}', '{id}');
+DEALLOCATE point;
+ROLLBACK
+"""
+
+
+@pytest.mark.parametrize("kind", ["definition", "container"])
+def test_one_sandbox_is_found_by_its_id_before_there_are_statistics(stack, kind):
+    """Any other index would read all that the tenant ever had."""
+    plan = stack.postgres.execute(POINT.format(kind=kind, id=BEHIND_ALL))
+    assert "Index Scan using point_sandboxes_pkey" in plan, plan
