@@ -2,8 +2,9 @@
 
 FROM debian:bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \
-        ca-certificates gcc libc6-dev libcivetweb-dev libcjson-dev libcurl4-openssl-dev libjwt-dev \
-        libpq-dev libseccomp-dev libssl-dev make mmdebstrap musl-tools \
+        ca-certificates gcc libarchive-dev libbz2-dev libc6-dev libcivetweb-dev libcjson-dev \
+        libcurl4-openssl-dev libjwt-dev liblzma-dev libpq-dev libseccomp-dev libssl-dev libzstd-dev \
+        make mmdebstrap musl-tools nettle-dev zlib1g-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY Makefile ./
@@ -16,6 +17,7 @@ COPY monitor monitor
 COPY worker worker
 COPY launcher launcher
 COPY agent agent
+COPY archive archive
 COPY cli cli
 RUN make -j"$(nproc)" all && install -d /out/programs && install -s build/bin/* /out/programs
 # The image that sandboxes run from: mmdebstrap needs no privilege for it in here.

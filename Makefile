@@ -35,7 +35,7 @@ lib_objects  = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard lib/$(1)/*.c))
 LIB_FILES   := $(foreach l,$(LIBS),$(BUILD)/lib$(l).a)
 link_libs    = -Wl,--start-group $(foreach l,$(1),$(BUILD)/lib$(l).a) -Wl,--end-group
 
-PROGRAMS    := atoll-server atoll-monitor atoll-worker atoll-launcher atoll-agent atoll
+PROGRAMS    := atoll-server atoll-monitor atoll-worker atoll-launcher atoll-agent atoll-archive atoll
 BINARIES    := $(addprefix $(BUILD)/bin/,$(PROGRAMS))
 
 sources      = $(shell find $(1) -name '*.c' 2>/dev/null | sort)
@@ -44,6 +44,7 @@ MONITOR_SRC := $(call sources,monitor)
 WORKER_SRC  := $(call sources,worker)
 LAUNCHER_SRC := $(call sources,launcher)
 AGENT_SRC   := $(call sources,agent)
+ARCHIVE_SRC := $(call sources,archive)
 CLI_SRC     := $(call sources,cli)
 objects      = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
@@ -141,6 +142,21 @@ $(BUILD)/bin/atoll-agent: $(agent_objects)
 	$(SAY) LD $@
 	$(Q)$(AGENT_CC) -static -no-pie -Wl,--gc-sections -s $^ -o $@
 
+# It runs inside every sandbox too, but only while it works: static, with glibc, which is what
+# Debian's libarchive is built for. Only what the formats need of it is linked.
+ARCHIVE_FLAGS := -std=gnu17 -O2 -g $(WARNINGS) -fno-strict-aliasing -ffunction-sections -fdata-sections \
+                 -fstack-protector-strong -D_FORTIFY_SOURCE=2 -D_FILE_OFFSET_BITS=64
+archive_objects = $(patsubst %.c,$(BUILD)/obj-archive/%.o,$(ARCHIVE_SRC))
+$(BUILD)/obj-archive/%.o: %.c
+	@mkdir -p $(@D)
+	$(SAY) CC $<
+	$(Q)$(CC) -I. -Iinclude -D_GNU_SOURCE $(ARCHIVE_FLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/bin/atoll-archive: $(archive_objects)
+	@mkdir -p $(@D)
+	$(SAY) LD $@
+	$(Q)$(CC) -static -Wl,--gc-sections -s $^ -larchive -lnettle -llzma -lbz2 -lzstd -lz -o $@
+
 # --- tests
 
 TEST_SRC    := $(call sources,tests/unit)
@@ -149,7 +165,7 @@ TEST_SUPPORT := $(call objects,$(filter-out $(TEST_MAINS),$(TEST_SRC)))
 TEST_BINS   := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(TEST_MAINS))
 # A test may reach into any program: everything but the mains is one more archive.
 PROGRAM_OBJ := $(call objects,$(filter-out %/main.c,$(SERVER_SRC) $(MONITOR_SRC) $(WORKER_SRC) \
-               $(LAUNCHER_SRC) $(AGENT_SRC) $(CLI_SRC)))
+               $(LAUNCHER_SRC) $(AGENT_SRC) $(ARCHIVE_SRC) $(CLI_SRC)))
 $(BUILD)/libprograms.a: $(PROGRAM_OBJ) $(TEST_SUPPORT) $(BUILD)/obj/gen/migrations.o \
 		$(BUILD)/obj/gen/docs_page.o
 	@rm -f $@
@@ -211,8 +227,8 @@ fuzz: ## Run each fuzz target for FUZZ_RUNS inputs
 
 # --- checks
 
-C_FILES     := $(call sources,include lib server monitor worker launcher agent cli tests bench) \
-               $(shell find include lib server monitor worker launcher agent cli tests bench -name '*.h' 2>/dev/null)
+C_FILES     := $(call sources,include lib server monitor worker launcher agent archive cli tests bench) \
+               $(shell find include lib server monitor worker launcher agent archive cli tests bench -name '*.h' 2>/dev/null)
 
 format: ## Format the C sources
 	clang-format-14 -i $(C_FILES)

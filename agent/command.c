@@ -120,6 +120,7 @@ static void command_init(struct command *command, const struct command_options *
     command->active = true;
     command->kill_leftovers = options->kill_leftovers;
     command->terminal = options->terminal;
+    command->archive = options->archive;
     command->stdin_ready = true;
     command->stdin_fd = TAKE_FD(pipes->ends[STDIN_FILENO][1]);
     command->start_fd = -1;
@@ -155,6 +156,7 @@ static int start_process(struct command *command, struct agent_command *what,
                 command->terminal ? first : pipes->ends[STDERR_FILENO][0]},
         .terminal = command->terminal,
         .alone = tree_empty(),
+        .archive = command->archive,
     };
     int errnum;
 

@@ -36,6 +36,7 @@ struct command {
     bool timed_out;
     bool kill_leftovers;
     bool terminal;
+    bool archive;
     bool stdin_ready;
     bool recheck; /* a child died since command_settled last looked */
     enum command_phase phase;
@@ -60,6 +61,7 @@ struct command_options {
     bool input; /* stdin is a pipe */
     bool terminal;
     bool kill_leftovers;
+    bool archive;  /* runs the archive program */
     bool confirm;  /* tells by start_fd when the program runs */
     uint16_t rows; /* of the terminal */
     uint16_t columns;

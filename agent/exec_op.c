@@ -22,6 +22,7 @@ bool exec_start(struct exec_op *op, struct agent_exec_message *message, uint32_t
         .grace_ms = message->grace_ms,
         .input = (message->flags & AGENT_EXEC_STDIN) != 0,
         .kill_leftovers = (message->flags & AGENT_EXEC_KILL_LEFTOVERS) != 0,
+        .archive = (message->flags & AGENT_EXEC_ARCHIVE) != 0,
         .report = report,
     };
 

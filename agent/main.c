@@ -3,7 +3,7 @@
  *
  *     atoll-agent --profile=strict|dev [--capabilities=HEX]
  *
- * Descriptors: 0-2 /dev/null, 3 listener, 4 logs or absent.
+ * Descriptors: 0-2 /dev/null, 3 listener, 4 logs or absent, 5 the archive program or absent.
  *
  * One thread, one loop: wait for events, reap what died, let each connection move on. Nothing in it
  * blocks, nothing is allocated but the memory of a connection, and nothing that arrives can end it:
@@ -73,6 +73,14 @@ static bool parse_arguments(int argc, char **argv, bool *ret_strict, uint64_t *r
     return true;
 }
 
+/* Where it was not handed over, nothing else gets its number. */
+static int init_archive(void)
+{
+    if (fcntl(AGENT_FD_ARCHIVE, F_GETFD) < 0 && dup2(STDIN_FILENO, AGENT_FD_ARCHIVE) < 0)
+        return errno;
+    return fcntl(AGENT_FD_ARCHIVE, F_SETFD, FD_CLOEXEC) < 0 ? errno : 0;
+}
+
 /* 0-2 exist, so that no pipe gets such a number; what was handed over stays with the agent. */
 static int init_descriptors(void)
 {
@@ -85,7 +93,9 @@ static int init_descriptors(void)
         return errno;
     if (fcntl(AGENT_FD_LOGS, F_GETFD) >= 0)
         (void)fcntl(AGENT_FD_LOGS, F_SETFD, FD_CLOEXEC);
-    return syscall(SYS_close_range, AGENT_FD_LOGS + 1, ~0U, 0) < 0 ? errno : 0;
+    if (syscall(SYS_close_range, AGENT_FD_LAST + 1, ~0U, 0) < 0)
+        return errno;
+    return init_archive();
 }
 
 /* What rt_sigaction(2) takes; all zero is the default disposition. */

@@ -201,6 +201,13 @@ static int exec_search(const struct spawn_request *request)
     }
 }
 
+/* musl has no execveat. Where no program was handed over, the descriptor is /dev/null: EACCES. */
+static int exec_archive(const struct spawn_request *request)
+{
+    (void)syscall(SYS_execveat, AGENT_FD_ARCHIVE, "", request->argv, request->env, AT_EMPTY_PATH);
+    return errno;
+}
+
 static int prepare(const struct spawn_request *request)
 {
     int errnum;
@@ -239,7 +246,7 @@ static uint32_t run_child(const struct spawn_request *request, int *ret_errnum)
     (void)syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC);
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    *ret_errnum = exec_search(request);
+    *ret_errnum = request->archive ? exec_archive(request) : exec_search(request);
     return AGENT_STAGE_EXEC;
 }
 

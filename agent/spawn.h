@@ -24,6 +24,7 @@ struct spawn_request {
     bool terminal; /* fds[0] becomes the controlling terminal */
     uint64_t mark; /* of its tree */
     bool alone;    /* no other process lives in the sandbox */
+    bool archive;  /* the program is AGENT_FD_ARCHIVE's, whatever argv[0] is */
 };
 
 /*

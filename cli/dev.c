@@ -42,6 +42,7 @@ struct dev {
     char *environment[CONFIG_KEY_COUNT + EXTRA_VARIABLES + 1];
     char **variables; /* owns the text of `environment` */
     char programs[6][PATH_MAX + 32];
+    char archive[PATH_MAX + 32];
     char numbers[3][CONFIG_TEXT_SIZE];
     const char *launcher_argv[LAUNCHER_ARGUMENTS];
     const char *argv[3][2];
@@ -91,11 +92,12 @@ static int start_launcher(struct dev *dev, struct error *err)
         config->state_dir,      "--client-uid", dev->numbers[0],       "--client-gid",
         dev->numbers[1],        "--agent",      dev->programs[1],      "--uid-base",
         dev->numbers[2],        "--log-level",  config->logging_level, "--log-format",
-        config->logging_format, NULL,
+        config->logging_format, "--archive",    dev->archive,          NULL,
     };
 
     (void)snprintf(dev->programs[1], sizeof(dev->programs[1]), "%s/atoll-agent",
                    dev->paths.programs);
+    (void)snprintf(dev->archive, sizeof(dev->archive), "%s/atoll-archive", dev->paths.programs);
     (void)snprintf(dev->numbers[0], CONFIG_TEXT_SIZE, "%u", dev->identity.uid);
     (void)snprintf(dev->numbers[1], CONFIG_TEXT_SIZE, "%u", dev->identity.gid);
     (void)snprintf(dev->numbers[2], CONFIG_TEXT_SIZE, "%" PRId64, config->state_uid_base);

@@ -72,6 +72,7 @@ static _Noreturn void run_child(const struct launcher *launcher, const struct sa
         .control = control,
         .status = status,
         .agent = launcher->agent,
+        .archive = launcher->archive,
     };
 
     child_run(&plan);

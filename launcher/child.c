@@ -146,13 +146,13 @@ static int compare_fds(const void *a, const void *b)
 
 /*
  * A copy held here would keep a connection, a pipe or the other end of its own control socket
- * alive. The descriptors up to AGENT_FD_LOGS stay: they are among the launcher's first and never
+ * alive. The descriptors up to AGENT_FD_LAST stay: they are among the launcher's first and never
  * given up, so that nothing received lands where the agent's go.
  */
 static int close_inherited(const struct child_plan *plan)
 {
-    int kept[] = {plan->control, plan->status, plan->agent};
-    int from = AGENT_FD_LOGS + 1;
+    int kept[] = {plan->control, plan->status, plan->agent, plan->archive};
+    int from = AGENT_FD_LAST + 1;
 
     qsort(kept, ARRAY_SIZE(kept), sizeof(kept[0]), compare_fds);
     for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
@@ -183,7 +183,7 @@ static int arrange_standard_streams(void)
 }
 
 /* Then what the agent is handed; nothing else survives. */
-static int arrange_descriptors(const struct child_parts *parts)
+static int arrange_descriptors(const struct child_plan *plan, const struct child_parts *parts)
 {
     if (dup2(parts->listen, AGENT_FD_LISTEN) < 0)
         return -1;
@@ -191,7 +191,11 @@ static int arrange_descriptors(const struct child_parts *parts)
         (void)close(AGENT_FD_LOGS);
     else if (dup2(parts->logs, AGENT_FD_LOGS) < 0)
         return -1;
-    return close_range(AGENT_FD_LOGS + 1, ~0u, CLOSE_RANGE_CLOEXEC);
+    if (plan->archive < 0)
+        (void)close(AGENT_FD_ARCHIVE);
+    else if (dup2(plan->archive, AGENT_FD_ARCHIVE) < 0)
+        return -1;
+    return close_range(AGENT_FD_LAST + 1, ~0u, CLOSE_RANGE_CLOEXEC);
 }
 
 /* What needs nothing of the second message. */
@@ -252,7 +256,7 @@ _Noreturn void child_run(const struct child_plan *plan)
      * host's tree shows in /proc/self/cgroup. */
     if (cgroup_enter(&parts.join) < 0 || unshare(CLONE_NEWCGROUP) < 0)
         fail(plan, STEP_CHILD_CGROUP);
-    if (arrange_descriptors(&parts) < 0)
+    if (arrange_descriptors(plan, &parts) < 0)
         fail(plan, STEP_CHILD_DESCRIPTORS);
     lock_down(plan);
     (void)!write(plan->status, &announcement, sizeof(announcement));

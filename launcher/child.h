@@ -23,6 +23,7 @@ struct child_plan {
     int control; /* socket of the two messages; its end-of-file before the second ends the child */
     int status;  /* pipe: struct child_failure; its end-of-file means success */
     int agent;
+    int archive; /* -1: the agent gets none */
 };
 
 /*

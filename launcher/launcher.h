@@ -19,6 +19,7 @@ struct launcher_options {
     const char *run_dir;
     const char *state_dir;
     const char *agent;
+    const char *archive; /* NULL: sandboxes get none */
     uid_t client_uid;
     gid_t client_gid;
     uint32_t uid_base;
@@ -49,6 +50,7 @@ struct launcher {
     int logs;            /* <state_dir>/logs, likewise */
     int disks;           /* <state_dir>/sandboxes */
     int agent;           /* sealed copy of the agent's program */
+    int archive;         /* of the archive program; -1: there is none */
     bool network_ready;  /* the launcher stands in a network namespace nobody has yet */
     bool network_failed; /* the last attempt in idle time; a create will try again */
     bool stopping;       /* it ends when no ready sandbox is left */

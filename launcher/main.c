@@ -36,6 +36,7 @@ static const struct option_row option_rows[] = {
     {"client-uid", "UID", "the user that may call (root always may)"},
     {"client-gid", "GID", "the group that may reach the sockets"},
     {"agent", "PATH", "the static agent program"},
+    {"archive", "PATH", "the static archive program; without it sandboxes have none"},
     {"uid-base", "UID", "first host uid for sandboxes, 65,536 each"},
     {"layers", "auto|path", "how overlay layers are named; `path` forces the way of old kernels"},
     {"log-format", "text|json", "shape of a log line"},
@@ -48,6 +49,7 @@ enum option_index {
     OPTION_CLIENT_UID,
     OPTION_CLIENT_GID,
     OPTION_AGENT,
+    OPTION_ARCHIVE,
     OPTION_UID_BASE,
     OPTION_LAYERS,
     OPTION_LOG_FORMAT,
@@ -89,6 +91,9 @@ static bool set_option(struct launcher_options *options, int index, const char *
         return value[0] == '/';
     case OPTION_AGENT:
         options->agent = value;
+        return true;
+    case OPTION_ARCHIVE:
+        options->archive = value;
         return true;
     case OPTION_CLIENT_UID:
     case OPTION_CLIENT_GID:
@@ -151,8 +156,8 @@ static int reserve_descriptors(void)
 
     do
         fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    while (fd >= 0 && fd < AGENT_FD_LOGS);
-    if (fd > AGENT_FD_LOGS)
+    while (fd >= 0 && fd < AGENT_FD_LAST);
+    if (fd > AGENT_FD_LAST)
         (void)close(fd);
     return fd < 0 ? -1 : 0;
 }

@@ -117,40 +117,51 @@ static int open_socket(struct launcher *launcher, struct error *err)
 }
 
 /*
- * The agent runs from a sealed copy in memory: a sandbox that opens its /proc/1/exe for writing
- * changes nothing on the host (CVE-2019-5736), and all sandboxes share its pages.
+ * What runs in sandboxes runs from a sealed copy in memory: a sandbox that opens its /proc/1/exe
+ * for writing changes nothing on the host (CVE-2019-5736), and all sandboxes share its pages.
  */
-static int seal_agent(struct launcher *launcher, struct error *err)
+static int seal_program(const char *path, const char *name, int *ret_fd, struct error *err)
 {
-    const char *path = launcher->options.agent;
     _cleanup_close_ int source = open(path, O_RDONLY | O_CLOEXEC);
     _cleanup_close_ int copy = -1;
     struct stat status;
     char link[64];
 
     if (source < 0 || fstat(source, &status) < 0)
-        return error_set_errno(err, errno, "cannot open the agent %s", path);
-    copy = memfd_create("atoll-agent", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+        return error_set_errno(err, errno, "cannot open the program %s", path);
+    copy = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
     if (copy < 0 && errno == EINVAL) /* before Linux 6.3 every memfd is executable */
-        copy = memfd_create("atoll-agent", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        copy = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (copy < 0)
         return error_set_errno(err, errno, "cannot make a file in memory");
     for (off_t left = status.st_size; left > 0;) {
         ssize_t sent = sendfile(copy, source, NULL, (size_t)left);
 
         if (sent <= 0)
-            return error_set_errno(err, sent < 0 ? errno : EIO, "cannot copy the agent %s", path);
+            return error_set_errno(err, sent < 0 ? errno : EIO, "cannot copy the program %s", path);
         left -= sent;
     }
     if (fchmod(copy, 0555) < 0 ||
         fcntl(copy, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-        return error_set_errno(err, errno, "cannot seal the agent's copy");
+        return error_set_errno(err, errno, "cannot seal the copy of %s", path);
     /* A file that is open for writing cannot be run. */
     (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", copy);
-    launcher->agent = open(link, O_RDONLY | O_CLOEXEC);
-    if (launcher->agent < 0)
-        return error_set_errno(err, errno, "cannot open the agent's copy");
+    *ret_fd = open(link, O_RDONLY | O_CLOEXEC);
+    if (*ret_fd < 0)
+        return error_set_errno(err, errno, "cannot open the copy of %s", path);
     return 0;
+}
+
+static int seal_programs(struct launcher *launcher, struct error *err)
+{
+    const struct launcher_options *options = &launcher->options;
+
+    launcher->archive = -1;
+    if (seal_program(options->agent, "atoll-agent", &launcher->agent, err) < 0)
+        return -1;
+    return options->archive
+               ? seal_program(options->archive, "atoll-archive", &launcher->archive, err)
+               : 0;
 }
 
 static int bind_into(const char *root, const char *name, const char *source, struct error *err)
@@ -262,7 +273,7 @@ int startup(struct launcher *launcher, struct error *err)
         return -1;
     if (!realpath(launcher->options.run_dir, mark))
         return error_set_errno(err, errno, "cannot resolve %s", launcher->options.run_dir);
-    if (cgroup_open(mark, &launcher->cgroup, err) < 0 || seal_agent(launcher, err) < 0 ||
+    if (cgroup_open(mark, &launcher->cgroup, err) < 0 || seal_programs(launcher, err) < 0 ||
         build_filters(launcher, err) < 0 || disk_open(launcher->disks, &launcher->disk, err) < 0 ||
         open_socket(launcher, err) < 0 || enter_own_root(launcher, err) < 0 ||
         reopen_folders(launcher, err) < 0 || logs_open(launcher->logs, &launcher->log, err) < 0)

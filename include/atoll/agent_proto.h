@@ -89,7 +89,9 @@ enum {
     AGENT_EXEC_KILL_LEFTOVERS = 2, /* what the command left running dies before EXIT is sent */
     AGENT_EXEC_AFTER_SUCCESS =
         4, /* ECANCELED if an operation before it on this connection failed */
-    AGENT_EXEC_FLAGS = 3,
+    /* argv[0] is only a name: what runs is the archive program that the agent was handed. */
+    AGENT_EXEC_ARCHIVE = 4,
+    AGENT_EXEC_FLAGS = 7,
 };
 
 /* Flags of EXIT. */
@@ -259,8 +261,10 @@ enum agent_stage {
 
 /* The descriptors that the launcher hands to the agent at its exec. Everything else is closed. */
 enum {
-    AGENT_FD_LISTEN = 3, /* the listening socket */
-    AGENT_FD_LOGS = 4,   /* the log folder, or absent */
+    AGENT_FD_LISTEN = 3,  /* the listening socket */
+    AGENT_FD_LOGS = 4,    /* the log folder, or absent */
+    AGENT_FD_ARCHIVE = 5, /* the program of EXEC's flag ARCHIVE, or absent */
+    AGENT_FD_LAST = AGENT_FD_ARCHIVE,
 };
 
 #endif

@@ -12,6 +12,9 @@ extern const struct json_table v1_file_stat_query;
 extern const struct json_table v1_file_exists_query;
 extern const struct json_table v1_file_read_query;
 extern const struct json_table v1_file_write_query;
+extern const struct json_table v1_file_pack_query;
+extern const struct json_table v1_file_unpack_query;
+extern const struct json_table v1_file_unpack_table;
 extern const struct json_table v1_file_exists_table;
 extern const struct json_table v1_file_batch_table;
 extern const struct json_table v1_file_batch_result_table;
@@ -26,6 +29,9 @@ int handle_v1_file_stat(struct call *call, struct error *err);
 int handle_v1_file_exists(struct call *call, struct error *err);
 int handle_v1_file_read(struct call *call, struct error *err);
 int handle_v1_file_write(struct call *call, struct error *err);
+
+int handle_v1_file_pack(struct call *call, struct error *err);
+int handle_v1_file_unpack(struct call *call, struct error *err);
 
 int handle_v1_file_batch(struct call *call, struct error *err);
 int handle_v1_file_mkdir(struct call *call, struct error *err);

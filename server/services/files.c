@@ -102,6 +102,28 @@ int files_upload(struct services *services, const struct caller *caller, const s
     return agent_files_upload(client, upload, source, ANSWER_USEC, ret_entry, err);
 }
 
+int files_pack(struct services *services, const struct caller *caller, const struct id *id,
+               const struct agent_archive_place *place, const char *format,
+               const struct agent_archive_sink *sink, struct error *err)
+{
+    _cleanup_agent_ struct agent_client *client = NULL;
+
+    if (open_agent(services, caller, id, false, monotonic_usec() + ANSWER_USEC, &client, err) < 0)
+        return -1;
+    return agent_archive_pack(client, place, format, sink, ANSWER_USEC, err);
+}
+
+int files_unpack(struct services *services, const struct caller *caller, const struct id *id,
+                 const struct agent_archive_place *place, const struct agent_source *source,
+                 struct agent_archive_count *ret_count, struct error *err)
+{
+    _cleanup_agent_ struct agent_client *client = NULL;
+
+    if (open_agent(services, caller, id, true, monotonic_usec() + ANSWER_USEC, &client, err) < 0)
+        return -1;
+    return agent_archive_unpack(client, place, source, ANSWER_USEC, ret_count, err);
+}
+
 void files_bytes_free(struct files_bytes *bytes)
 {
     agent_file_list_free(&bytes->entry);

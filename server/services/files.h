@@ -8,6 +8,7 @@
 #ifndef SERVER_SERVICES_FILES_H
 #define SERVER_SERVICES_FILES_H
 
+#include "lib/runtime/agent_archive.h"
 #include "lib/runtime/agent_files.h"
 #include "server/services/services.h"
 
@@ -50,6 +51,14 @@ int files_download(struct services *services, const struct caller *caller, const
 int files_upload(struct services *services, const struct caller *caller, const struct id *id,
                  const struct agent_file_upload *upload, const struct agent_source *source,
                  struct agent_file_list *ret_entry, struct error *err);
+
+/* See agent_archive_pack and agent_archive_unpack: for as long as something moves. */
+int files_pack(struct services *services, const struct caller *caller, const struct id *id,
+               const struct agent_archive_place *place, const char *format,
+               const struct agent_archive_sink *sink, struct error *err);
+int files_unpack(struct services *services, const struct caller *caller, const struct id *id,
+                 const struct agent_archive_place *place, const struct agent_source *source,
+                 struct agent_archive_count *ret_count, struct error *err);
 
 /*
  * Writes each of the files, also when another one fails: `results` has an error of the file's own,

@@ -3,6 +3,7 @@
  * picks the call that is answered.
  */
 #include "lib/base/util.h"
+#include "lib/runtime/agent_archive.h"
 #include "lib/runtime/agent_attach.h"
 #include "lib/runtime/agent_files.h"
 
@@ -206,6 +207,43 @@ static void call_download(struct agent_client *client, int64_t deadline_usec)
     (void)agent_files_download(client, "u", "/f", 0, &sink, DEADLINE_USEC, &err);
 }
 
+static int take_any(void *context, const void *data, size_t size, struct error *err)
+{
+    size_t *taken = context;
+
+    (void)data;
+    (void)err;
+    *taken += size;
+    return 0;
+}
+
+static void call_pack(struct agent_client *client, int64_t deadline_usec)
+{
+    const struct agent_archive_place place = {.user = "u", .path = "/f"};
+    size_t taken = 0;
+    const struct agent_archive_sink sink = {take_any, &taken};
+    struct error err;
+
+    (void)deadline_usec;
+    while (agent_archive_pack(client, &place, "zip", &sink, DEADLINE_USEC, &err) == 0)
+        ;
+}
+
+static void call_unpack(struct agent_client *client, int64_t deadline_usec)
+{
+    const struct agent_archive_place place = {.user = "u", .path = "/f"};
+    size_t left = UPLOAD_SIZE;
+    const struct agent_source source = {give, &left};
+    struct agent_archive_count count;
+    struct error err;
+
+    (void)deadline_usec;
+    while (agent_archive_unpack(client, &place, &source, DEADLINE_USEC, &count, &err) == 0) {
+        if (count.entries > INT64_MAX || count.bytes > INT64_MAX)
+            abort();
+    }
+}
+
 static void read_output(struct agent_attach *attach)
 {
     uint64_t next = 0;
@@ -243,8 +281,8 @@ static void call_attach(struct agent_client *client)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const calls[])(struct agent_client *, int64_t) = {
-        call_run,  call_read,  call_ping,    call_start,  call_list,
-        call_wait, call_files, call_content, call_upload, call_download};
+        call_run,   call_read,    call_ping,   call_start,    call_list, call_wait,
+        call_files, call_content, call_upload, call_download, call_pack, call_unpack};
     struct agent_client *client;
     struct error err;
     int fds[2];

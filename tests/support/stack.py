@@ -86,7 +86,7 @@ class Stack:
         """environment: configuration on top of the defaults below."""
         if os.geteuid() != 0:
             raise RuntimeError("the tests start a launcher, which needs root: run them as root")
-        for name in ("atoll", "atoll-agent", *(f"atoll-{name}" for name in DAEMONS)):
+        for name in ("atoll", "atoll-agent", "atoll-archive", *(f"atoll-{name}" for name in DAEMONS)):
             binary(name)
         self.user = unprivileged_user()
         self.folder = Path(tempfile.mkdtemp(prefix="at-", dir="/tmp"))
@@ -196,7 +196,8 @@ class Stack:
             "launcher": [
                 "--run-dir", self.run_dir, "--state-dir", self.state_dir,
                 "--client-uid", self.user[0], "--client-gid", self.user[1],
-                "--agent", binary("atoll-agent"), "--uid-base", self.uid_base,
+                "--agent", binary("atoll-agent"), "--archive", binary("atoll-archive"),
+                "--uid-base", self.uid_base,
             ],
         }.get(name, [])
         environment = dict(self.environment)

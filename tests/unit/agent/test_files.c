@@ -1,4 +1,6 @@
 /* Files through the real agent. */
+#include "lib/runtime/agent_archive.h"
+#include "lib/runtime/agent_files.h"
 #include "tests/unit/agent/agent_fixture.h"
 
 #include <atoll/cleanup.h>
@@ -302,6 +304,77 @@ static void test_files_and_command_in_one_message(void **state)
     end(&transfer);
 }
 
+static ssize_t give_text(void *context, void *buffer, size_t size, struct error *err)
+{
+    const char **text = context;
+    size_t given = strnlen(*text, size);
+
+    (void)err;
+    memcpy(buffer, *text, given);
+    *text += given;
+    return (ssize_t)given;
+}
+
+/* Puts a text, and tells what the written file is. */
+static int upload(struct transfer *transfer, struct agent_file_upload *request, const char *text,
+                  struct agent_file_entry *ret_entry)
+{
+    const struct agent_source source = {give_text, &text};
+    struct agent_file_list written = {0};
+
+    request->user = NOBODY;
+    request->path = transfer->path;
+    request->mode = 0640;
+    if (agent_files_upload(transfer->client, request, &source, 20 * 1000 * 1000, &written,
+                           &transfer->err) < 0)
+        return -1;
+    assert_int_equal(written.count, 1);
+    *ret_entry = written.items[0]; /* its strings go */
+    agent_file_list_free(&written);
+    return 0;
+}
+
+static void test_a_file_is_put_only_instead_of_what_was_seen(void **state)
+{
+    struct transfer transfer = begin(state, "conditional");
+    struct agent_file_upload request = {.condition = AGENT_UPLOAD_ABSENT};
+    struct agent_file_entry first, second;
+
+    assert_int_equal(upload(&transfer, &request, "one", &first), 0);
+    assert_int_equal(first.size, 3);
+    assert_int_equal(first.mode, 0640);
+    assert_int_equal(upload(&transfer, &request, "two", &second), -1);
+    assert_int_equal(transfer.err.code, ERR_PRECONDITION);
+    assert_content(&transfer, "one", 3);
+    request.condition = AGENT_UPLOAD_MATCH;
+    request.seen = first;
+    assert_int_equal(upload(&transfer, &request, "three", &second), 0);
+    assert_int_equal(upload(&transfer, &request, "four", &second), -1);
+    assert_int_equal(transfer.err.code, ERR_PRECONDITION);
+    assert_content(&transfer, "three", 5);
+    assert_int_equal(unlink(transfer.path), 0);
+    assert_int_equal(upload(&transfer, &request, "five", &second), -1);
+    assert_int_equal(transfer.err.code, ERR_PRECONDITION);
+    assert_int_equal(access(transfer.path, F_OK), -1);
+    end(&transfer);
+}
+
+static void test_without_an_archive_program_there_are_no_archives(void **state)
+{
+    struct transfer transfer = begin(state, "");
+    const struct agent_archive_place place = {.user = NOBODY, .path = "/"};
+    const struct agent_archive_sink sink = {NULL, NULL};
+
+    assert_int_equal(
+        agent_archive_pack(transfer.client, &place, "zip", &sink, 20 * 1000 * 1000, &transfer.err),
+        -1);
+    assert_int_equal(transfer.err.code, ERR_NOT_POSSIBLE);
+    assert_non_null(strstr(transfer.err.message, "archive program"));
+    assert_int_equal(agent_client_ping(transfer.client, agent_fixture_deadline(), &transfer.err),
+                     0);
+    end(&transfer);
+}
+
 static void test_dev_profile_keeps_a_short_list(void **state)
 {
     static const char *const env[] = {"PATH=/usr/bin:/bin", NULL};
@@ -345,6 +418,8 @@ int main(void)
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_reads_only_regular_files),
         cmocka_unit_test(test_files_and_command_in_one_message),
+        cmocka_unit_test(test_a_file_is_put_only_instead_of_what_was_seen),
+        cmocka_unit_test(test_without_an_archive_program_there_are_no_archives),
         cmocka_unit_test(test_dev_profile_keeps_a_short_list),
     };
 
