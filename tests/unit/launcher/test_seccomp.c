@@ -121,6 +121,41 @@ static void names_each_call_once(void **state)
                 assert_int_equal(seccomp_refused[i].scope & seccomp_allowed[j].scope, 0);
 }
 
+/* Judged by an argument: each has a test of its own. */
+static bool is_judged(int number)
+{
+    return number == SYS_ioctl || number == SYS_socket || number == SYS_socketpair ||
+           number == SYS_clone;
+}
+
+static uint32_t answer_of_rows(unsigned scope, int number)
+{
+    for (size_t i = 0; i < seccomp_allowed_count; i++)
+        if (seccomp_allowed[i].scope & scope &&
+            seccomp_syscall_resolve_name(seccomp_allowed[i].name) == number)
+            return SECCOMP_RET_ALLOW;
+    for (size_t i = 0; i < seccomp_refused_count; i++)
+        if (seccomp_refused[i].scope & scope &&
+            seccomp_syscall_resolve_name(seccomp_refused[i].name) == number)
+            return ERRNO(EPERM);
+    return ERRNO(ENOSYS);
+}
+
+static void answers_every_call_as_its_row_says(void **state)
+{
+    static const int far[] = {1023, 1024, 1025, 65536, 0x3fffffff, -1};
+
+    (void)state;
+    for (int number = 0; number < 1200; number++) {
+        if (is_judged(number))
+            continue;
+        assert_int_equal(call(&strict, number, 0, 0, 0), answer_of_rows(SECCOMP_STRICT, number));
+        assert_int_equal(call(&dev, number, 0, 0, 0), answer_of_rows(SECCOMP_DEV, number));
+    }
+    for (size_t i = 0; i < sizeof(far) / sizeof(far[0]); i++)
+        assert_int_equal(call(&strict, far[i], 0, 0, 0), ERRNO(ENOSYS));
+}
+
 static void refuses_what_leads_out(void **state)
 {
     static const int with_eperm[] = {
@@ -190,6 +225,8 @@ static void gives_four_socket_families(void **state)
     assert_int_equal(call(&strict, SYS_socket, UINT64_MAX, SOCK_STREAM, 0), ERRNO(EAFNOSUPPORT));
     assert_int_not_equal(call(&strict, SYS_socketpair, AF_INET, SOCK_STREAM, 0), SECCOMP_RET_ALLOW);
     assert_int_equal(call(&strict, SYS_socketpair, AF_UNIX, SOCK_STREAM, 0), SECCOMP_RET_ALLOW);
+    assert_int_equal(call(&strict, SYS_socketpair, AF_PACKET | 1ull << 32, SOCK_STREAM, 0),
+                     ERRNO(ENOSYS));
 }
 
 static void refuses_terminal_injection_whatever_the_high_bits(void **state)
@@ -216,6 +253,8 @@ static void kills_foreign_machines(void **state)
     assert_int_equal(run(&strict, &i386), SECCOMP_RET_KILL_PROCESS);
 #ifdef __x86_64__
     assert_int_equal(call(&strict, 0x40000000 | SYS_read, 0, 0, 0), SECCOMP_RET_KILL_PROCESS);
+    assert_int_equal(call(&strict, 0x40000000, 0, 0, 0), SECCOMP_RET_KILL_PROCESS);
+    assert_int_equal(call(&strict, -2, 0, 0, 0), SECCOMP_RET_KILL_PROCESS);
 #endif
 }
 
@@ -241,6 +280,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_each_call_once),
+        cmocka_unit_test(answers_every_call_as_its_row_says),
         cmocka_unit_test(refuses_what_leads_out),
         cmocka_unit_test(differs_in_dev_by_chroot),
         cmocka_unit_test(refuses_new_namespaces_by_clone),
