@@ -1,0 +1,179 @@
+#include "server/handlers/executor_lines.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct executor_lines *lines;
+static struct json_text text;
+
+static int setup(void **state)
+{
+    (void)state;
+    text = (struct json_text){.data = NULL};
+    return executor_lines_new("output", false, &lines, NULL);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    executor_lines_free(lines);
+    json_text_free(&text);
+    return 0;
+}
+
+static void add(enum executor_side side, const char *bytes)
+{
+    executor_lines_add(lines, side, 0, bytes, strlen(bytes), &text);
+}
+
+/* `count` bytes without an end of line. */
+static void add_many(enum executor_side side, size_t count)
+{
+    char *bytes = malloc(count);
+
+    assert_non_null(bytes);
+    memset(bytes, 'x', count);
+    executor_lines_add(lines, side, 0, bytes, count, &text);
+    free(bytes);
+}
+
+static void assert_text(const char *expected)
+{
+    assert_false(text.failed);
+    assert_string_equal(text.data ? text.data : "", expected);
+    text.size = 0;
+    if (text.data)
+        text.data[0] = '\0';
+}
+
+#define OUT(line) "event: output\ndata: {\"stream\":\"stdout\",\"data\":\"" line "\"}\n\n"
+#define ERR(line) "event: output\ndata: {\"stream\":\"stderr\",\"data\":\"" line "\"}\n\n"
+
+/* How many events there are, and how many bytes of x in all of them. */
+static void assert_events(size_t events, size_t bytes)
+{
+    size_t ends = 0, xs = 0;
+
+    for (size_t i = 0; i < text.size; i++) {
+        xs += text.data[i] == 'x';
+        ends += i > 0 && text.data[i] == '\n' && text.data[i - 1] == '\n';
+    }
+    assert_int_equal(ends, events);
+    assert_int_equal(xs, bytes);
+    text.size = 0;
+}
+
+static void test_a_line_is_an_event(void **state)
+{
+    (void)state;
+    add(EXECUTOR_STDOUT, "one\n\ntwo\nth");
+    assert_text(OUT("one") OUT("") OUT("two"));
+    add(EXECUTOR_STDERR, "other\n");
+    assert_text(ERR("other"));
+    add(EXECUTOR_STDOUT, "ree\r\n");
+    assert_text(OUT("three"));
+    executor_lines_end(lines, &text);
+    assert_text("");
+}
+
+static void test_what_has_no_end_comes_at_the_end(void **state)
+{
+    (void)state;
+    add(EXECUTOR_STDERR, "e");
+    add(EXECUTOR_STDOUT, "o\r");
+    assert_text("");
+    executor_lines_end(lines, &text);
+    assert_text(OUT("o") ERR("e"));
+}
+
+static void test_a_long_line_goes_out_in_one_event(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++)
+        add_many(EXECUTOR_STDOUT, EXECUTOR_LINE_KEPT / 4);
+    assert_true(text.size > EXECUTOR_LINE_KEPT); /* it has begun */
+    add(EXECUTOR_STDERR, "waits\n");
+    add(EXECUTOR_STDOUT, "\nafter\n");
+    assert_non_null(strstr(text.data, "x\"}\n\n" OUT("after") ERR("waits")));
+    assert_events(3, 20 * (size_t)(EXECUTOR_LINE_KEPT / 4));
+}
+
+static void test_what_waits_too_long_cuts_the_line(void **state)
+{
+    (void)state;
+    add_many(EXECUTOR_STDOUT, EXECUTOR_LINE_KEPT + 1);
+    for (size_t i = 0; i <= EXECUTOR_LINE_WAITING; i += EXECUTOR_LINE_KEPT)
+        add_many(EXECUTOR_STDERR, EXECUTOR_LINE_KEPT);
+    add(EXECUTOR_STDERR, "\n");
+    add(EXECUTOR_STDOUT, "y\n");
+    executor_lines_end(lines, &text);
+    assert_non_null(strstr(text.data, OUT("y")));
+    assert_events(3, EXECUTOR_LINE_KEPT + 1 + EXECUTOR_LINE_WAITING + EXECUTOR_LINE_KEPT);
+}
+
+static void test_both_streams_end_inside_lines(void **state)
+{
+    (void)state;
+    add_many(EXECUTOR_STDERR, EXECUTOR_LINE_KEPT + 1);
+    add(EXECUTOR_STDOUT, "out");
+    executor_lines_end(lines, &text);
+    assert_non_null(strstr(text.data, "x\"}\n\n" OUT("out")));
+    assert_events(2, EXECUTOR_LINE_KEPT + 1);
+}
+
+static void test_a_character_is_not_cut(void **state)
+{
+    (void)state;
+    add_many(EXECUTOR_STDOUT, EXECUTOR_LINE_KEPT + 1);
+    add(EXECUTOR_STDOUT, "\xe2\x82");
+    add(EXECUTOR_STDOUT, "\xac\r");
+    add(EXECUTOR_STDOUT, "\r\n");
+    assert_non_null(strstr(text.data, "x\xe2\x82\xac\"}\n\n"));
+    assert_events(1, EXECUTOR_LINE_KEPT + 1);
+}
+
+static void test_a_carriage_return_inside_a_line_stays(void **state)
+{
+    (void)state;
+    add(EXECUTOR_STDOUT, "10%\r20%\r");
+    add(EXECUTOR_STDOUT, "\n");
+    assert_text(OUT("10%\\r20%"));
+}
+
+static void test_a_time_is_that_of_the_lines_begin(void **state)
+{
+    struct executor_lines *logs;
+
+    (void)state;
+    assert_int_equal(executor_lines_new("log", true, &logs, NULL), 0);
+    executor_lines_add(logs, EXECUTOR_STDOUT, 1000000, "a", 1, &text);
+    executor_lines_add(logs, EXECUTOR_STDOUT, 2000000, "b\nc", 3, &text);
+    executor_lines_add(logs, EXECUTOR_STDOUT, 3000000, "\n", 1, &text);
+    executor_lines_free(logs);
+    assert_text("event: log\ndata: {\"timestamp\":\"1970-01-01T00:00:01.000000Z\","
+                "\"stream\":\"stdout\",\"data\":\"ab\"}\n\n"
+                "event: log\ndata: {\"timestamp\":\"1970-01-01T00:00:02.000000Z\","
+                "\"stream\":\"stdout\",\"data\":\"c\"}\n\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_line_is_an_event, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_has_no_end_comes_at_the_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_long_line_goes_out_in_one_event, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_waits_too_long_cuts_the_line, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_both_streams_end_inside_lines, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_character_is_not_cut, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_carriage_return_inside_a_line_stays, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_time_is_that_of_the_lines_begin, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
