@@ -92,6 +92,24 @@ int agent_take_failure(const struct agent_frame *frame, struct error *ret_failur
     return 0;
 }
 
+/* Makes room for `needed` bytes and a NUL, and for as many again. */
+static int grow(struct agent_collected *collected, size_t needed, struct error *err)
+{
+    size_t capacity = needed * 2 + 1 < collected->max ? needed * 2 + 1 : collected->max + 1;
+    char *larger;
+
+    if (collected->take_memory &&
+        !collected->take_memory(collected->memory_user, capacity - collected->capacity))
+        return error_set(err, ERR_INSUFFICIENT_STORAGE,
+                         "the outputs of commands need too much memory at present");
+    larger = realloc(collected->data, capacity);
+    if (!larger)
+        return error_set_errno(err, ENOMEM, "cannot keep what the sandbox sent");
+    collected->data = larger;
+    collected->capacity = capacity;
+    return 0;
+}
+
 static int collect(struct agent_collected *collected, const struct agent_frame *frame,
                    struct error *err)
 {
@@ -99,15 +117,8 @@ static int collect(struct agent_collected *collected, const struct agent_frame *
 
     if (frame->size == 0 || needed > collected->max)
         return agent_protocol_error(err);
-    if (needed + 1 > collected->capacity) {
-        size_t capacity = needed * 2 + 1 < collected->max ? needed * 2 + 1 : collected->max + 1;
-        char *larger = realloc(collected->data, capacity);
-
-        if (!larger)
-            return error_set_errno(err, ENOMEM, "cannot keep what the sandbox sent");
-        collected->data = larger;
-        collected->capacity = capacity;
-    }
+    if (needed + 1 > collected->capacity && grow(collected, needed, err) < 0)
+        return -1;
     memcpy(collected->data + collected->size, frame->payload, frame->size);
     collected->size = needed;
     return 0;

@@ -16,6 +16,8 @@ struct agent_collected {
     size_t size;
     size_t capacity;
     uint64_t max;
+    bool (*take_memory)(void *user, size_t size); /* as in struct agent_exec_request */
+    void *memory_user;
 };
 
 /* The answers to some WRITEs and then, if `has_exec`, an EXEC. */

@@ -158,6 +158,15 @@ static bool is_overdue(const struct agent_client *client,
            conversation->files_answered == conversation->file_count;
 }
 
+static struct agent_collected collected_of(const struct agent_exec_request *request)
+{
+    return (struct agent_collected){
+        .max = request->max_output,
+        .take_memory = request->take_memory,
+        .memory_user = request->memory_user,
+    };
+}
+
 int agent_client_run(struct agent_client *client, const struct sandbox_files *files,
                      const struct agent_owner *owner, const struct agent_exec_request *request,
                      int64_t deadline_usec, struct agent_exec_result *ret_result, struct error *err)
@@ -167,8 +176,8 @@ int agent_client_run(struct agent_client *client, const struct sandbox_files *fi
         .files = files ? files->items : NULL,
         .file_count = files ? files->count : 0,
         .has_exec = true,
-        .out.max = request->max_output,
-        .err.max = request->max_output,
+        .out = collected_of(request),
+        .err = collected_of(request),
     };
 
     if (files && agent_request_writes(&outgoing, files, owner, err) < 0)

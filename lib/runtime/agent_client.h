@@ -38,6 +38,10 @@ struct agent_exec_request {
     uint32_t timeout_ms; /* 0: none but the call's deadline */
     uint32_t grace_ms;   /* from TERM to KILL at the timeout */
     uint64_t max_output; /* bytes kept of each of stdout and stderr */
+    /* Asked for the memory of so many more bytes of output; where it refuses, the call fails with
+     * ERR_INSUFFICIENT_STORAGE and the command is killed. NULL: the memory is there. */
+    bool (*take_memory)(void *user, size_t size);
+    void *memory_user;
     bool kill_leftovers; /* what the command left running dies before the call returns */
 };
 

@@ -4,9 +4,9 @@
  */
 #include "lib/base/util.h"
 #include "server/handlers/executor.h"
+#include "server/handlers/executor_answer.h"
 #include "server/handlers/executor_events.h"
 #include "server/handlers/executor_request.h"
-#include "server/handlers/executor_text.h"
 #include "server/services/files.h"
 #include "server/services/text.h"
 
@@ -16,6 +16,7 @@
 enum {
     FILE_MODE = 0644,
     FOLDER_MODE = 0755,
+    READ_FIRST = 256 << 10,
     READ_MAX = 64 << 20,
     ENTRIES_MAX = AGENT_LIST_MAX - 1, /* one more tells that there are more */
 };
@@ -202,34 +203,51 @@ int handle_executor_write_file(struct call *call, struct error *err)
 
 static int respond_content(struct call *call, const struct files_bytes *bytes, struct error *err)
 {
-    static const char head[] = "{\"content\":\"";
-    static const char tail[] = "\"}\n";
-    _cleanup_json_text_ struct json_text text = {.data = NULL};
+    struct executor_answer answer;
 
-    json_text_add(&text, head, sizeof(head) - 1);
-    executor_text_add(&text, bytes->data, bytes->size);
-    json_text_add(&text, tail, sizeof(tail) - 1);
-    return call_respond_text(call, 200, &text, err);
+    if (executor_answer_begin(&answer, call, bytes->size, err) < 0)
+        return -1;
+    executor_answer_put(&answer, "{\"content\":\"");
+    executor_answer_put_bytes(&answer, bytes->data, bytes->size);
+    executor_answer_put(&answer, "\"}\n");
+    return executor_answer_end(&answer, err);
 }
 
-static int read_bytes(struct call *call, struct target *target, struct files_bytes *bytes,
-                      struct error *err)
+static int read_up_to(struct call *call, const struct target *target, size_t limit,
+                      struct files_bytes *bytes, struct error *err)
 {
-    if (take_target(call, target, err) < 0 ||
-        files_read(call->services, &call->caller, &call->id, FILES_USER, target->path, 0, READ_MAX,
-                   bytes, err) < 0)
+    files_bytes_free(bytes);
+    *bytes = (struct files_bytes){.data = NULL};
+    return files_read(call->services, &call->caller, &call->id, FILES_USER, target->path, 0, limit,
+                      bytes, err);
+}
+
+/* The first read tells how large the file is; only a small one is there with it. */
+static int read_bytes(struct call *call, struct target *target, struct executor_memory *memory,
+                      struct files_bytes *bytes, struct error *err)
+{
+    uint64_t size;
+
+    if (take_target(call, target, err) < 0 || read_up_to(call, target, READ_FIRST, bytes, err) < 0)
         return -1;
-    if (bytes->entry.items[0].size > READ_MAX)
+    size = bytes->entry.items[0].size;
+    if (size > READ_MAX)
         return error_set_field(err, ERR_NOT_POSSIBLE, "path", "File too large");
-    return 0;
+    if (size <= READ_FIRST)
+        return 0;
+    if (!executor_memory_take(memory, (size_t)size * 2))
+        return error_set(err, ERR_INSUFFICIENT_STORAGE,
+                         "the answers of executors need too much memory at present");
+    return read_up_to(call, target, (size_t)size, bytes, err);
 }
 
 int handle_executor_read_file(struct call *call, struct error *err)
 {
     _cleanup_(target_done) struct target target = {.given = NULL};
+    _cleanup_(executor_memory_done) struct executor_memory memory = {.services = call->services};
     _cleanup_(files_bytes_free) struct files_bytes bytes = {.data = NULL};
 
-    if (read_bytes(call, &target, &bytes, err) == 0)
+    if (read_bytes(call, &target, &memory, &bytes, err) == 0)
         return respond_content(call, &bytes, err);
     return respond_failure(call, "open", &target, false, err);
 }

@@ -72,7 +72,7 @@ static int take_folder(struct call *call, struct executor_command *command, stru
 {
     struct error why = {.field = "path"};
     char path[FILES_PATH_SIZE];
-    const char *cwd;
+    const char *cwd = "";
 
     if (executor_text(command->body, "cwd", &cwd, err) < 0)
         return -1;

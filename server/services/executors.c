@@ -9,6 +9,7 @@
 #include <openssl/hmac.h>
 #include <openssl/sha.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@ _Static_assert((int)EXECUTORS_HASH_SIZE == (int)STORE_EXECUTOR_HASH_SIZE, "one h
 _Static_assert((int)EXECUTORS_HASH_SIZE == (int)SHA256_DIGEST_LENGTH, "it is SHA-256");
 
 struct executors {
+    atomic_size_t memory; /* of answers */
     pthread_mutex_t lock; /* over the following */
     bool has_key;
     unsigned char key[STORE_EXECUTOR_KEY_SIZE];
@@ -99,6 +101,21 @@ int executors_secret(struct services *services, const struct id *sandbox,
         (void)snprintf(ret_secret + 2 * i, 3, "%02x", code[i]);
     OPENSSL_cleanse(code, sizeof(code));
     return 0;
+}
+
+bool executors_take_memory(struct services *services, size_t size)
+{
+    atomic_size_t *memory = &services->executors->memory;
+
+    if (atomic_fetch_add(memory, size) + size <= EXECUTORS_MEMORY)
+        return true;
+    atomic_fetch_sub(memory, size);
+    return false;
+}
+
+void executors_give_memory(struct services *services, size_t size)
+{
+    atomic_fetch_sub(&services->executors->memory, size);
 }
 
 static int hash_derived(struct services *services, const struct id *sandbox,

@@ -30,6 +30,14 @@ bool executors_is_chosen(const char *env_json);
 int executors_secret(struct services *services, const struct id *sandbox,
                      char ret_secret[static EXECUTORS_SECRET_SIZE], struct error *err);
 
+/*
+ * Takes memory for large answers of executors, of which there is so much for all of them together;
+ * false when it is used up. Whoever took it gives it back.
+ */
+#define EXECUTORS_MEMORY ((size_t)768 << 20)
+bool executors_take_memory(struct services *services, size_t size);
+void executors_give_memory(struct services *services, size_t size);
+
 /* Whose a sandbox is, and the hash of its secret. */
 struct executor_place {
     struct id tenant;

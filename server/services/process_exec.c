@@ -151,6 +151,8 @@ static int run(struct command *command, const void *stdin_data, size_t stdin_siz
         .stdin_size = stdin_size,
         .timeout_ms = time_limit(command),
         .grace_ms = PROCESS_GRACE_MS,
+        .take_memory = spec->take_memory,
+        .memory_user = spec->memory_user,
         .max_output = spec->max_output ? spec->max_output
                                        : (uint64_t)command->services->config->sandbox_max_output,
     };

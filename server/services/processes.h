@@ -24,8 +24,10 @@ struct process_spec {
     uint32_t timeout_ms;      /* 0: what the sandbox says */
     uint32_t fallback_ms;     /* of an exec, where that says nothing; 0: what the server says */
     uint64_t max_output;      /* of an exec, of each stream; 0: what the server says */
-    const char *tag;          /* NULL: none */
-    bool input;               /* stdin is a pipe */
+    bool (*take_memory)(void *user, size_t size); /* see struct agent_exec_request */
+    void *memory_user;
+    const char *tag; /* NULL: none */
+    bool input;      /* stdin is a pipe */
     bool terminal;
     uint16_t rows;
     uint16_t columns;
