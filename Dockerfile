@@ -3,8 +3,8 @@
 FROM debian:bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \
         ca-certificates gcc libarchive-dev libbz2-dev libc6-dev libcivetweb-dev libcjson-dev \
-        libcurl4-openssl-dev libjwt-dev liblzma-dev libpq-dev libseccomp-dev libssl-dev libzstd-dev \
-        make mmdebstrap musl-tools nettle-dev zlib1g-dev \
+        libcurl4-openssl-dev libjwt-dev liblzma-dev libpq-dev libseccomp-dev libssl-dev libwslay-dev \
+        libzstd-dev make mmdebstrap musl-tools nettle-dev zlib1g-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY Makefile ./
@@ -26,7 +26,7 @@ RUN ATOLL_STATE_DIR=/out/state build/bin/atoll image build base
 
 FROM debian:bookworm-slim AS runtime
 RUN apt-get update && apt-get install -y --no-install-recommends \
-        ca-certificates libcivetweb1 libcjson1 libcurl4 libjwt0 libpq5 libseccomp2 libssl3 \
+        ca-certificates libcivetweb1 libcjson1 libcurl4 libjwt0 libpq5 libseccomp2 libssl3 libwslay1 \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 9070 atoll \
     && useradd --uid 9070 --gid atoll --no-create-home --home-dir /nonexistent \

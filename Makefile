@@ -99,7 +99,7 @@ $(BUILD)/bin/atoll-server: $(call objects,$(SERVER_SRC)) $(LIB_FILES) $(BUILD)/o
 	@mkdir -p $(@D)
 	$(SAY) LD $@
 	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(call link_libs,$(SERVER_LIBS)) \
-		-lcivetweb -lcjson -ljwt -lpq -lcurl -lcrypto -o $@
+		-lcivetweb -lwslay -lcjson -ljwt -lpq -lcurl -lcrypto -o $@
 
 $(BUILD)/bin/atoll-monitor: $(call objects,$(MONITOR_SRC)) $(LIB_FILES) $(BUILD)/obj/gen/migrations.o
 	@mkdir -p $(@D)
@@ -172,7 +172,7 @@ $(BUILD)/libprograms.a: $(PROGRAM_OBJ) $(TEST_SUPPORT) $(BUILD)/obj/gen/migratio
 	$(SAY) AR $@
 	$(Q)ar rcs $@ $^
 
-ALL_LIBS    := -lcivetweb -lcjson -ljwt -lpq -lcurl -lseccomp -lcrypto
+ALL_LIBS    := -lcivetweb -lwslay -lcjson -ljwt -lpq -lcurl -lseccomp -lcrypto
 $(TEST_BINS): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libprograms.a $(LIB_FILES)
 	@mkdir -p $(@D)
 	$(SAY) LD $@

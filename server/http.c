@@ -352,8 +352,8 @@ void http_respond_problem(struct http_request *request, const struct error *erro
                        text ? text : "{}", text ? strlen(text) : 2);
 }
 
-void http_respond_stream(struct http_request *request, const char *media_type,
-                         struct stream *stream)
+static void respond_stream(struct http_request *request, int status, const char *media_type,
+                           struct stream *stream)
 {
     char id[STREAM_ID_SIZE];
     struct error err;
@@ -367,7 +367,24 @@ void http_respond_stream(struct http_request *request, const char *media_type,
     }
     request->keeps = false;
     http_response_header(request, EDGE_STREAM_FIELD, id);
-    http_respond_bytes(request, 200, media_type, NULL, 0);
+    http_respond_bytes(request, status, media_type, NULL, 0);
+}
+
+void http_respond_stream(struct http_request *request, const char *media_type,
+                         struct stream *stream)
+{
+    respond_stream(request, 200, media_type, stream);
+}
+
+/* The edge makes a 101 of it: that status means something else between it and civetweb. */
+void http_respond_upgrade(struct http_request *request, struct stream *stream)
+{
+    respond_stream(request, 204, NULL, stream);
+}
+
+bool http_request_asks_websocket(const struct http_request *request)
+{
+    return http_request_header(request, EDGE_UPGRADE_FIELD) != NULL;
 }
 
 /* An answer that was not ended breaks off with the connection; http_respond_end heals that. */

@@ -157,6 +157,15 @@ void http_respond_end(struct http_request *request);
 void http_respond_stream(struct http_request *request, const char *media_type,
                          struct stream *stream);
 
+/* True when the client asks for a WebSocket, and the edge can make the connection one. */
+bool http_request_asks_websocket(const struct http_request *request);
+
+/*
+ * 101: the connection becomes a WebSocket over the stream, which takes input. The fields of the
+ * handshake were added before.
+ */
+void http_respond_upgrade(struct http_request *request, struct stream *stream);
+
 /* 204, or another status whose answer has no body. */
 void http_respond_empty(struct http_request *request, int status);
 

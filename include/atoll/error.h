@@ -39,6 +39,7 @@
     X(ERR_NOT_SUPPORTED, "not_supported", 422, "This installation cannot give what was asked for") \
     X(ERR_NOT_POSSIBLE, "not_possible", 422, "Well-formed, but it cannot be; the detail says why") \
     X(ERR_IDEMPOTENCY, "idempotency_mismatch", 422, "The key came before with another request")    \
+    X(ERR_UPGRADE_REQUIRED, "upgrade_required", 426, "The resource is a WebSocket")                \
     X(ERR_QUOTA, "quota_exceeded", 429, "A quota of the tenant or project is used up")             \
     X(ERR_TOO_MANY, "too_many", 429, "A limit is reached; Retry-After says when to try again")     \
     X(ERR_HEADERS_TOO_LARGE, "headers_too_large", 431, "The request's header is over its limit")   \

@@ -186,6 +186,17 @@ static int send_pending(struct agent_channel *channel, struct agent_outgoing *ou
     return 0;
 }
 
+int agent_channel_send(struct agent_channel *channel, struct agent_outgoing *outgoing,
+                       bool *ret_done, struct error *err)
+{
+    if (outgoing->failed)
+        return error_set_errno(err, ENOMEM, "cannot make the request to the sandbox's agent");
+    if (send_pending(channel, outgoing, err) < 0)
+        return -1;
+    *ret_done = all_sent(outgoing);
+    return 0;
+}
+
 int agent_channel_receive(struct agent_channel *channel, struct error *err)
 {
     size_t size;

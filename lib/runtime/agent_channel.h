@@ -56,6 +56,10 @@ void agent_outgoing_request(struct agent_outgoing *outgoing, enum agent_frame_ty
 
 void agent_outgoing_free(struct agent_outgoing *outgoing);
 
+/* Sends what the socket takes, without waiting. True in *ret_done when nothing is left. */
+int agent_channel_send(struct agent_channel *channel, struct agent_outgoing *outgoing,
+                       bool *ret_done, struct error *err);
+
 /* Takes what has arrived into the buffer, without waiting. All whole frames must have been taken.
  * ERR_UNAVAILABLE when the agent is gone. */
 int agent_channel_receive(struct agent_channel *channel, struct error *err);

@@ -115,7 +115,8 @@ const char *auth_bearer_token(const char *authorization)
 
 /* What came with a request, and why it is refused when it is. */
 struct attempt {
-    const char *text; /* borrowed from the request */
+    const char *text; /* borrowed from the request, or the next */
+    char *owned;
     size_t size;
     unsigned char digest[TOKEN_DIGEST_SIZE];
     struct token_record record;
@@ -130,20 +131,52 @@ static int refuse(struct attempt *attempt, enum auth_reason reason, const char *
     return error_set(err, ERR_UNAUTHENTICATED, "%s", why);
 }
 
+/*
+ * A browser's WebSocket can send no Authorization: there a subprotocol `bearer.<token>` or
+ * `bearer.<API key>` stands for it. Returns 1 when there is one, which `attempt` then owns.
+ */
+static int take_subprotocol(const struct http_request *request, struct attempt *attempt,
+                            struct error *err)
+{
+    static const char start[] = "bearer.";
+    const char *list = http_request_header(request, "Sec-WebSocket-Protocol");
+    const char *word;
+    size_t length;
+
+    if (!list || !http_request_asks_websocket(request))
+        return 0;
+    for (word = list; *word != '\0'; word += length) {
+        word += strspn(word, ", ");
+        length = strcspn(word, ", ");
+        if (length < sizeof(start) || strncmp(word, start, sizeof(start) - 1) != 0)
+            continue;
+        attempt->owned = strndup(word + sizeof(start) - 1, length - (sizeof(start) - 1));
+        if (!attempt->owned)
+            return error_set(err, ERR_UNAVAILABLE, "there is no memory for the request");
+        attempt->text = attempt->owned;
+        return 1;
+    }
+    return 0;
+}
+
 /* One credential, in one place. */
 static int take_credential(const struct http_request *request, struct attempt *attempt,
                            struct error *err)
 {
     const char *authorization = http_request_header(request, "Authorization");
     const char *key = http_request_header(request, "X-API-Key");
+    int offered = take_subprotocol(request, attempt, err);
 
+    if (offered < 0)
+        return -1;
     if (http_request_header_count(request, "Authorization") +
-            http_request_header_count(request, "X-API-Key") >
+            http_request_header_count(request, "X-API-Key") + (size_t)offered >
         1)
         return refuse(attempt, AUTH_MALFORMED, "more than one credential came", err);
-    if (!authorization && !key)
+    if (!authorization && !key && !offered)
         return refuse(attempt, AUTH_NO_CREDENTIAL, "there is neither token nor API key", err);
-    attempt->text = key ? key : auth_bearer_token(authorization);
+    if (!offered)
+        attempt->text = key ? key : auth_bearer_token(authorization);
     if (!attempt->text)
         return refuse(attempt, AUTH_MALFORMED, "Authorization is not of the form Bearer", err);
     attempt->size = strlen(attempt->text);
@@ -309,12 +342,15 @@ int auth_authenticate(struct auth *auth, struct http_request *request,
 {
     struct attempt attempt = {.text = NULL};
     struct error why = {0};
+    int status;
 
     if (auth->off) {
         *ret_identity = auth->anyone;
         return 0;
     }
-    if (authenticate(auth, request, &attempt, &why) < 0)
+    status = authenticate(auth, request, &attempt, &why);
+    free(attempt.owned);
+    if (status < 0)
         return answer_refusal(auth, request, &attempt, &why, err);
     *ret_identity = attempt.record.identity;
     return 0;

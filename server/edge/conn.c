@@ -87,7 +87,8 @@ void edge_conn_refuse(struct edge_conn *conn, const struct error *error)
 
 bool edge_conn_fill(struct edge_conn *conn)
 {
-    bool in_body = conn->state == EDGE_CONN_BODY || conn->state == EDGE_CONN_EXCHANGE;
+    bool in_body = conn->state == EDGE_CONN_BODY || conn->state == EDGE_CONN_EXCHANGE ||
+                   conn->state == EDGE_CONN_STREAM;
     size_t room;
     ssize_t n;
 
@@ -229,6 +230,8 @@ static bool write_head(struct edge_conn *conn, const struct edge_head *head)
         (int)head->method.size, head->method.data, (int)head->target.size, head->target.data,
         conn->loop->secret, conn->request.id, conn->client, (int)head->host.size, head->host.data);
 
+    if (ok && head->websocket)
+        ok = edge_buffer_printf(out, max, EDGE_UPGRADE_FIELD ": websocket\r\n");
     for (size_t i = 0; ok && i < head->field_count; i++) {
         const struct edge_field *field = &head->fields[i];
 

@@ -145,17 +145,30 @@ static bool answers_in_chunks(const struct edge_conn *conn)
     return conn->answer.framing == EDGE_FRAMING_CHUNKED && !conn->request.http_1_0;
 }
 
+/* RFC 9110 section 15.5.22: an answer that an upgrade is needed says to what. */
+static bool write_upgrade(struct edge_conn *conn, bool closes)
+{
+    return edge_buffer_printf(&conn->output, ANSWER_MAX,
+                              "Upgrade: websocket\r\nConnection: Upgrade%s\r\n",
+                              closes ? ", close" : "");
+}
+
 static bool write_framing(struct edge_conn *conn, const struct edge_response *response)
 {
     struct edge_buffer *out = &conn->output;
     bool ok = true;
+
+    if (conn->request.upgraded)
+        return write_upgrade(conn, false) && edge_buffer_append(out, "\r\n", 2, ANSWER_MAX);
 
     if (response->has_length && response->status != 204)
         ok = edge_buffer_printf(out, ANSWER_MAX, "Content-Length: %llu\r\n",
                                 (unsigned long long)response->length);
     else if (answers_in_chunks(conn))
         ok = edge_buffer_printf(out, ANSWER_MAX, "Transfer-Encoding: chunked\r\n");
-    if (ok && !conn->request.keep_alive)
+    if (ok && response->status == 426)
+        ok = write_upgrade(conn, !conn->request.keep_alive);
+    else if (ok && !conn->request.keep_alive)
         ok = edge_buffer_printf(out, ANSWER_MAX, "Connection: close\r\n");
     else if (ok && conn->request.http_1_0)
         ok = edge_buffer_printf(out, ANSWER_MAX, "Connection: keep-alive\r\n");
@@ -193,7 +206,7 @@ static void begin_answer(struct edge_conn *conn, const struct edge_response *res
     answer->remaining = response->length;
     answer->reuse = response->keep_alive;
     answer->done = response->framing == EDGE_FRAMING_NONE;
-    if (!conn->request.body_done || atomic_load(&conn->loop->stopping) ||
+    if (!conn->request.body_done || conn->request.upgraded || atomic_load(&conn->loop->stopping) ||
         (response->framing == EDGE_FRAMING_CHUNKED && conn->request.http_1_0))
         conn->request.keep_alive = false;
 }

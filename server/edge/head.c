@@ -28,6 +28,8 @@ static int take_connection(struct edge_head *head, struct edge_span value, struc
             head->keep_alive = false;
         else if (head->http_1_0 && edge_span_equal(option, EDGE_SPAN("keep-alive")))
             head->keep_alive = true;
+        else if (edge_span_equal(option, EDGE_SPAN("upgrade")))
+            head->asks_upgrade = true;
     }
     return 0;
 }
@@ -84,12 +86,15 @@ static int take_transfer_encoding(struct edge_head *head, struct edge_span value
 }
 
 /* RFC 9110 section 7.8: an upgrade may be ignored; clients that offer h2c go on in HTTP/1.1. */
-static int take_upgrade(__attribute__((unused)) struct edge_head *head, struct edge_span value,
-                        struct error *err)
+static int take_upgrade(struct edge_head *head, struct edge_span value, struct error *err)
 {
+    if (edge_span_equal(value, EDGE_SPAN("websocket")) && !head->http_1_0) {
+        head->websocket = true;
+        return 0;
+    }
     if (edge_span_equal(value, EDGE_SPAN("h2c")))
         return 0;
-    return error_set(err, ERR_NOT_IMPLEMENTED, "this service does not upgrade connections");
+    return error_set(err, ERR_NOT_IMPLEMENTED, "the only upgrade is to a WebSocket");
 }
 
 static int drop(__attribute__((unused)) struct edge_head *head,
@@ -230,6 +235,10 @@ int edge_head_parse(const char *data, size_t size, struct edge_head *ret_head, s
     if (ret_head->chunked && ret_head->has_length)
         return error_set(err, ERR_BAD_REQUEST,
                          "Content-Length and Transfer-Encoding exclude each other");
+    if (ret_head->websocket && edge_head_framing(ret_head) != EDGE_FRAMING_NONE)
+        return error_set(err, ERR_BAD_REQUEST, "a request for a WebSocket has no body");
+    ret_head->websocket = ret_head->websocket && ret_head->asks_upgrade &&
+                          edge_span_equal(ret_head->method, EDGE_SPAN("GET"));
     for (size_t i = 0; i < ret_head->field_count; i++)
         if (edge_span_equal(ret_head->fields[i].name, EDGE_SPAN("connection")))
             drop_nominated(ret_head, ret_head->fields[i].value);

@@ -30,6 +30,8 @@ struct edge_head {
     bool http_1_0;
     bool keep_alive;
     bool expect_continue;
+    bool asks_upgrade; /* Connection has the option `upgrade` */
+    bool websocket;    /* it asks for an upgrade to a WebSocket (RFC 6455 section 4.1) */
     bool chunked;
     bool has_length;
     uint64_t length;

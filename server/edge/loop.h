@@ -89,6 +89,7 @@ struct edge_request {
     bool http_1_0;
     bool keep_alive; /* the client's connection serves another request afterwards */
     bool to_head;
+    bool upgraded; /* the connection has become a WebSocket */
     enum edge_framing framing;
     uint64_t length;    /* of a LENGTH body */
     uint64_t received;  /* payload so far */

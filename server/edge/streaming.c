@@ -5,8 +5,11 @@
 #include "server/edge/upstream.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -15,7 +18,17 @@ enum {
     END_MAX = 64 * 1024,    /* with a heartbeat or the last chunk on top */
     CHUNK_HEAD = 6,         /* "xxxx\r\n" */
     CHUNK_TAIL = 2,
+    VANISHED_MS = 45 * 1000, /* three heartbeats */
 };
+
+/* The HTTP layer answered as to any request: what makes it an upgrade is of this hop only. */
+static void upgrade(struct edge_conn *conn, struct edge_response *response)
+{
+    conn->request.upgraded = true;
+    response->status = 101;
+    response->reason = EDGE_SPAN("Switching Protocols");
+    response->framing = EDGE_FRAMING_NONE;
+}
 
 bool edge_streaming_begin(struct edge_conn *conn, struct edge_response *response)
 {
@@ -30,17 +43,24 @@ bool edge_streaming_begin(struct edge_conn *conn, struct edge_response *response
         return false;
     response->has_length = false;
     response->framing = EDGE_FRAMING_CHUNKED;
+    if (stream_takes_input(conn->stream))
+        upgrade(conn, response);
     return true;
 }
 
 void edge_streaming_enter(struct edge_conn *conn)
 {
+    static const unsigned vanished_ms = VANISHED_MS;
     struct edge_buffer *const buffers[] = {&conn->input, &conn->head, &conn->body};
 
     if (conn->request.to_head) {
         edge_streaming_leave(conn);
         return;
     }
+    /* Once a client has vanished without a word, what he does not acknowledge tells it: not only
+     * TCP's own patience of a quarter of an hour. */
+    (void)setsockopt(conn->source.fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &vanished_ms,
+                     sizeof(vanished_ms));
     /* It may last for days. */
     for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++)
         if (edge_buffer_used(buffers[i]) == 0)
@@ -63,10 +83,10 @@ void edge_streaming_wake(struct edge_loop *loop)
         edge_conn_run(conn);
 }
 
-/* HTTP/1.0 knows no chunks: there the connection's end is the end. */
+/* HTTP/1.0 knows no chunks: there the connection's end is the end. A WebSocket has frames. */
 static bool in_chunks(const struct edge_conn *conn)
 {
-    return !conn->request.http_1_0;
+    return !conn->request.http_1_0 && !conn->request.upgraded;
 }
 
 /* Reads a piece straight to where it is sent from, and puts the chunk's framing around it. */
@@ -137,18 +157,41 @@ static void set_timer(struct edge_conn *conn, bool sent)
         edge_loop_set_timer(conn, timer);
 }
 
+/* What the client of a WebSocket sends, as far as there is room for it. */
+static bool feed(struct edge_conn *conn)
+{
+    struct edge_buffer *input = &conn->input;
+    size_t fed;
+
+    if (!conn->request.upgraded)
+        return false;
+    if (edge_buffer_used(input) == 0 && !edge_conn_fill(conn)) {
+        edge_buffer_release(input);
+        return false;
+    }
+    fed = stream_feed(conn->stream, edge_buffer_bytes(input), edge_buffer_used(input));
+    edge_buffer_consume(input, fed);
+    return fed > 0;
+}
+
+/* Whoever shuts down the sending side of a stream's connection has left: there is no other way to
+ * tell at once. What the client of a WebSocket sent before counts. */
+static bool has_left(const struct edge_conn *conn)
+{
+    return conn->input_ended &&
+           !(conn->request.upgraded && (conn->readable || edge_buffer_used(&conn->input) > 0));
+}
+
 bool edge_streaming_step(struct edge_conn *conn)
 {
-    bool moved;
+    bool moved = feed(conn);
     bool sent;
 
-    /* Whoever shuts down the sending side of a stream's connection has left: there is no other
-     * way to tell at once. */
-    if (conn->input_ended) {
+    if (has_left(conn)) {
         edge_conn_close(conn);
         return false;
     }
-    moved = pull(conn);
+    moved |= pull(conn);
     if (conn->state != EDGE_CONN_STREAM)
         return true;
     sent = edge_conn_flush(conn);

@@ -1,6 +1,7 @@
 /*
  * Answers without an end (server/stream/stream.h): the HTTP layer names a stream in its answer's
- * head, its thread is released, and the stream's bytes go to the client in chunks as they come.
+ * head, its thread is released, and the stream's bytes go to the client in chunks as they come. A
+ * stream that takes input turns the connection into a WebSocket: bytes go as they are, both ways.
  */
 #ifndef SERVER_EDGE_STREAMING_H
 #define SERVER_EDGE_STREAMING_H

@@ -199,13 +199,13 @@ static int take_terminal(const cJSON *pty, struct process_spec *spec, struct err
     return 0;
 }
 
-static int take_body(struct call *call, const struct json_table *table,
-                     struct v1_process_request *request, struct error *err)
+static int take_body(const struct json_table *table, struct v1_process_request *request,
+                     struct error *err)
 {
     struct command_body body = {.timeout = 0};
 
-    if (call_body(call, table, &request->body, &body, err) < 0 || check_command(&body, err) < 0 ||
-        take_arguments(body.command, request, err) < 0)
+    if (json_decode(request->body, table->fields, table->count, "", &body, err) < 0 ||
+        check_command(&body, err) < 0 || take_arguments(body.command, request, err) < 0)
         return -1;
     request->spec = (struct process_spec){
         .argv = request->argv,
@@ -224,17 +224,32 @@ static int take_body(struct call *call, const struct json_table *table,
     return take_terminal(body.pty, &request->spec, err);
 }
 
-static int decode(struct call *call, const struct json_table *table,
-                  struct v1_process_request *ret_request, struct error *err)
+static int decode_json(cJSON *body, const struct json_table *table,
+                       struct v1_process_request *ret_request, struct error *err)
 {
-    struct v1_process_request request = {.body = NULL};
+    struct v1_process_request request = {.body = body};
 
-    if (take_body(call, table, &request, err) < 0) {
+    if (take_body(table, &request, err) < 0) {
         v1_process_request_done(&request);
         return -1;
     }
     *ret_request = request;
     return 0;
+}
+
+static int decode(struct call *call, const struct json_table *table,
+                  struct v1_process_request *ret_request, struct error *err)
+{
+    cJSON *body;
+
+    if (call_json_body(call, false, &body, err) < 0)
+        return -1;
+    return decode_json(body, table, ret_request, err);
+}
+
+int v1_process_request_of(cJSON *body, struct v1_process_request *ret_request, struct error *err)
+{
+    return decode_json(body, &v1_process_start_table, ret_request, err);
 }
 
 int v1_process_request_start(struct call *call, struct v1_process_request *ret_request,

@@ -12,6 +12,10 @@ enum {
     PROCESS_TERMINAL_SIDE_MAX = 10000, /* rows, or columns */
 };
 
+/* An exec's stream keeps more of its log than others: its reader is there from the beginning. */
+#define V1_EXEC_LOG_BYTES (UINT64_C(64) << 20)
+enum { V1_EXEC_LOG_LINES = 1000 * 1000 };
+
 struct v1_process_request {
     struct process_spec spec;
     const char *stdin_text; /* of an exec, like the next; NULL: none */
@@ -25,6 +29,10 @@ struct v1_process_request {
 /* Decodes the body of POST …/processes. */
 int v1_process_request_start(struct call *call, struct v1_process_request *ret_request,
                              struct error *err);
+
+/* Decodes a body of POST …/processes that came in another way; it is the request's, also on
+ * failure. */
+int v1_process_request_of(cJSON *body, struct v1_process_request *ret_request, struct error *err);
 
 /* Decodes the body of POST …/exec. */
 int v1_process_request_exec(struct call *call, struct v1_process_request *ret_request,

@@ -11,10 +11,6 @@
 #define LINES_MEDIA  "application/x-ndjson"
 #define TEXT_MEDIA   "text/plain"
 
-/* An exec's stream keeps more of its log than others: its reader is there from the beginning. */
-#define EXEC_LOG_BYTES (UINT64_C(64) << 20)
-enum { EXEC_LOG_LINES = 1000 * 1000 };
-
 static const char heartbeat[] = ": heartbeat\n\n";
 
 struct logs_query {
@@ -148,8 +144,8 @@ static int exec_stream(struct call *call, struct process_spec *spec, const char 
     struct error unneeded;
 
     spec->input = data != NULL;
-    spec->log_bytes = EXEC_LOG_BYTES;
-    spec->log_lines = EXEC_LOG_LINES;
+    spec->log_bytes = V1_EXEC_LOG_BYTES;
+    spec->log_lines = V1_EXEC_LOG_LINES;
     if (processes_start(call->services, &call->caller, &call->id, spec, &info, err) < 0)
         return -1;
     /* A command that does not read all of it may end before. */

@@ -318,6 +318,53 @@ char *v1_process_line(const struct attach_part *part, size_t *ret_size)
     return text;
 }
 
+static char *output_message(const struct attach_part *part, size_t *ret_size)
+{
+    enum { STREAM_SIZE = 1, OFFSET_SIZE = 8, HEAD_SIZE = STREAM_SIZE + OFFSET_SIZE };
+    char *message = malloc(HEAD_SIZE + part->size);
+
+    if (!message)
+        return NULL;
+    message[0] = part->stream == AGENT_STREAM_STDERR ? 2 : 1;
+    for (int i = 0; i < OFFSET_SIZE; i++)
+        message[STREAM_SIZE + i] = (char)(part->offset >> (8 * (OFFSET_SIZE - 1 - i)) & 0xff);
+    memcpy(message + HEAD_SIZE, part->bytes, part->size);
+    *ret_size = HEAD_SIZE + part->size;
+    return message;
+}
+
+static char *print_message(const cJSON *object, size_t *ret_size)
+{
+    char *json = cJSON_PrintUnformatted(object);
+
+    *ret_size = json ? strlen(json) : 0;
+    return json;
+}
+
+char *v1_process_message(const struct attach_part *part, size_t *ret_size)
+{
+    _cleanup_cjson_ cJSON *object = NULL;
+
+    if (part->kind == ATTACH_OUTPUT)
+        return output_message(part, ret_size);
+    object = cJSON_CreateObject();
+    (void)cJSON_AddStringToObject(object, "type", word_of(part));
+    add_process(object, part);
+    return print_message(object, ret_size);
+}
+
+char *v1_process_refusal(const struct error *error, size_t *ret_size)
+{
+    _cleanup_cjson_ cJSON *object = cJSON_CreateObject();
+
+    (void)cJSON_AddStringToObject(object, "type", "error");
+    (void)cJSON_AddStringToObject(object, "code", error_code_name(error->code));
+    (void)cJSON_AddStringToObject(object, "detail", error->message);
+    if (error->field[0] != '\0')
+        (void)cJSON_AddStringToObject(object, "field", error->field);
+    return print_message(object, ret_size);
+}
+
 char *v1_process_bytes(const struct attach_part *part, size_t *ret_size)
 {
     char *copy;

@@ -13,6 +13,13 @@ char *v1_process_event(const struct attach_part *part, size_t *ret_size);
 /* A line of JSON. */
 char *v1_process_line(const struct attach_part *part, size_t *ret_size);
 
+/* A message of a WebSocket: JSON, or, of output, the stream (1 byte), the offset (8 bytes, the
+ * highest first) and the bytes. */
+char *v1_process_message(const struct attach_part *part, size_t *ret_size);
+
+/* A message that another one was refused. */
+char *v1_process_refusal(const struct error *error, size_t *ret_size);
+
 /* The bytes alone. */
 char *v1_process_bytes(const struct attach_part *part, size_t *ret_size);
 

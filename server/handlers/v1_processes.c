@@ -142,7 +142,7 @@ static const struct json_field signal_fields[] = {
 };
 const struct json_table v1_process_signal_table = JSON_TABLE("ProcessSignal", signal_fields);
 
-static enum agent_signal_target target_of(const char *word)
+enum agent_signal_target v1_process_signal_target(const char *word)
 {
     if (word && strcmp(word, "process") == 0)
         return AGENT_SIGNAL_PROCESS;
@@ -158,7 +158,7 @@ int handle_v1_process_signal(struct call *call, struct error *err)
     if (call_body(call, &v1_process_signal_table, &json, &body, err) < 0 ||
         v1_process_request_signal(body.signal, &signum, err) < 0 ||
         processes_signal(call->services, &call->caller, &call->id, &call->ids[1], signum,
-                         target_of(body.target), err) < 0)
+                         v1_process_signal_target(body.target), err) < 0)
         return -1;
     http_respond_empty(call->request, 204);
     return 0;

@@ -16,6 +16,8 @@ extern const struct json_table v1_process_stdin_query;
 extern const struct json_table v1_process_wait_query;
 extern const struct json_table v1_process_logs_query;
 extern const struct json_table v1_exec_table;
+extern const struct json_table v1_exec_socket_query;
+extern const struct json_table v1_attach_query;
 
 extern const struct json_table v1_process_table;
 extern const struct json_table v1_process_page_table;
@@ -30,5 +32,10 @@ int handle_v1_process_resize(struct call *call, struct error *err);
 int handle_v1_process_wait(struct call *call, struct error *err);
 int handle_v1_process_logs(struct call *call, struct error *err);
 int handle_v1_exec(struct call *call, struct error *err);
+int handle_v1_exec_socket(struct call *call, struct error *err);
+int handle_v1_process_attach(struct call *call, struct error *err);
+
+/* What the target of a signal is called; NULL: the default. */
+enum agent_signal_target v1_process_signal_target(const char *word);
 
 #endif

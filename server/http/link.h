@@ -20,6 +20,9 @@
  */
 #define EDGE_STREAM_FIELD "X-Atoll-Stream"
 
+/* Of a request that asks for a WebSocket, whose own fields that say so end at the edge. */
+#define EDGE_UPGRADE_FIELD "X-Atoll-Upgrade"
+
 enum {
     EDGE_SECRET_SIZE = 33, /* 32 hex digits and a NUL */
     EDGE_LINK_REQUEST_ID_SIZE = 65,

@@ -20,6 +20,7 @@ enum {
     ROUTE_BODY_OPTIONAL = 4, /* `request` may be left out */
     ROUTE_LINES = 16,        /* the answer may be application/x-ndjson */
     ROUTE_TRANSFER = 64,     /* the body is passed on as it comes, whatever its size */
+    ROUTE_SOCKET = 128,      /* a WebSocket: its answer is 101 */
     ROUTE_VERSIONED = 8,     /* answers an ETag; GET minds If-None-Match, a change If-Match */
     ROUTE_ANY_METHOD = 32,   /* `method` is the usual one; any other does the same */
 };

@@ -1,6 +1,7 @@
 #include "server/services/attach.h"
 
 #include "lib/base/util.h"
+#include "server/services/attach_socket.h"
 #include "server/services/attach_source.h"
 #include "server/services/process_agent.h"
 #include "server/services/standing.h"
@@ -19,6 +20,7 @@
 
 enum {
     QUEUE_BYTES = 32 * 1024, /* of a stream */
+    INPUT_BYTES = 8 * 1024,  /* of what the client of a WebSocket has sent */
     PIECE_BYTES = 8 * 1024,  /* of output in one part */
     STEPS_A_TURN = 16,       /* parts of one stream before the next one's turn */
     EVENTS_A_TURN = 64,
@@ -28,10 +30,22 @@ enum {
 
 enum step { STEP_MORE, STEP_NEEDS_INPUT, STEP_NEEDS_ROOM, STEP_ENDED, STEP_OVER };
 
+/* What the guard of a stream asks about; whoever follows uses the sandbox. */
+struct follower {
+    struct standing standing;
+    struct db_scope scope;
+    struct id sandbox;
+    bool is_socket;
+    atomic_bool beat;    /* of a WebSocket: its client shall be asked whether he is there */
+    atomic_bool refused; /* he may not go on */
+};
+
 /* One stream, and how far it has come. One thread at a time has it. */
 struct follow {
     struct stream *stream;
+    struct follower *follower; /* the stream's */
     struct attach_source *source;
+    struct attach_socket *socket; /* NULL: it is no WebSocket */
     attach_format format;
     void *user;
     void (*release)(void *user);
@@ -41,6 +55,7 @@ struct follow {
     size_t event_used; /* bytes of the event that were formatted */
     bool has_event;
     char *part; /* formatted, not all of it queued */
+    enum attach_part_kind part_kind;
     size_t part_size;
     size_t part_used;
     bool is_last; /* nothing follows the part */
@@ -48,6 +63,7 @@ struct follow {
     bool is_orphan; /* its client has left: the process is to be killed */
 
     bool is_added;   /* it is known to epoll */
+    bool is_armed;   /* all that had been received was taken, and more is waited for */
     bool is_blocked; /* waits for room */
     bool is_queued;  /* on the list of those that can go on */
     TAILQ_ENTRY(follow) link;
@@ -75,6 +91,7 @@ struct attach {
 
 static void follow_free(struct follow *follow)
 {
+    attach_socket_free(follow->socket);
     stream_unref(follow->stream);
     attach_source_free(follow->source);
     if (follow->release)
@@ -111,6 +128,15 @@ static size_t piece_size(const struct follow *follow)
     return size;
 }
 
+/* The client learns that the rest is missing. */
+static void fail(struct follow *follow, const char *reason)
+{
+    if (follow->socket)
+        attach_socket_close(follow->socket, WEBSOCKET_FAILED, reason);
+    else
+        stream_break(follow->stream);
+}
+
 static void format_part(struct follow *follow, const struct attach_part *part)
 {
     follow->part = follow->format(part, &follow->part_size);
@@ -134,7 +160,8 @@ static void format_piece(struct follow *follow)
 
     format_part(follow, &part);
     if (!follow->part) /* memory is short: a stream without these bytes would lie */
-        stream_break(follow->stream);
+        fail(follow, "there is no memory for the output");
+    follow->part_kind = ATTACH_OUTPUT;
     follow->event_used += size;
     follow->has_event = follow->event_used < follow->event.size;
 }
@@ -150,17 +177,29 @@ static void format_exit(struct follow *follow)
     };
 
     follow->is_last = true;
+    follow->part_kind = ATTACH_EXIT;
     if (follow->row.state != PROCESS_RUNNING)
         format_part(follow, &part);
 }
 
 /* --- the mover */
 
+static bool push_message(struct follow *follow)
+{
+    if (follow->part)
+        attach_socket_send(follow->socket, follow->part_kind, follow->part, follow->part_size);
+    free(follow->part);
+    follow->part = NULL;
+    return attach_socket_flush(follow->socket);
+}
+
 /* What was formatted goes into the queue. False while some of it is left. */
 static bool push_part(struct follow *follow)
 {
     size_t left = follow->part_size - follow->part_used;
 
+    if (follow->socket)
+        return push_message(follow);
     if (!follow->part)
         return true;
     follow->part_used += stream_push_some(follow->stream, follow->part + follow->part_used, left);
@@ -183,8 +222,8 @@ static enum step take_event(struct follow *follow)
     }
     if (found < 0) {
         log_debug("a process's output cannot be read on: %s", err.message);
-        stream_break(follow->stream);
-        return STEP_OVER;
+        fail(follow, "the output cannot be read on");
+        return STEP_MORE;
     }
     if (follow->event.kind == AGENT_ATTACH_DONE) {
         follow->event.offset = end;
@@ -196,20 +235,50 @@ static enum step take_event(struct follow *follow)
     return STEP_MORE;
 }
 
+static enum step finish(struct follow *follow)
+{
+    if (follow->socket && !attach_socket_is_closing(follow->socket)) {
+        attach_socket_close(follow->socket, WEBSOCKET_NORMAL, "that was all");
+        return STEP_MORE;
+    }
+    stream_finish(follow->stream);
+    return STEP_OVER;
+}
+
+/* The guard has looked at the client of a WebSocket. */
+static void take_beat(struct follow *follow)
+{
+    if (atomic_load(&follow->follower->refused))
+        attach_socket_close(follow->socket, WEBSOCKET_POLICY, "the token is not good any more");
+    else if (atomic_exchange(&follow->follower->beat, false) && !attach_socket_beat(follow->socket))
+        stream_break(follow->stream);
+}
+
+/* The client's side of a WebSocket. True when there is more of it. */
+static bool step_socket(struct follow *follow)
+{
+    if (!follow->socket)
+        return false;
+    take_beat(follow);
+    return attach_socket_step(follow->socket);
+}
+
 static enum step take_step(struct follow *follow)
 {
+    bool more = step_socket(follow);
+    enum step step = STEP_MORE;
+
     if (stream_state(follow->stream) != STREAM_OPEN)
         return STEP_OVER;
     if (!push_part(follow))
         return STEP_NEEDS_ROOM;
-    if (follow->is_last) {
-        stream_finish(follow->stream);
-        return STEP_OVER;
-    }
-    if (!follow->has_event)
-        return take_event(follow);
-    format_piece(follow);
-    return STEP_MORE;
+    if (follow->is_last || (follow->socket && attach_socket_is_closing(follow->socket)))
+        return finish(follow);
+    if (follow->has_event)
+        format_piece(follow);
+    else
+        step = take_event(follow);
+    return step == STEP_NEEDS_INPUT && more ? STEP_MORE : step;
 }
 
 static void queue(struct attach *attach, struct follow *follow)
@@ -239,6 +308,17 @@ static void arm(struct attach *attach, struct follow *follow)
         return;
     }
     follow->is_added = true;
+    follow->is_armed = true;
+}
+
+/* Another thread will have it: nothing of it may be told to this one. */
+static void disarm(struct attach *attach, struct follow *follow)
+{
+    if (follow->socket)
+        attach_socket_detach(follow->socket);
+    if (follow->is_added)
+        (void)epoll_ctl(attach->epoll, EPOLL_CTL_DEL, attach_source_fd(follow->source), NULL);
+    follow->is_added = follow->is_armed = false;
 }
 
 static void hand_over(struct attach *attach, struct follow *follow, struct follow_list *list)
@@ -254,6 +334,7 @@ static void end_output(struct attach *attach, struct follow *follow)
 {
     if (follow->row.state == PROCESS_RUNNING &&
         follow->event.process.state == AGENT_PROCESS_ENDED) {
+        disarm(attach, follow);
         TAILQ_REMOVE(&attach->all, follow, link);
         hand_over(attach, follow, &attach->ended);
         return;
@@ -271,6 +352,7 @@ static void end_stream(struct attach *attach, struct follow *follow)
         drop(attach, follow);
         return;
     }
+    disarm(attach, follow);
     TAILQ_REMOVE(&attach->all, follow, link);
     hand_over(attach, follow, &attach->ended);
 }
@@ -314,15 +396,26 @@ static void take_turns(struct attach *attach)
     }
 }
 
+/* Of the source, or of what a WebSocket's client does to the process. */
 static void receive(struct attach *attach, struct follow *follow)
 {
     struct error err;
 
-    if (attach_source_receive(follow->source, &err) < 0) {
+    if (follow->is_armed && attach_source_receive(follow->source, &err) < 0) {
         log_debug("a sandbox's agent is gone: %s", err.message);
-        stream_break(follow->stream);
+        fail(follow, "the sandbox is gone");
     }
+    follow->is_armed = false;
     queue(attach, follow);
+}
+
+/* Whether there is a reason to look at it that no descriptor tells. */
+static bool has_news(const struct follow *follow)
+{
+    return follow->is_blocked || stream_state(follow->stream) != STREAM_OPEN ||
+           (follow->socket &&
+            (stream_has_received(follow->stream) || atomic_load(&follow->follower->beat) ||
+             atomic_load(&follow->follower->refused)));
 }
 
 /* What has arrived, has room again, or lost its client. False when it is time to stop. */
@@ -336,13 +429,15 @@ static bool look_around(struct attach *attach)
         log_error("the thread of streams cannot read: %s", strerror(errno));
     atomic_store(&attach->woken, false);
     for (follow = TAILQ_FIRST(&attach->all); follow; follow = TAILQ_NEXT(follow, link)) {
-        if (follow->is_blocked || stream_state(follow->stream) != STREAM_OPEN)
+        if (has_news(follow))
             queue(attach, follow);
     }
     (void)pthread_mutex_lock(&attach->lock);
     while ((follow = TAILQ_FIRST(&attach->arrived))) {
         TAILQ_REMOVE(&attach->arrived, follow, link);
         TAILQ_INSERT_TAIL(&attach->all, follow, link);
+        if (follow->socket)
+            attach_socket_watch(follow->socket, attach->epoll, follow);
         queue(attach, follow);
     }
     stopping = attach->stopping;
@@ -422,9 +517,10 @@ static void record_end(struct attach *attach, struct follow *follow)
 
     if (record(attach, follow, &end, &err) < 0) {
         log_error("the end of a process cannot be recorded: %s", err.message);
-        stream_break(follow->stream);
+        fail(follow, "the end cannot be recorded");
+    } else {
+        take_end(&follow->row, &end);
     }
-    take_end(&follow->row, &end);
     format_exit(follow);
     hand_over(attach, follow, &attach->arrived);
     wake(attach);
@@ -561,33 +657,35 @@ void attach_stop(struct attach *attach)
 
 /* --- a new stream */
 
-/* What the guard asks about; whoever follows uses the sandbox. */
-struct follower {
-    struct standing standing;
-    struct db_scope scope;
-    struct id sandbox;
-};
-
+/* The client of a WebSocket is told why he may not. */
 static bool may_go_on(void *user)
 {
     struct follower *follower = user;
     struct error err;
+    bool is_good;
 
     if (store_process_touch(follower->standing.services->db, &follower->scope, &follower->sandbox,
                             &err) < 0)
         log_debug("the use of a sandbox is not noted: %s", err.message);
-    return standing_is_good(&follower->standing);
+    is_good = standing_is_good(&follower->standing);
+    if (!follower->is_socket)
+        return is_good;
+    atomic_store(&follower->refused, !is_good);
+    atomic_store(&follower->beat, true);
+    wake(follower->standing.services->attach);
+    return true;
 }
 
 static int make_stream(struct services *services, const struct caller *caller,
-                       const struct id *sandbox, const char *heartbeat, struct stream **ret_stream,
-                       struct error *err)
+                       const struct id *sandbox, const struct attach_options *options,
+                       struct follow *follow, struct error *err)
 {
-    struct follower *follower = malloc(sizeof(*follower));
+    struct follower *follower = calloc(1, sizeof(*follower));
+    struct stream *stream;
 
     if (!follower)
         return error_set(err, ERR_UNAVAILABLE, "there is no memory for a stream");
-    if (stream_new(services->streams, QUEUE_BYTES, ret_stream, err) < 0) {
+    if (stream_new(services->streams, QUEUE_BYTES, &stream, err) < 0) {
         free(follower);
         return -1;
     }
@@ -595,10 +693,15 @@ static int make_stream(struct services *services, const struct caller *caller,
     follower->scope = caller_scope(caller);
     follower->scope.claim = NULL;
     follower->sandbox = *sandbox;
-    stream_set_guard(*ret_stream, may_go_on, free, follower);
-    stream_set_wake(*ret_stream, wake, services->attach);
-    if (heartbeat)
-        stream_set_heartbeat(*ret_stream, heartbeat);
+    follower->is_socket = options->is_socket;
+    stream_set_guard(stream, may_go_on, free, follower);
+    stream_set_wake(stream, wake, services->attach);
+    if (options->heartbeat)
+        stream_set_heartbeat(stream, options->heartbeat);
+    if (options->is_socket)
+        stream_set_input(stream, INPUT_BYTES);
+    follow->stream = stream;
+    follow->follower = follower;
     return 0;
 }
 
@@ -607,6 +710,7 @@ static void begin_with_status(struct follow *follow, const struct process_info *
     const struct attach_part part = {
         .kind = ATTACH_STATUS, .row = &info->row, .user = follow->user};
 
+    follow->part_kind = ATTACH_STATUS;
     format_part(follow, &part);
 }
 
@@ -626,8 +730,9 @@ static int open_follow(struct services *services, const struct caller *caller,
 {
     if (check_readable(info, err) < 0 ||
         attach_source_open(services, info, options, &follow->source, err) < 0 ||
-        make_stream(services, caller, &info->row.sandbox, options->heartbeat, &follow->stream,
-                    err) < 0)
+        make_stream(services, caller, &info->row.sandbox, options, follow, err) < 0 ||
+        (options->is_socket &&
+         attach_socket_open(services, info, options, follow->stream, &follow->socket, err) < 0))
         return -1;
     follow->format = options->format;
     follow->kill_when_gone = options->kill_when_gone;

@@ -3,6 +3,9 @@
  * them, from the sandboxes' agents, or from the logs of sandboxes that have ended, into streams; a
  * second records the ends of processes, which must be durable before a stream tells them.
  *
+ * A stream may be a WebSocket: then its client also types, sends signals and changes the size of
+ * the terminal, and is asked now and then whether he is there.
+ *
  * A reader that is slow holds back nothing but its own reading of the log. When the log drops
  * output that he had not come to, he is told how much.
  */
@@ -38,6 +41,24 @@ struct attach_part {
 /* A part as it stands in a stream, allocated, *ret_size bytes; NULL: it does not show there. */
 typedef char *(*attach_format)(const struct attach_part *part, size_t *ret_size);
 
+enum attach_command_kind { ATTACH_RESIZE, ATTACH_SIGNAL, ATTACH_CLOSE_STDIN };
+
+/* What the client of a WebSocket wants done. */
+struct attach_command {
+    enum attach_command_kind kind;
+    uint16_t rows; /* RESIZE, like the next */
+    uint16_t columns;
+    int signum; /* SIGNAL, like the next */
+    enum agent_signal_target target;
+};
+
+/* Reads a text message of his. */
+typedef int (*attach_parse)(const char *text, size_t size, struct attach_command *ret_command,
+                            struct error *err);
+
+/* What he is told of one that is refused, allocated; NULL when memory is short. */
+typedef char *(*attach_complain)(const struct error *err, size_t *ret_size);
+
 struct attach_options {
     uint64_t since; /* offset of the first byte wanted */
     uint32_t tail;  /* not 0: the last so many lines instead */
@@ -47,7 +68,10 @@ struct attach_options {
     bool has_status;       /* begin with a STATUS */
     bool kill_when_gone;   /* what it started dies with the client's connection */
     const char *heartbeat; /* NULL: none */
-    attach_format format;
+    attach_format format;  /* of a WebSocket: of the messages, binary ones of OUTPUT */
+    bool is_socket;        /* the stream is a WebSocket's, with the next two */
+    attach_parse parse;
+    attach_complain complain;
     /* Passed to the format, which one thread calls at a time; the stream's, also on failure. */
     void *user;
     void (*release)(void *user); /* NULL is allowed */

@@ -13,10 +13,17 @@
  * Locks: the stream's and the registry's; nobody holds both, and nobody holds one while it calls
  * out or writes to a client.
  */
+/* A queue of bytes; its memory is allocated when the first ones come. */
+struct stream_ring {
+    char *data;
+    size_t capacity;
+    size_t first;
+    size_t used;
+};
+
 struct stream {
     struct streams *streams;
     atomic_uint references;
-    size_t capacity;
     const char *heartbeat;
     bool (*guard)(void *user);
     void (*release)(void *user);
@@ -31,9 +38,9 @@ struct stream {
     pthread_cond_t room;  /* bytes were taken, or the stream has ended */
     enum stream_state state;
     bool wanted; /* a producer waits for room */
-    char *ring;
-    size_t first;
-    size_t used;
+    struct stream_ring output;
+    struct stream_ring input; /* without capacity where the client sends nothing */
+    bool input_wanted;        /* the edge waits for room in it */
 
     /* Under the registry's lock: */
     enum { STREAM_UNKNOWN, STREAM_OFFERED, STREAM_TAKEN } place;

@@ -17,7 +17,7 @@ int stream_new(struct streams *streams, size_t capacity, struct stream **ret_str
     if (!stream)
         return error_set(err, ERR_UNAVAILABLE, "there is no memory for a stream");
     stream->streams = streams;
-    stream->capacity = capacity < STREAM_CAPACITY_MAX ? capacity : STREAM_CAPACITY_MAX;
+    stream->output.capacity = capacity < STREAM_CAPACITY_MAX ? capacity : STREAM_CAPACITY_MAX;
     atomic_init(&stream->references, 1);
     (void)pthread_mutex_init(&stream->lock, NULL);
     (void)pthread_condattr_init(&attributes);
@@ -42,7 +42,8 @@ void stream_unref(struct stream *stream)
         stream->release(stream->guard_user);
     (void)pthread_cond_destroy(&stream->room);
     (void)pthread_mutex_destroy(&stream->lock);
-    free(stream->ring);
+    free(stream->output.data);
+    free(stream->input.data);
     free(stream);
 }
 
@@ -76,35 +77,73 @@ void stream_set_wake(struct stream *stream, void (*wake)(void *user), void *user
     stream->wake_user = user;
 }
 
-/* Copies into the ring, which has the room. Called with the lock. */
-static void append(struct stream *stream, const char *data, size_t size)
+void stream_set_input(struct stream *stream, size_t capacity)
 {
-    size_t at = (stream->first + stream->used) % stream->capacity;
-    size_t run = size < stream->capacity - at ? size : stream->capacity - at;
-
-    memcpy(stream->ring + at, data, run);
-    memcpy(stream->ring, data + run, size - run);
-    stream->used += size;
+    stream->input.capacity = capacity < STREAM_CAPACITY_MAX ? capacity : STREAM_CAPACITY_MAX;
 }
 
-/* True when bytes can be queued: the stream is open and has memory. Called with the lock. */
+bool stream_takes_input(const struct stream *stream)
+{
+    return stream->input.capacity > 0;
+}
+
+/* --- rings, under the lock */
+
+static size_t ring_room(const struct stream_ring *ring)
+{
+    return ring->capacity - ring->used;
+}
+
+static bool ring_has_memory(struct stream_ring *ring)
+{
+    if (!ring->data)
+        ring->data = malloc(ring->capacity);
+    return ring->data;
+}
+
+/* Copies into the ring, which has the room. */
+static void ring_put(struct stream_ring *ring, const char *data, size_t size)
+{
+    size_t at = (ring->first + ring->used) % ring->capacity;
+    size_t run = size < ring->capacity - at ? size : ring->capacity - at;
+
+    memcpy(ring->data + at, data, run);
+    memcpy(ring->data, data + run, size - run);
+    ring->used += size;
+}
+
+/* Moves up to `size` bytes out of the ring. */
+static size_t ring_take(struct stream_ring *ring, char *data, size_t size)
+{
+    size_t run;
+
+    size = size < ring->used ? size : ring->used;
+    if (size == 0)
+        return 0;
+    run = size < ring->capacity - ring->first ? size : ring->capacity - ring->first;
+    memcpy(data, ring->data + ring->first, run);
+    memcpy(data + run, ring->data, size - run);
+    ring->first = (ring->first + size) % ring->capacity;
+    ring->used -= size;
+    return size;
+}
+
+/* True when bytes can be queued: the stream is open and has memory. */
 static bool is_usable(struct stream *stream)
 {
-    if (stream->state != STREAM_OPEN)
-        return false;
-    if (!stream->ring)
-        stream->ring = malloc(stream->capacity);
-    return stream->ring;
+    return stream->state == STREAM_OPEN && ring_has_memory(&stream->output);
 }
+
+/* --- the producer */
 
 bool stream_push(struct stream *stream, const void *data, size_t size)
 {
     bool fits;
 
     (void)pthread_mutex_lock(&stream->lock);
-    fits = is_usable(stream) && size <= stream->capacity - stream->used;
+    fits = is_usable(stream) && size <= ring_room(&stream->output);
     if (fits)
-        append(stream, data, size);
+        ring_put(&stream->output, data, size);
     (void)pthread_mutex_unlock(&stream->lock);
     if (fits && size > 0)
         registry_ring(stream);
@@ -117,11 +156,11 @@ size_t stream_push_some(struct stream *stream, const void *data, size_t size)
 
     (void)pthread_mutex_lock(&stream->lock);
     if (is_usable(stream))
-        room = stream->capacity - stream->used;
+        room = ring_room(&stream->output);
     stream->wanted = room < size;
     room = room < size ? room : size;
     if (room > 0)
-        append(stream, data, room);
+        ring_put(&stream->output, data, room);
     (void)pthread_mutex_unlock(&stream->lock);
     if (room > 0)
         registry_ring(stream);
@@ -135,9 +174,9 @@ static bool wait_for_room(struct stream *stream, unsigned timeout_ms)
     struct timespec until = {.tv_sec = end / 1000000, .tv_nsec = (end % 1000000) * 1000};
     int waited = 0;
 
-    while (is_usable(stream) && stream->used == stream->capacity && waited != ETIMEDOUT)
+    while (is_usable(stream) && ring_room(&stream->output) == 0 && waited != ETIMEDOUT)
         waited = pthread_cond_timedwait(&stream->room, &stream->lock, &until);
-    return is_usable(stream) && stream->used < stream->capacity;
+    return is_usable(stream) && ring_room(&stream->output) > 0;
 }
 
 bool stream_write(struct stream *stream, const void *data, size_t size, unsigned timeout_ms)
@@ -150,10 +189,10 @@ bool stream_write(struct stream *stream, const void *data, size_t size, unsigned
 
         (void)pthread_mutex_lock(&stream->lock);
         fits = wait_for_room(stream, timeout_ms);
-        piece = fits ? stream->capacity - stream->used : 0;
+        piece = fits ? ring_room(&stream->output) : 0;
         piece = piece < size ? piece : size;
         if (fits)
-            append(stream, at, piece);
+            ring_put(&stream->output, at, piece);
         (void)pthread_mutex_unlock(&stream->lock);
         if (fits)
             registry_ring(stream);
@@ -168,7 +207,7 @@ size_t stream_room(struct stream *stream)
     size_t room;
 
     (void)pthread_mutex_lock(&stream->lock);
-    room = stream->state == STREAM_OPEN ? stream->capacity - stream->used : 0;
+    room = stream->state == STREAM_OPEN ? ring_room(&stream->output) : 0;
     (void)pthread_mutex_unlock(&stream->lock);
     return room;
 }
@@ -209,23 +248,19 @@ enum stream_state stream_state(struct stream *stream)
     return state;
 }
 
+/* --- the edge */
+
 size_t stream_read(struct stream *stream, void *data, size_t size, enum stream_state *ret_state)
 {
+    struct stream_ring *output = &stream->output;
     bool wanted;
-    size_t run;
 
     (void)pthread_mutex_lock(&stream->lock);
-    size = size < stream->used ? size : stream->used;
-    run = size < stream->capacity - stream->first ? size : stream->capacity - stream->first;
-    if (size > 0) {
-        memcpy(data, stream->ring + stream->first, run);
-        memcpy((char *)data + run, stream->ring, size - run);
-        stream->first = (stream->first + size) % stream->capacity;
-        stream->used -= size;
+    size = ring_take(output, data, size);
+    if (size > 0)
         (void)pthread_cond_broadcast(&stream->room);
-    }
-    *ret_state = stream->used == 0 ? stream->state : STREAM_OPEN;
-    wanted = stream->wanted && stream->used <= stream->capacity / 2;
+    *ret_state = output->used == 0 ? stream->state : STREAM_OPEN;
+    wanted = stream->wanted && output->used <= output->capacity / 2;
     if (wanted)
         stream->wanted = false;
     (void)pthread_mutex_unlock(&stream->lock);
@@ -244,4 +279,49 @@ void stream_abandon(struct stream *stream)
             stream->wake(stream->wake_user);
     }
     stream_unref(stream);
+}
+
+/* --- the second direction */
+
+size_t stream_feed(struct stream *stream, const void *data, size_t size)
+{
+    struct stream_ring *input = &stream->input;
+    size_t room = 0;
+
+    (void)pthread_mutex_lock(&stream->lock);
+    if (stream->state == STREAM_OPEN && input->capacity > 0 && ring_has_memory(input))
+        room = ring_room(input);
+    stream->input_wanted = room < size;
+    room = room < size ? room : size;
+    if (room > 0)
+        ring_put(input, data, room);
+    (void)pthread_mutex_unlock(&stream->lock);
+    if (room > 0 && stream->wake)
+        stream->wake(stream->wake_user);
+    return room;
+}
+
+size_t stream_receive(struct stream *stream, void *data, size_t size)
+{
+    bool wanted;
+
+    (void)pthread_mutex_lock(&stream->lock);
+    size = ring_take(&stream->input, data, size);
+    wanted = stream->input_wanted && stream->input.used <= stream->input.capacity / 2;
+    if (wanted)
+        stream->input_wanted = false;
+    (void)pthread_mutex_unlock(&stream->lock);
+    if (wanted)
+        registry_ring(stream);
+    return size;
+}
+
+bool stream_has_received(struct stream *stream)
+{
+    bool received;
+
+    (void)pthread_mutex_lock(&stream->lock);
+    received = stream->input.used > 0;
+    (void)pthread_mutex_unlock(&stream->lock);
+    return received;
 }

@@ -8,6 +8,10 @@
  *   producer   pushes bytes; a full queue is its to judge: stream_write waits, stream_push refuses
  *   edge       is woken by an eventfd when a stream has something, and reads
  *
+ * A stream may have a second direction (stream_set_input): a bounded queue of what the client sends
+ * after the request's head. Such an answer is an upgrade of the connection, and its bytes go as
+ * they are.
+ *
  * A stream is counted: handler, offer, producer and edge each hold a reference. It ends once, for
  * all: done (all bytes were pushed), broken (the client must notice), or gone (the client has left,
  * or was never there). Every function but the ones marked so may be called by any thread.
@@ -76,13 +80,26 @@ void stream_set_guard(struct stream *stream, bool (*guard)(void *user), void (*r
  */
 void stream_set_gone(struct stream *stream, void (*gone)(void *user), void *user);
 
+/*
+ * The stream has a second direction: up to `capacity` bytes of what the client sends wait for
+ * stream_receive, and `wake` is called when some have come. What has no room stays with the client.
+ * Before the stream is offered.
+ */
+void stream_set_input(struct stream *stream, size_t capacity);
+
+/* Moves up to `size` bytes of what the client has sent. */
+size_t stream_receive(struct stream *stream, void *data, size_t size);
+
+/* True when stream_receive has something. */
+bool stream_has_received(struct stream *stream);
+
 /* Queues all of the bytes, or none: false when there is no room, or the stream has ended. */
 bool stream_push(struct stream *stream, const void *data, size_t size);
 
 /*
  * `wake` is called when half of the queue is free after stream_push_some had to leave something,
- * and when the client has left; it must not block, nor call the stream's functions. `user` must
- * outlive the stream. Before the stream is offered.
+ * when the client has sent something, and when he has left; it must not block, nor call the
+ * stream's functions. `user` must outlive the stream. Before the stream is offered.
  */
 void stream_set_wake(struct stream *stream, void (*wake)(void *user), void *user);
 
@@ -127,6 +144,13 @@ void *streams_next_ready(struct streams *streams);
 
 /* Moves up to `size` bytes out of the queue. *ret_state is not OPEN when these were the last. */
 size_t stream_read(struct stream *stream, void *data, size_t size, enum stream_state *ret_state);
+
+/* True when the stream takes what the client sends. */
+bool stream_takes_input(const struct stream *stream);
+
+/* Queues as many of the client's bytes as there is room for, and returns how many. If that is not
+ * all, the stream is ready (streams_next_ready) once there is room. */
+size_t stream_feed(struct stream *stream, const void *data, size_t size);
 
 /* The heartbeat, NULL when there is none. */
 const char *stream_heartbeat(const struct stream *stream);

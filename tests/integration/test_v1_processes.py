@@ -4,13 +4,11 @@ import concurrent.futures
 import json
 import os
 import signal
-from pathlib import Path
 
 import pytest
 
-from support import inventory
 from support.client import assert_problem
-from support.processes import Processes, output_of
+from support.processes import Processes, agent_of, output_of
 from support.wait import eventually
 
 
@@ -269,14 +267,6 @@ def test_a_server_that_is_killed_loses_no_line(stack, processes, sandbox_id):
         assert b"".join(output_of(event) for event in events) + rest == numbered(300)
         assert exit_event["exit_code"] == 0
         assert again.get(process_id)["state"] == "completed"
-
-
-def agent_of(stack, sandbox_id):
-    """The host's pid of the sandbox's agent, which is the oldest process of it."""
-    return min(
-        pid for pid in inventory.processes(stack.uid_base, stack.uid_count)
-        if sandbox_id in Path(f"/proc/{pid}/cgroup").read_text()
-    )
 
 
 def test_a_killed_agent_is_lost_never_completed(stack, processes, sandbox_id):

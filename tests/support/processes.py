@@ -1,7 +1,9 @@
 """Processes of one sandbox, as a test uses them."""
 
 import base64
+from pathlib import Path
 
+from support import inventory
 from support.sse import EventStream
 
 
@@ -11,6 +13,14 @@ def output_of(event):
     if "data_base64" in data:
         return base64.b64decode(data["data_base64"])
     return data["data"].encode()
+
+
+def agent_of(stack, sandbox_id):
+    """The host's pid of the sandbox's agent, which is the oldest process of it."""
+    return min(
+        pid for pid in inventory.processes(stack.uid_base, stack.uid_count)
+        if sandbox_id in Path(f"/proc/{pid}/cgroup").read_text()
+    )
 
 
 class Processes:

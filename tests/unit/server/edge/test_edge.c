@@ -308,7 +308,7 @@ static void test_refusals_close(void **state)
         {"GET /health HTTP/1.1\r\n\r\n", 400},
         {"GET /health HTTP/1.1\nHost: a\n\n", 400},
         {"GET /../etc HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-        {"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n", 501},
+        {"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: other\r\nConnection: upgrade\r\n\r\n", 501},
         {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
         {"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\n", 400},
         {"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"

@@ -100,6 +100,30 @@ static void test_accepted(void **state)
             fail_msg("refused: %s", cases[i]);
 }
 
+static void test_websockets(void **state)
+{
+    static const struct {
+        bool wanted;
+        const char *text;
+    } cases[] = {
+        {true, "GET / HTTP/1.1\r\n" H "Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n"},
+        {true,
+         "GET / HTTP/1.1\r\n" H "Connection: keep-alive, UPGRADE\r\nUpgrade: WebSocket\r\n\r\n"},
+        {false, "GET / HTTP/1.1\r\n" H "Upgrade: websocket\r\n\r\n"},
+        {false, "GET / HTTP/1.1\r\n" H "Connection: Upgrade\r\n\r\n"},
+        {false, "GET / HTTP/1.1\r\n" H "Upgrade: h2c\r\nConnection: Upgrade\r\n\r\n"},
+        {false, "HEAD / HTTP/1.1\r\n" H "Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n"},
+        {false, "POST / HTTP/1.1\r\n" H "Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n"},
+    };
+    struct edge_head head;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        if (status_of(cases[i].text, strlen(cases[i].text), &head) != 0 ||
+            head.websocket != cases[i].wanted)
+            fail_msg("taken wrong: %s", cases[i].text);
+}
+
 static void test_refused(void **state)
 {
     static const struct {
@@ -184,7 +208,10 @@ static void test_refused(void **state)
         {501, "get / HTTP/1.1\r\n" H "\r\n"},
         {501, "BREW / HTTP/1.1\r\n" H "\r\n"},
         {400, "G@T / HTTP/1.1\r\n" H "\r\n"},
-        {501, "GET / HTTP/1.1\r\n" H "Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n"},
+        {501, "GET / HTTP/1.1\r\n" H "Upgrade: tls/1.0\r\nConnection: Upgrade\r\n\r\n"},
+        {501, "GET / HTTP/1.0\r\n" H "Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n"},
+        {400, "GET / HTTP/1.1\r\n" H "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+              "Content-Length: 1\r\n\r\n"},
         /* targets */
         {400, "GET * HTTP/1.1\r\n" H "\r\n"},
         {400, "OPTIONS *x HTTP/1.1\r\n" H "\r\n"},
@@ -330,11 +357,17 @@ static void test_keep_alive(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_simple),          cmocka_unit_test(test_every_cut),
-        cmocka_unit_test(test_accepted),        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_nul_bytes),       cmocka_unit_test(test_field_count),
-        cmocka_unit_test(test_target_length),   cmocka_unit_test(test_what_is_forwarded),
-        cmocka_unit_test(test_request_id_form), cmocka_unit_test(test_keep_alive),
+        cmocka_unit_test(test_simple),
+        cmocka_unit_test(test_every_cut),
+        cmocka_unit_test(test_accepted),
+        cmocka_unit_test(test_websockets),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_nul_bytes),
+        cmocka_unit_test(test_field_count),
+        cmocka_unit_test(test_target_length),
+        cmocka_unit_test(test_what_is_forwarded),
+        cmocka_unit_test(test_request_id_form),
+        cmocka_unit_test(test_keep_alive),
     };
 
     return cmocka_run_group_tests_name("server/edge/head", tests, NULL, NULL);
