@@ -9,7 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FOLDER_MODE = 0755, PRIVATE_FOLDER_MODE = 0700, PROC_PATH_MAX = 32 };
+enum {
+    FOLDER_MODE = 0755,
+    PRIVATE_FOLDER_MODE = 0700,
+    PROC_PATH_MAX = 32,
+    SKIPS_MAX = 4096, /* entries left out at a time, since they fill no outbox */
+};
 
 static void finish(struct file_task *task, int errnum)
 {
@@ -42,6 +47,7 @@ static int begin_list(struct file_task *task, const struct agent_file_message *m
     task->walk.depth = 0;
     task->depth = message->number;
     task->limit = message->limit;
+    task->skip = message->skip;
     file_walk_begin(&task->walk, fd);
     task->phase = FILE_TASK_LISTING;
     return EINPROGRESS;
@@ -287,13 +293,30 @@ static void end_copy(struct file_task *task, int errnum)
         finish(task, errnum);
 }
 
+/* Tells an entry, or leaves it out. */
+static int list_entry(struct file_task *task, struct outbox *outbox, int folder, const char *name)
+{
+    char path[AGENT_PATH_MAX];
+    int errnum;
+
+    if (task->skip > 0) {
+        task->skip--;
+        return 0;
+    }
+    if (!file_walk_path(&task->walk, name, path, sizeof(path)))
+        return ENAMETOOLONG;
+    errnum = file_entry_put_at(outbox, folder, name, path, &task->names);
+    task->count += errnum == 0;
+    return errnum == ENOENT ? 0 : errnum;
+}
+
 /* Lists until the outbox is full or all is told. */
 static int list_step(struct file_task *task, struct outbox *outbox)
 {
-    char path[AGENT_PATH_MAX];
     size_t room;
 
-    while (outbox_space(outbox, AGENT_ENTRY_MAX, &room)) {
+    for (unsigned left = SKIPS_MAX; left > 0 && outbox_space(outbox, AGENT_ENTRY_MAX, &room);
+         left--) {
         struct file_level *level = file_walk_top(&task->walk);
         const char *name;
         int errnum = file_walk_next(&task->walk, &name);
@@ -308,11 +331,8 @@ static int list_step(struct file_task *task, struct outbox *outbox)
         }
         if (task->count == task->limit)
             return 0;
-        if (!file_walk_path(&task->walk, name, path, sizeof(path)))
-            return ENAMETOOLONG;
-        errnum = file_entry_put_at(outbox, level->fd, name, path, &task->names);
-        task->count += errnum == 0;
-        if (errnum != 0 && errnum != ENOENT)
+        errnum = list_entry(task, outbox, level->fd, name);
+        if (errnum != 0)
             return errnum;
         /* What is no folder, on another mount or not to be read is shown, not entered. */
         if (task->walk.depth < task->depth)

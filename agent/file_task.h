@@ -26,6 +26,7 @@ struct file_task {
     uint32_t flags;
     uint32_t depth; /* FOLDER: levels to show */
     uint32_t limit; /* FOLDER: entries to show */
+    uint64_t skip;  /* FOLDER: entries still to be left out */
     bool moves;     /* COPYING: the source is removed afterwards */
     int source_fd;  /* a second descriptor of the folder of `source`, for that */
     char source[NAME_MAX + 1];

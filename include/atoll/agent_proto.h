@@ -208,6 +208,7 @@ enum {
     AGENT_FILE_PARENTS = 2,   /* MKDIR: also what is missing above; what is there is no error */
     AGENT_FILE_RECURSIVE = 4, /* REMOVE, COPY: a folder with all that is in it */
     AGENT_FILE_REPLACE = 8,   /* MOVE, COPY: what is at the target, unless a folder with content */
+    AGENT_FILE_SKIP = 16, /* FOLDER: not the first entries, whose number (u64) ends the payload */
 };
 
 /*
@@ -216,8 +217,9 @@ enum {
  */
 #define AGENT_FILE_REQUESTS(X)                                                                     \
     X(AGENT_FRAME_STAT, AGENT_FILE_FOLLOW, 0, 0, false)                                            \
-    X(AGENT_FRAME_FOLDER, 0, AGENT_TREE_DEPTH_MAX, AGENT_LIST_MAX, false) /* depth, entries */     \
-    X(AGENT_FRAME_MKDIR, AGENT_FILE_PARENTS, 07777, 0, false)             /* mode */               \
+    X(AGENT_FRAME_FOLDER, AGENT_FILE_SKIP, AGENT_TREE_DEPTH_MAX, AGENT_LIST_MAX,                   \
+      false)                                                  /* depth, entries */                 \
+    X(AGENT_FRAME_MKDIR, AGENT_FILE_PARENTS, 07777, 0, false) /* mode */                           \
     X(AGENT_FRAME_REMOVE, AGENT_FILE_RECURSIVE, 0, 0, false)                                       \
     X(AGENT_FRAME_MOVE, AGENT_FILE_REPLACE, 0, 0, true)                                            \
     X(AGENT_FRAME_COPY, AGENT_FILE_RECURSIVE | AGENT_FILE_REPLACE, 0, 0, true)                     \

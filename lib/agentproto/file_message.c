@@ -54,6 +54,8 @@ size_t agent_file_encode(const struct agent_file_message *message, uint8_t *data
     wire_put_string(&writer, message->user);
     wire_put_string(&writer, message->path);
     wire_put_string(&writer, message->target);
+    if (message->flags & AGENT_FILE_SKIP)
+        wire_put_u64(&writer, message->skip);
     return writer.failed ? 0 : writer.size;
 }
 
@@ -72,6 +74,7 @@ bool agent_file_decode(uint8_t type, const uint8_t *data, size_t size,
     message->user = wire_get_string(&reader, AGENT_USER_MAX);
     message->path = wire_get_string(&reader, AGENT_PATH_MAX);
     message->target = wire_get_string(&reader, AGENT_PATH_MAX);
+    message->skip = message->flags & AGENT_FILE_SKIP ? wire_get_u64(&reader) : 0;
     return wire_reader_complete(&reader) && file_valid(message, rule);
 }
 

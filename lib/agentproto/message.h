@@ -161,6 +161,7 @@ struct agent_file_message {
     const char *user;
     const char *path;   /* absolute */
     const char *target; /* MOVE, COPY: the new path, absolute; else "" */
+    uint64_t skip;      /* FOLDER with SKIP: entries to leave out; else 0 */
 };
 
 /* ENTRY. Where the sandbox has no name for an id, owner or group are "". */

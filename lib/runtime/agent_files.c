@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REQUEST_MAX = 32 + AGENT_USER_MAX + 2 * AGENT_PATH_MAX, ENTRIES_FIRST = 64 };
+enum { REQUEST_MAX = 40 + AGENT_USER_MAX + 2 * AGENT_PATH_MAX, ENTRIES_FIRST = 64 };
 
 /* The answer to one request about files. */
 struct answer {
@@ -214,7 +214,8 @@ static int request_answer(struct agent_client *client, const struct agent_file_r
 {
     _cleanup_(agent_outgoing_free) struct agent_outgoing outgoing = {0};
     const struct agent_file_message message = {
-        .flags = request->flags,
+        .flags = request->flags | (request->skip > 0 ? AGENT_FILE_SKIP : 0u),
+        .skip = request->skip,
         .number = request->number,
         .limit = request->limit,
         .user = request->user,

@@ -25,6 +25,7 @@ struct agent_file_request {
     const char *user;   /* a name inside the sandbox, or "uid:gid" */
     const char *path;   /* absolute */
     const char *target; /* MOVE, COPY: absolute; else NULL */
+    uint64_t skip;      /* FOLDER: entries to leave out first */
 };
 
 /* What the sandbox says of a file. */

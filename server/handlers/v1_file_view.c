@@ -90,9 +90,12 @@ static const struct json_field fields[] = {
 };
 const struct json_table v1_file_table = JSON_TABLE("File", fields);
 
+enum { CURSOR_SIZE = 24 };
+
 struct list_shown {
     cJSON *items;
     bool truncated;
+    const char *next_cursor;
 };
 
 static const struct json_field list_fields[] = {
@@ -107,6 +110,11 @@ static const struct json_field list_fields[] = {
      .required = true,
      .offset = offsetof(struct list_shown, truncated),
      .about = "There are more than `limit`."},
+    {.name = "next_cursor",
+     .type = JSON_TYPE_STRING,
+     .max = CURSOR_SIZE - 1,
+     .offset = offsetof(struct list_shown, next_cursor),
+     .about = "`cursor` of the next page; null: there is none"},
 };
 const struct json_table v1_file_list_table = JSON_TABLE("FileList", list_fields);
 
@@ -188,11 +196,15 @@ cJSON *v1_file_view(const char *folder, const struct agent_file_entry *entry)
     return json_encode(&v1_file_table, &shown);
 }
 
-cJSON *v1_file_list_view(const char *folder, const struct agent_file_list *list, size_t limit)
+cJSON *v1_file_list_view(const char *folder, const struct agent_file_list *list, size_t limit,
+                         uint64_t skipped)
 {
     size_t count = list->count < limit ? list->count : limit;
     struct list_shown shown = {.items = cJSON_CreateArray(), .truncated = list->count > limit};
+    char cursor[CURSOR_SIZE];
 
+    (void)snprintf(cursor, sizeof(cursor), "%" PRIu64, skipped + count);
+    shown.next_cursor = shown.truncated ? cursor : NULL;
     for (size_t i = 0; i < count; i++) {
         cJSON *item = v1_file_view(folder, &list->items[i]);
 

@@ -17,8 +17,9 @@ void v1_file_tag(const struct agent_file_entry *entry, char tag[static V1_FILE_T
  */
 cJSON *v1_file_view(const char *folder, const struct agent_file_entry *entry);
 
-/* The list of a folder: at most `limit` of its entries. */
-cJSON *v1_file_list_view(const char *folder, const struct agent_file_list *list, size_t limit);
+/* The list of a folder: at most `limit` of its entries, behind the first `skipped`. */
+cJSON *v1_file_list_view(const char *folder, const struct agent_file_list *list, size_t limit,
+                         uint64_t skipped);
 
 /* The pattern of a mode, for tables, and its value: octal digits. */
 #define V1_FILE_MODE_SCHEMA "{\"pattern\":\"^[0-7]{3,4}$\"}"

@@ -3,7 +3,12 @@
 
 #include "lib/base/util.h"
 
-enum { LIMIT_MAX = AGENT_LIST_MAX - 1, LIMIT_DEFAULT = 1000, PATH_MAX_CHARACTERS = 4095 };
+enum {
+    LIMIT_MAX = AGENT_LIST_MAX - 1,
+    LIMIT_DEFAULT = 1000,
+    PATH_MAX_CHARACTERS = 4095,
+    CURSOR_DIGITS = 15
+};
 
 struct query {
     const char *path;
@@ -11,6 +16,7 @@ struct query {
     int64_t depth;
     int64_t limit;
     bool follow;
+    const char *cursor;
 };
 
 #define PATH_PARAMETER                                                                             \
@@ -41,6 +47,13 @@ static const struct json_field list_query_fields[] = {
      .max = LIMIT_MAX,
      .offset = offsetof(struct query, limit),
      .about = "Most entries to show; 1000."},
+    {.name = "cursor",
+     .type = JSON_TYPE_STRING,
+     .schema = "{\"pattern\":\"^[0-9]{1,15}$\"}",
+     .min = 1,
+     .max = CURSOR_DIGITS,
+     .offset = offsetof(struct query, cursor),
+     .about = "`next_cursor` of the page before."},
 };
 const struct json_table v1_file_list_query = JSON_TABLE("FileListQuery", list_query_fields);
 
@@ -94,9 +107,12 @@ int handle_v1_file_list(struct call *call, struct error *err)
     request.user = query.user;
     request.number = (uint32_t)query.depth;
     request.limit = (uint32_t)query.limit + 1; /* one more tells whether there are more */
+    if (query.cursor && !parse_u64(query.cursor, INT64_MAX, &request.skip))
+        return error_set_field(err, ERR_INVALID_FIELD, "cursor", "'cursor' is no page's");
     if (files_list(call->services, &call->caller, &call->id, &request, &list, err) < 0)
         return -1;
-    return call_respond_json(call, 200, v1_file_list_view(path, &list, (size_t)query.limit), err);
+    return call_respond_json(
+        call, 200, v1_file_list_view(path, &list, (size_t)query.limit, request.skip), err);
 }
 
 static int stat_file(struct call *call, const struct query *query, const char *path,

@@ -271,6 +271,40 @@ def test_special_files_are_not_opened(trapped):
     assert trapped.stat("dangling")["type"] == "file" and not trapped.exists("nowhere")
 
 
+def test_pages_of_a_folder(files):
+    names = {f"pages/{n % 7}/{n}" for n in range(60)}
+    for name in names:
+        files.write(name)
+    for depth, total in ((1, 7), (2, 67)):
+        seen, cursor, pages = [], {}, 0
+        while True:
+            page = files.list("pages", depth=depth, limit=5, **cursor)
+            seen += [item["path"] for item in page["items"]]
+            pages += 1
+            assert page["truncated"] == (page["next_cursor"] is not None)
+            if page["next_cursor"] is None:
+                break
+            cursor = {"cursor": page["next_cursor"]}
+        assert len(seen) == len(set(seen)) == total and pages == -(-total // 5)
+    assert files.list("pages", cursor="1000")["items"] == []
+    for bad in ("-1", "x", "1" * 16, ""):
+        assert files.get("", "pages", cursor=bad).status == 400
+
+
+def test_a_folder_of_more_than_a_page(files):
+    """More than a page holds; what comes before the cursor is passed over quickly."""
+    made = files.client.post(f"{files.base}/exec", {
+        "command": "mkdir -p crowd && cd crowd && seq 1 12000 | xargs touch"})
+    assert made.status == 200 and made.json["exit_code"] == 0, made
+    seen, cursor = set(), {}
+    while cursor is not None:
+        page = files.list("crowd", limit=5000, **cursor)
+        seen |= {item["path"] for item in page["items"]}
+        cursor = page["next_cursor"] and {"cursor": page["next_cursor"]}
+    assert len(seen) == 12000
+    files.change("remove", path="crowd", recursive=True)
+
+
 def test_ten_thousand_entries_and_a_name_that_is_no_text(trapped):
     many = trapped.list("many", limit=10000)
     assert len(many["items"]) == 10000 and not many["truncated"]

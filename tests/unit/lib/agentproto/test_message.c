@@ -226,6 +226,13 @@ static void test_file_requests_are_checked(void **state)
     assert_false(file_decodes(&other, "/a", "/b"));
     assert_true(file_decodes(&list, "/a", ""));
     assert_false(file_decodes(&list, "/a", "/b"));
+    list.flags = AGENT_FILE_SKIP;
+    list.skip = UINT64_MAX;
+    assert_true(file_decodes(&list, "/a", ""));
+    other = move;
+    other.flags = AGENT_FILE_SKIP;
+    assert_false(file_decodes(&other, "/a", "/b"));
+    list.flags = 0;
     list.limit = AGENT_LIST_MAX + 1;
     assert_false(file_decodes(&list, "/a", ""));
     list.limit = 0;
