@@ -30,7 +30,7 @@ LDFLAGS     += -fsanitize=address,undefined
 endif
 
 # Each folder of lib/ is one archive; a program takes from it what it uses.
-LIBS        := base config json host agentproto auth image db runtime
+LIBS        := base config json host agentproto auth image policy db runtime
 lib_objects  = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard lib/$(1)/*.c))
 LIB_FILES   := $(foreach l,$(LIBS),$(BUILD)/lib$(l).a)
 link_libs    = -Wl,--start-group $(foreach l,$(1),$(BUILD)/lib$(l).a) -Wl,--end-group
@@ -93,7 +93,7 @@ $(BUILD)/obj/gen/docs_page.o: $(BUILD)/gen/docs_page.c
 
 # --- programs
 
-SERVER_LIBS  := config json host auth image db runtime agentproto base
+SERVER_LIBS  := config json host auth image policy db runtime agentproto base
 $(BUILD)/bin/atoll-server: $(call objects,$(SERVER_SRC)) $(LIB_FILES) $(BUILD)/obj/gen/migrations.o \
 		$(BUILD)/obj/gen/docs_page.o
 	@mkdir -p $(@D)

@@ -26,6 +26,7 @@
     X(ERR_UNAUTHENTICATED, "unauthenticated", 401, "No valid token came with the request")         \
     X(ERR_FORBIDDEN, "forbidden", 403, "The token does not allow this")                            \
     X(ERR_PERMISSION, "permission_denied", 403, "The sandbox's user may not do this to the file")  \
+    X(ERR_COMMAND, "command_refused", 403, "The project's command policy does not let this run")   \
     X(ERR_NOT_FOUND, "not_found", 404, "There is no such resource, or it is not yours")            \
     X(ERR_METHOD_NOT_ALLOWED, "method_not_allowed", 405, "The resource has no such method")        \
     X(ERR_REQUEST_TIMEOUT, "request_timeout", 408, "The request did not arrive in time")           \

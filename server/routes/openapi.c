@@ -284,11 +284,15 @@ static void put_responses(struct openapi *api, cJSON *operation, const struct ro
     put_errors(api, responses, route);
 }
 
-/* One placeholder of a pattern, e.g. "project_id": an id, or any segment. */
+/* One placeholder of a pattern, e.g. "project_id": an id, or any segment that the edge lets in. */
 static cJSON *path_parameter(struct openapi *api, const char *name)
 {
     static const struct json_field any = {
-        .name = "name", .type = JSON_TYPE_STRING, .min = 1, .max = 255};
+        .name = "name",
+        .type = JSON_TYPE_STRING,
+        .min = 1,
+        .max = 255,
+        .schema = "{\"pattern\":\"^[^\\\\x00-\\\\x1f\\\\x7f/\\\\\\\\]+$\"}"};
     static const struct json_field id = {.name = "id", .type = JSON_TYPE_ID};
     size_t length = strlen(name);
     bool is_id = length >= 2 && strcmp(name + length - 2, "id") == 0;
