@@ -64,6 +64,7 @@ struct sandbox_definition {
     uint32_t timeout_ms;
     uint32_t memory_limit_mb;
     struct sandbox_files files;
+    char *policy_json; /* of its project's commands, where a run of it begins; NULL: none */
 };
 
 /* A sandbox as its row has it. Times are Unix microseconds of the database's clock. */

@@ -19,6 +19,7 @@ struct project_record {
     struct id tenant;
     char *name;
     char *labels_json; /* an object of strings */
+    char *policy_json; /* of commands: {mode, allow, block}; NULL: never set */
     bool is_default;   /* where sandboxes go that name no project; cannot be deleted */
     int64_t version;   /* of what a caller may change */
     int64_t created_usec;

@@ -32,6 +32,7 @@ void sandbox_definition_free(struct sandbox_definition *definition)
     free(definition->code);
     free(definition->entry_point);
     free(definition->env_json);
+    free(definition->policy_json);
     sandbox_files_free(&definition->files);
     memset(definition, 0, sizeof(*definition));
 }

@@ -15,11 +15,12 @@ static const struct db_statement begin_statement = {
     " noted AS (INSERT INTO events"
     " (tenant_id, project_id, sandbox_id, kind, to_state, actor, request_id)"
     " SELECT tenant_id, project_id, id, 'run.started', 'running', $7::text, $8::text FROM begun)"
-    " SELECT id FROM begun"};
+    " SELECT p.command_policy::text FROM begun LEFT JOIN projects p ON p.id = begun.project_id"
+    " AND p.tenant_id = $1::uuid AND p.command_policy->>'mode' <> 'off'"};
 
 int store_once_begin(struct db_pool *pool, const struct db_scope *scope,
                      const struct store_run *run, uint32_t memory_mb, const struct id *project,
-                     const struct store_origin *origin, struct error *err)
+                     const struct store_origin *origin, char **ret_policy_json, struct error *err)
 {
     const struct id *in = project || !scope->has_project ? project : &scope->project;
     const struct db_param params[] = {
@@ -39,6 +40,7 @@ int store_once_begin(struct db_pool *pool, const struct db_scope *scope,
                                     DB_CALL(begin_statement, params)};
     PGresult *results[2] = {NULL};
     bool begun;
+    int status = 0;
 
     /* As in store_run_begin: a key must outlive a crash of PostgreSQL. */
     if (db_run(pool, scope, scope->claim ? DB_DURABLE : DB_RELAXED, calls, 2, results, err) < 0) {
@@ -46,9 +48,11 @@ int store_once_begin(struct db_pool *pool, const struct db_scope *scope,
         return -1;
     }
     begun = PQntuples(results[1]) == 1;
+    if (begun)
+        status = db_copy(results[1], 0, 0, ret_policy_json, NULL, err);
     db_results_clear(results, 2);
     if (begun)
-        return 0;
+        return status;
     if (project)
         return error_set_field(err, ERR_NOT_FOUND, "project_id", "there is no such project");
     return error_set(err, ERR_FORBIDDEN, "the token's tenant does not exist");

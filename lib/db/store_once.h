@@ -11,10 +11,11 @@
  * Begins it in `project`, or when that is NULL in the caller's or the tenant's default one;
  * `run->sandbox` equals `run->id`. ERR_NOT_FOUND (field project_id) when the project is not there,
  * ERR_FORBIDDEN when the tenant is not, ERR_QUOTA with an event. Committed asynchronously, as
- * store_run_begin is.
+ * store_run_begin is. The caller frees *ret_policy_json, the project's command policy; NULL where
+ * it has none, or it is off.
  */
 int store_once_begin(struct db_pool *pool, const struct db_scope *scope,
                      const struct store_run *run, uint32_t memory_mb, const struct id *project,
-                     const struct store_origin *origin, struct error *err);
+                     const struct store_origin *origin, char **ret_policy_json, struct error *err);
 
 #endif

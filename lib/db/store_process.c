@@ -19,17 +19,21 @@ static const char *const kinds[] = {
 
 static const struct db_statement begin_statement = {
     "process_begin",
-    "WITH place AS (SELECT id, generation, state, env, command_timeout_ms FROM sandboxes"
-    " WHERE " OWN_CONTAINER "),"
+    "WITH place AS (SELECT id, project_id, generation, state, env, command_timeout_ms"
+    " FROM sandboxes WHERE " OWN_CONTAINER "),"
+    " policy AS (SELECT version, command_policy::text AS rules FROM projects"
+    " WHERE tenant_id = $1::uuid AND id = (SELECT project_id FROM place)"
+    " AND command_policy->>'mode' <> 'off' AND $12::bigint NOT IN (-1, version)),"
     " begun AS (INSERT INTO processes (id, tenant_id, sandbox_id, generation, node_id, boot_id,"
     " state, deadline_at, request_id, kind, command, tag, has_terminal, has_input)"
     " SELECT $3::uuid, $1::uuid, id, generation, $4::text, $5::uuid, 'running', 'infinity',"
     " $6::text, $7::text, $8::text::jsonb, $9::text, $10::boolean, $11::boolean"
-    " FROM place WHERE state = 'running' RETURNING started_at),"
+    " FROM place WHERE state = 'running' AND NOT EXISTS (SELECT FROM policy)"
+    " RETURNING started_at),"
     " used AS (UPDATE sandboxes SET last_active_at = now() WHERE " OWN_CONTAINER
     " AND state = 'running' AND " SECOND_PASSED ")"
-    " SELECT state, generation, env::text, command_timeout_ms, begun.started_at"
-    " FROM place LEFT JOIN begun ON true"};
+    " SELECT state, generation, env::text, command_timeout_ms, begun.started_at, policy.rules,"
+    " policy.version FROM place LEFT JOIN begun ON true LEFT JOIN policy ON true"};
 
 enum begin_column {
     BEGIN_STATE,
@@ -37,6 +41,8 @@ enum begin_column {
     BEGIN_ENV,
     BEGIN_TIMEOUT_MS,
     BEGIN_STARTED_AT,
+    BEGIN_POLICY,
+    BEGIN_POLICY_VERSION,
 };
 
 /* An exec's end is a use of its container; a detached process ends whenever it does. */
@@ -132,7 +138,7 @@ static int take_place(PGresult **result, struct store_process_place *ret_place, 
 {
     if (PQntuples(*result) == 0)
         return no_sandbox(err);
-    if (PQgetisnull(*result, 0, BEGIN_STARTED_AT))
+    if (strcmp(db_get_text(*result, 0, BEGIN_STATE), "running") != 0)
         return error_set(err, ERR_CONFLICT, "the sandbox is %s: nothing can be run in it",
                          db_get_text(*result, 0, BEGIN_STATE));
     *ret_place = (struct store_process_place){
@@ -140,6 +146,8 @@ static int take_place(PGresult **result, struct store_process_place *ret_place, 
         .started_usec = db_get_time(*result, 0, BEGIN_STARTED_AT),
         .command_timeout_ms = (uint32_t)db_get_int(*result, 0, BEGIN_TIMEOUT_MS),
         .env_json = db_get_text(*result, 0, BEGIN_ENV),
+        .policy_json = db_get_text(*result, 0, BEGIN_POLICY),
+        .policy_version = db_get_int(*result, 0, BEGIN_POLICY_VERSION),
         .owner = *result,
     };
     *result = NULL;
@@ -151,10 +159,12 @@ int store_process_begin(struct db_pool *pool, const struct db_scope *scope,
                         struct store_process_place *ret_place, struct error *err)
 {
     const struct db_param params[] = {
-        db_uuid(&scope->tenant),        db_uuid(&process->sandbox),     db_uuid(&process->id),
-        db_text(process->node_id),      db_uuid(&process->boot_id),     db_text(origin->request_id),
-        db_text(kinds[process->kind]),  db_text(process->command_json), db_text(process->tag),
-        db_bool(process->has_terminal), db_bool(process->has_input)};
+        db_uuid(&scope->tenant),       db_uuid(&process->sandbox),
+        db_uuid(&process->id),         db_text(process->node_id),
+        db_uuid(&process->boot_id),    db_text(origin->request_id),
+        db_text(kinds[process->kind]), db_text(process->command_json),
+        db_text(process->tag),         db_bool(process->has_terminal),
+        db_bool(process->has_input),   db_int8(process->policy_version)};
     const struct db_call call = DB_CALL(begin_statement, params);
     bool durable = scope->claim || process->kind == STORE_PROCESS_DETACHED;
     _cleanup_pg_result_ PGresult *result = NULL;

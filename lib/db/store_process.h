@@ -64,14 +64,20 @@ struct store_process_new {
     bool has_input;
     const char *node_id;
     struct id boot_id;
+    int64_t policy_version; /* of the project whose command policy lets it run; 0: none was asked */
 };
+
+/* In the place of a version: the command runs already. */
+#define STORE_POLICY_UNASKED INT64_C(-1)
 
 /* What the container gives to a process that begins. */
 struct store_process_place {
     uint32_t generation;
     int64_t started_usec;
     uint32_t command_timeout_ms; /* 0: none */
-    const char *env_json;        /* belongs to `owner` */
+    const char *env_json;        /* belongs to `owner`, like the next */
+    const char *policy_json; /* not NULL: nothing was begun, this policy has to be asked first */
+    int64_t policy_version;
     void *owner;
 };
 
@@ -82,6 +88,10 @@ void store_process_place_free(struct store_process_place *place);
  * second. ERR_CONFLICT when the container does not run. Durable for a detached one and for a
  * request with a key; an exec is told of at its end alone, so its begin is not waited for. The
  * caller frees *ret_place.
+ *
+ * Where the project has a command policy that is not off, and another version than the process
+ * says, nothing is begun and the place has that policy: who is let in by it begins again with its
+ * version. So the policy that was asked is the one that counts.
  */
 int store_process_begin(struct db_pool *pool, const struct db_scope *scope,
                         const struct store_process_new *process, const struct store_origin *origin,

@@ -5,7 +5,8 @@
 #include <errno.h>
 
 #define PROJECT_COLUMNS                                                                            \
-    "id, tenant_id, name, labels::text, is_default, version, created_at, updated_at"
+    "id, tenant_id, name, labels::text, is_default, version, created_at, updated_at,"              \
+    " command_policy::text"
 
 enum project_column {
     COLUMN_ID,
@@ -16,6 +17,7 @@ enum project_column {
     COLUMN_VERSION,
     COLUMN_CREATED_AT,
     COLUMN_UPDATED_AT,
+    COLUMN_COMMAND_POLICY,
     PROJECT_COLUMN_COUNT,
 };
 
@@ -44,7 +46,9 @@ static const struct db_statement patch_statement = {
     "WITH old AS (SELECT id, version FROM projects WHERE tenant_id = $1::uuid AND id = $2::uuid"
     " FOR UPDATE),"
     " moved AS (UPDATE projects p SET name = coalesce($3::text, p.name),"
-    " labels = coalesce($4::text::jsonb, p.labels), version = p.version + 1, updated_at = now()"
+    " labels = coalesce($4::text::jsonb, p.labels),"
+    " command_policy = coalesce($8::text::jsonb, p.command_policy), version = p.version + 1, "
+    "updated_at = now()"
     " FROM old WHERE p.id = old.id AND ($7::bigint < 0 OR old.version = $7::bigint)"
     " RETURNING p.*),"
     " noted AS (INSERT INTO events (tenant_id, project_id, kind, actor, request_id, detail)"
@@ -101,7 +105,8 @@ static int read_project(const PGresult *result, int row, struct project_record *
     };
 
     if (db_copy(result, row, COLUMN_NAME, &record.name, NULL, err) < 0 ||
-        db_copy(result, row, COLUMN_LABELS, &record.labels_json, NULL, err) < 0) {
+        db_copy(result, row, COLUMN_LABELS, &record.labels_json, NULL, err) < 0 ||
+        db_copy(result, row, COLUMN_COMMAND_POLICY, &record.policy_json, NULL, err) < 0) {
         project_record_free(&record);
         return -1;
     }
@@ -183,7 +188,7 @@ int store_project_patch(struct db_pool *pool, const struct db_scope *scope, cons
     const struct db_param params[] = {db_uuid(&scope->tenant), db_uuid(id),
                                       db_text(change->name),   db_text(change->labels_json),
                                       db_text(origin->actor),  db_text(origin->request_id),
-                                      db_int8(version)};
+                                      db_int8(version),        db_text(change->policy_json)};
     const struct db_call call = DB_CALL(patch_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 

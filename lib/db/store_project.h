@@ -14,6 +14,7 @@
 struct store_project_change {
     const char *name;
     const char *labels_json;
+    const char *policy_json; /* {mode, allow, block}; a new project has none */
 };
 
 /*

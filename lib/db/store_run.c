@@ -24,8 +24,9 @@ static const struct db_statement begin_statement = {
     " (tenant_id, project_id, sandbox_id, kind, from_state, to_state, actor, request_id)"
     " SELECT $1::uuid, project_id, id, 'sandbox.running', 'stopped', 'running', $7::text, $8::text"
     " FROM moved WHERE active_runs = 1)"
-    " SELECT generation, runtime, code, entry_point, env::text, timeout_ms, memory_limit_mb"
-    " FROM moved"};
+    " SELECT generation, runtime, code, entry_point, env::text, timeout_ms, memory_limit_mb,"
+    " p.command_policy::text FROM moved LEFT JOIN projects p ON p.id = moved.project_id"
+    " AND p.tenant_id = $1::uuid AND p.command_policy->>'mode' <> 'off'"};
 
 enum begin_column {
     BEGIN_GENERATION,
@@ -35,6 +36,7 @@ enum begin_column {
     BEGIN_ENV,
     BEGIN_TIMEOUT_MS,
     BEGIN_MEMORY_LIMIT_MB,
+    BEGIN_POLICY,
 };
 
 static const struct db_statement files_statement = {
@@ -134,7 +136,8 @@ static int read_definition(PGresult *const *results, struct sandbox_definition *
     if (db_copy(row, 0, BEGIN_RUNTIME, &definition->runtime, NULL, err) < 0 ||
         db_copy(row, 0, BEGIN_CODE, &definition->code, &definition->code_size, err) < 0 ||
         db_copy(row, 0, BEGIN_ENTRY_POINT, &definition->entry_point, NULL, err) < 0 ||
-        db_copy(row, 0, BEGIN_ENV, &definition->env_json, NULL, err) < 0)
+        db_copy(row, 0, BEGIN_ENV, &definition->env_json, NULL, err) < 0 ||
+        db_copy(row, 0, BEGIN_POLICY, &definition->policy_json, NULL, err) < 0)
         return -1;
     return read_files(results[1], &definition->files, err);
 }

@@ -6,6 +6,7 @@ void project_record_free(struct project_record *record)
 {
     free(record->name);
     free(record->labels_json);
+    free(record->policy_json);
     memset(record, 0, sizeof(*record));
 }
 

@@ -1,5 +1,6 @@
 /* Commands of the container dialect: what they write, as events without names. */
 #include "lib/base/util.h"
+#include "server/handlers/command_rules.h"
 #include "server/handlers/execution_view.h"
 #include "server/handlers/project_containers.h"
 #include "server/services/attach.h"
@@ -121,7 +122,8 @@ static char *format_event(const struct attach_part *part, size_t *ret_size)
 /* --- the command */
 
 static int start(struct call *call, const struct container_record *record,
-                 const struct exec_body *body, struct process_info *ret_info, struct error *err)
+                 const struct exec_body *body, char *notice, struct process_info *ret_info,
+                 struct error *err)
 {
     const char *const argv[] = {"/bin/sh", "-c", body->command, NULL};
     _cleanup_cjson_ cJSON *arguments = cJSON_CreateStringArray(argv, 3);
@@ -132,6 +134,7 @@ static int start(struct call *call, const struct container_record *record,
         .timeout_ms = (body->timeout ? (uint32_t)body->timeout : record->command_timeout_s) * 1000,
         .log_bytes = LOG_BYTES,
         .log_lines = LOG_LINES,
+        .policy_notice = notice,
     };
 
     if (!command_json)
@@ -161,10 +164,13 @@ int handle_project_container_exec(struct call *call, struct error *err)
     _cleanup_(container_record_free) struct container_record record = {.owner = NULL};
     _cleanup_(process_info_free) struct process_info info = {.is_live = false};
     _cleanup_cjson_ cJSON *json = NULL;
+    char notice[COMMAND_NOTICE_SIZE] = "";
     struct exec_body body = {.timeout = 0};
 
     if (call_body(call, &project_container_exec_table, &json, &body, err) < 0 ||
-        project_container_of(call, &record, err) < 0 || start(call, &record, &body, &info, err) < 0)
+        project_container_of(call, &record, err) < 0 ||
+        start(call, &record, &body, notice, &info, err) < 0)
         return -1;
+    command_notice_add(call, notice);
     return follow(call, &record.id, &info.row.id, err);
 }

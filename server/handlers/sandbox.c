@@ -1,6 +1,7 @@
 #include "server/handlers/sandbox.h"
 
 #include "server/handlers/execution_view.h"
+#include "server/handlers/command_rules.h"
 #include "server/handlers/sandbox_request.h"
 #include "server/handlers/sandbox_view.h"
 #include "server/services/sandboxes.h"
@@ -108,6 +109,7 @@ int handle_sandbox_execute(struct call *call, struct error *err)
         (body && json_decode(body, NULL, 0, "", &nothing, err) < 0) ||
         execution_run(call->services, &call->caller, &call->id, &result, err) < 0)
         return -1;
+    command_notice_add(call, result.policy_notice);
     return call_respond_json(call, 200, execution_view(&execution_table, &call->id, &result), err);
 }
 

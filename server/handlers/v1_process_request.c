@@ -234,6 +234,7 @@ static int decode_json(cJSON *body, const struct json_table *table,
         return -1;
     }
     *ret_request = request;
+    ret_request->spec.policy_notice = ret_request->policy_notice;
     return 0;
 }
 

@@ -24,6 +24,7 @@ struct v1_process_request {
     cJSON *arguments; /* what spec.argv points into */
     const char **argv;
     char *command_json;
+    char policy_notice[COMMAND_NOTICE_SIZE]; /* of spec; "" when there is nothing to tell */
 };
 
 /* Decodes the body of POST …/processes. */

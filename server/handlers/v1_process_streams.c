@@ -1,6 +1,7 @@
 /* Logs of processes, and exec: one by streams, the other in both forms. */
 #include "lib/base/base64.h"
 #include "lib/base/util.h"
+#include "server/handlers/command_rules.h"
 #include "server/handlers/v1_process_request.h"
 #include "server/handlers/v1_process_view.h"
 #include "server/stream/stream.h"
@@ -152,6 +153,7 @@ static int exec_stream(struct call *call, struct process_spec *spec, const char 
     if (data)
         (void)processes_input(call->services, &call->caller, &call->id, id, data, size, true,
                               &unneeded);
+    command_notice_add(call, spec->policy_notice);
     return respond_stream(call, id, &options, EVENTS_MEDIA, err);
 }
 
@@ -163,6 +165,7 @@ static int exec_whole(struct call *call, const struct process_spec *spec, const 
     if (processes_exec(call->services, &call->caller, &call->id, spec, data, size, &result, err) <
         0)
         return -1;
+    command_notice_add(call, spec->policy_notice);
     return call_respond_json(call, 200, v1_exec_result_view(&result), err);
 }
 

@@ -1,6 +1,7 @@
 #include "server/handlers/v1_processes.h"
 
 #include "lib/base/util.h"
+#include "server/handlers/command_rules.h"
 #include "server/handlers/page.h"
 #include "server/handlers/v1_process_request.h"
 #include "server/handlers/v1_process_view.h"
@@ -26,6 +27,7 @@ int handle_v1_process_start(struct call *call, struct error *err)
     if (v1_process_request_start(call, &request, err) < 0 ||
         processes_start(call->services, &call->caller, &call->id, &request.spec, &info, err) < 0)
         return -1;
+    command_notice_add(call, request.policy_notice);
     return respond(call, 201, &info, err);
 }
 

@@ -1,11 +1,13 @@
 #include "server/handlers/v1_projects.h"
 
 #include "lib/base/util.h"
+#include "server/handlers/command_rules.h"
 #include "server/handlers/etag.h"
 #include "server/handlers/fields.h"
 #include "server/handlers/page.h"
 #include "server/services/projects.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { LABELS_MAX = 64, LABEL_NAME_MAX = 63, LABEL_VALUE_MAX = 255 };
@@ -13,6 +15,7 @@ enum { LABELS_MAX = 64, LABEL_NAME_MAX = 63, LABEL_VALUE_MAX = 255 };
 struct project_request {
     const char *name;
     const cJSON *labels;
+    struct command_rules policy;
 };
 
 #define LABELS_FIELD                                                                               \
@@ -33,6 +36,11 @@ const struct json_table v1_project_create_table = JSON_TABLE("ProjectCreate", cr
 static const struct json_field patch_fields[] = {
     FIELD_NAME(struct project_request, false, "Unique in the tenant"),
     LABELS_FIELD,
+    {.name = "command_policy",
+     .type = JSON_TYPE_RECORD,
+     .of = &command_rules_table,
+     .offset = offsetof(struct project_request, policy),
+     .about = "What commands may run; replaced as a whole"},
 };
 const struct json_table v1_project_patch_table = JSON_TABLE("ProjectPatch", patch_fields);
 
@@ -41,6 +49,7 @@ struct project_view {
     struct id tenant;
     const char *name;
     cJSON *labels;
+    struct command_rules_view policy;
     bool is_default;
     int64_t created_usec;
     int64_t updated_usec;
@@ -58,6 +67,11 @@ static const struct json_field project_fields[] = {
      .required = true,
      .max = LABELS_MAX,
      .offset = offsetof(struct project_view, labels)},
+    {.name = "command_policy",
+     .type = JSON_TYPE_RECORD,
+     .required = true,
+     .of = &command_rules_view_table,
+     .offset = offsetof(struct project_view, policy)},
     {.name = "is_default",
      .type = JSON_TYPE_BOOL,
      .required = true,
@@ -72,6 +86,7 @@ const struct json_table v1_project_page_table = JSON_TABLE("ProjectPage", page_f
 
 static cJSON *project_view(const struct project_record *record)
 {
+    _cleanup_cjson_ cJSON *policy = NULL;
     struct project_view view = {
         .id = record->id,
         .tenant = record->tenant,
@@ -82,7 +97,11 @@ static cJSON *project_view(const struct project_record *record)
         .updated_usec = record->updated_usec,
     };
 
-    return view.labels ? json_encode(&v1_project_table, &view) : NULL;
+    if (!view.labels || !command_rules_view(record->policy_json, &policy, &view.policy)) {
+        cJSON_Delete(view.labels);
+        return NULL;
+    }
+    return json_encode(&v1_project_table, &view);
 }
 
 static int check_labels(const cJSON *labels, struct error *err)
@@ -101,33 +120,47 @@ static int check_labels(const cJSON *labels, struct error *err)
     return 0;
 }
 
-/* Decodes a body by its table; `*ret_body` and `*ret_labels` own what the change points into. */
-static int take_change(struct call *call, const struct json_table *table, cJSON **ret_body,
-                       char **ret_labels, struct store_project_change *ret_change,
+/* What a change points into. */
+struct change_owner {
+    cJSON *body;
+    char *labels;
+    char *policy;
+};
+
+static void change_owner_done(struct change_owner *owner)
+{
+    cJSON_Delete(owner->body);
+    free(owner->labels);
+    free(owner->policy);
+}
+
+/* Decodes a body by its table. */
+static int take_change(struct call *call, const struct json_table *table,
+                       struct change_owner *owner, struct store_project_change *ret_change,
                        struct error *err)
 {
     struct project_request request = {.name = NULL};
 
-    if (call_body(call, table, ret_body, &request, err) < 0 ||
-        check_labels(request.labels, err) < 0)
+    if (call_body(call, table, &owner->body, &request, err) < 0 ||
+        check_labels(request.labels, err) < 0 ||
+        command_rules_store(&request.policy, &owner->policy, err) < 0)
         return -1;
     if (request.labels) {
-        *ret_labels = cJSON_PrintUnformatted(request.labels);
-        if (!*ret_labels)
+        owner->labels = cJSON_PrintUnformatted(request.labels);
+        if (!owner->labels)
             return error_set(err, ERR_INTERNAL, "out of memory");
     }
-    *ret_change = (struct store_project_change){request.name, *ret_labels};
+    *ret_change = (struct store_project_change){request.name, owner->labels, owner->policy};
     return 0;
 }
 
 int handle_v1_project_create(struct call *call, struct error *err)
 {
     _cleanup_(project_record_free) struct project_record record = {.name = NULL};
-    _cleanup_cjson_ cJSON *body = NULL;
-    _cleanup_free_ char *labels = NULL;
+    _cleanup_(change_owner_done) struct change_owner owner = {.body = NULL};
     struct store_project_change change;
 
-    if (take_change(call, &v1_project_create_table, &body, &labels, &change, err) < 0 ||
+    if (take_change(call, &v1_project_create_table, &owner, &change, err) < 0 ||
         projects_create(call->services, &call->caller, &change, &record, err) < 0)
         return -1;
     return etag_respond(call, 201, record.version, project_view(&record), err);
@@ -162,13 +195,12 @@ int handle_v1_project_get(struct call *call, struct error *err)
 int handle_v1_project_patch(struct call *call, struct error *err)
 {
     _cleanup_(project_record_free) struct project_record record = {.name = NULL};
-    _cleanup_cjson_ cJSON *body = NULL;
-    _cleanup_free_ char *labels = NULL;
+    _cleanup_(change_owner_done) struct change_owner owner = {.body = NULL};
     struct store_project_change change;
     int64_t version;
 
     if (etag_expected(call, &version, err) < 0 ||
-        take_change(call, &v1_project_patch_table, &body, &labels, &change, err) < 0 ||
+        take_change(call, &v1_project_patch_table, &owner, &change, err) < 0 ||
         projects_patch(call->services, &call->caller, &call->id, &change, version, &record, err) <
             0)
         return -1;

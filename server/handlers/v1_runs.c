@@ -2,6 +2,7 @@
 
 #include "lib/base/util.h"
 #include "server/handlers/execution_view.h"
+#include "server/handlers/command_rules.h"
 #include "server/handlers/sandbox_request.h"
 #include "server/handlers/schemas.h"
 #include "server/services/execution.h"
@@ -124,6 +125,7 @@ static int run(struct call *call, const struct run_body *body,
 
     if (execution_run_once(call->services, &call->caller, &once, &id, &result, err) < 0)
         return -1;
+    command_notice_add(call, result.policy_notice);
     return call_respond_json(call, 200, execution_view(&v1_run_result_table, &id, &result), err);
 }
 

@@ -5,6 +5,7 @@
 #include "lib/db/store_run.h"
 #include "lib/runtime/agent_client.h"
 #include "lib/runtime/launcher_client.h"
+#include "server/services/command_policies.h"
 #include "server/services/environment.h"
 #include "server/services/late_records.h"
 #include "server/services/runtimes.h"
@@ -36,8 +37,10 @@ struct run {
     struct store_run_end end; /* with the identity of the run */
     struct execution_result result;
     struct admission_ticket ticket;
-    bool overdue; /* the agent did not tell the command's end: it is killed from outside */
-    bool ending;  /* the sandbox is killed, and not all of it known to be gone */
+    bool overdue;      /* the agent did not tell the command's end: it is killed from outside */
+    char *policy_json; /* of the project's commands, where it is not stored; NULL: none */
+    bool refused;      /* by it: nothing ran */
+    bool ending;       /* the sandbox is killed, and not all of it known to be gone */
 };
 
 /* Microseconds since *mark, which moves to now. */
@@ -58,7 +61,7 @@ static int begin_once(struct run *run, const struct store_run *row,
     run->definition = run->once->definition;
     run->end.generation = 1;
     return store_once_begin(run->services->db, &scope, row, run->definition->memory_limit_mb,
-                            run->once->project, origin, err);
+                            run->once->project, origin, &run->policy_json, err);
 }
 
 static int begin(struct run *run, struct error *err)
@@ -311,11 +314,22 @@ static int run_in_sandbox(struct run *run, const struct launch_plan *plan, struc
     return result < 0 ? explain_failure(run, lost, err) : 0;
 }
 
+static int ask_policy(struct run *run, struct error *err)
+{
+    const char *policy = run->once ? run->policy_json : run->stored.policy_json;
+
+    if (!policy ||
+        command_policies_ask_run(policy, run->definition, run->result.policy_notice, err) == 0)
+        return 0;
+    run->refused = true;
+    return -1;
+}
+
 static int perform(struct run *run, struct error *err)
 {
     _cleanup_(launch_plan_free) struct launch_plan plan = {0};
 
-    if (launch_plan_make(run->definition, &plan, err) < 0)
+    if (ask_policy(run, err) < 0 || launch_plan_make(run->definition, &plan, err) < 0)
         return -1;
     return run_in_sandbox(run, &plan, err);
 }
@@ -325,7 +339,7 @@ static enum process_state end_state(const struct run *run, int performed)
     const struct execution_result *result = &run->result;
 
     if (performed < 0)
-        return PROCESS_LOST; /* nobody saw a wait status */
+        return run->refused ? PROCESS_FAILED : PROCESS_LOST; /* nobody saw a wait status */
     if (!result->exited || result->timed_out)
         return PROCESS_KILLED;
     return result->exit_code == 0 ? PROCESS_COMPLETED : PROCESS_FAILED;
@@ -385,6 +399,7 @@ static int run_to_end(struct run *run, struct error *err)
     result = run_admitted(run, err);
     admission_leave(admission, &run->ticket);
     sandbox_definition_free(&run->stored);
+    free(run->policy_json);
     if (result < 0)
         execution_result_free(&run->result);
     return result;

@@ -5,6 +5,7 @@
 #ifndef SERVER_SERVICES_EXECUTION_H
 #define SERVER_SERVICES_EXECUTION_H
 
+#include "server/services/command_policies.h"
 #include "server/services/services.h"
 
 #include <atoll/id.h>
@@ -38,12 +39,13 @@ struct execution_result {
     bool recorded; /* false: PostgreSQL is away, the record follows when it is back */
     int64_t wall_usec;
     struct execution_stages stages;
+    char policy_notice[COMMAND_NOTICE_SIZE]; /* what the command policy warns of, or "" */
 };
 
 /*
  * Runs the sandbox's definition in a fresh environment. Fails with ERR_TOO_MANY, ERR_NOT_FOUND,
- * ERR_RUNTIME_MISSING, ERR_UNAVAILABLE, ERR_INVALID_FIELD (a file that cannot be written) or
- * ERR_INTERNAL; whatever happens, no environment is left.
+ * ERR_RUNTIME_MISSING, ERR_COMMAND, ERR_UNAVAILABLE, ERR_INVALID_FIELD (a file that cannot be
+ * written) or ERR_INTERNAL; whatever happens, no environment is left.
  */
 int execution_run(struct services *services, const struct caller *caller, const struct id *sandbox,
                   struct execution_result *ret_result, struct error *err);

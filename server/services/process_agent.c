@@ -65,6 +65,30 @@ int process_environment(const char *stored_json, const struct process_spec *spec
     return 0;
 }
 
+/* Asks the policy that the project has, and again the one that it may have got meanwhile. */
+static int begin_permitted(struct db_pool *db, const struct db_scope *scope,
+                           struct store_process_new *process, const struct process_spec *spec,
+                           const struct store_origin *origin, struct store_process_place *ret_place,
+                           struct error *err)
+{
+    for (;;) {
+        struct store_process_place place;
+        int status;
+
+        if (store_process_begin(db, scope, process, origin, &place, err) < 0)
+            return -1;
+        if (!place.policy_json) {
+            *ret_place = place;
+            return 0;
+        }
+        status = command_policies_ask(place.policy_json, spec->argv, spec->policy_notice, err);
+        process->policy_version = place.policy_version;
+        store_process_place_free(&place);
+        if (status < 0)
+            return -1;
+    }
+}
+
 int process_begin(struct services *services, const struct caller *caller, const struct id *sandbox,
                   const struct process_spec *spec, enum store_process_kind kind, struct id *ret_id,
                   struct store_process_place *ret_place, struct error *err)
@@ -83,7 +107,7 @@ int process_begin(struct services *services, const struct caller *caller, const 
     };
 
     if (caller_new_id(caller, &process.id, err) < 0 ||
-        store_process_begin(services->db, &scope, &process, &origin, ret_place, err) < 0)
+        begin_permitted(services->db, &scope, &process, spec, &origin, ret_place, err) < 0)
         return -1;
     *ret_id = process.id;
     return 0;

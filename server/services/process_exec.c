@@ -108,6 +108,7 @@ static int begin_again(const struct command *command, struct error *err)
         .tag = command->spec->tag,
         .node_id = command->services->node_id,
         .boot_id = command->services->boot_id,
+        .policy_version = STORE_POLICY_UNASKED,
     };
     struct db_scope scope = caller_scope(command->caller);
     struct store_origin origin = caller_origin(command->caller);

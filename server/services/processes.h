@@ -12,6 +12,7 @@
 #include "lib/db/store_process.h"
 #include "lib/json/json.h"
 #include "lib/runtime/agent_process.h"
+#include "server/services/command_policies.h"
 #include "server/services/services.h"
 
 /* A command to run. Borrowed for the call. */
@@ -33,6 +34,8 @@ struct process_spec {
     uint16_t columns;
     uint64_t log_bytes; /* 0: the default, like the next */
     uint32_t log_lines;
+    /* COMMAND_NOTICE_SIZE bytes for what the command policy warns of; NULL: nobody reads it */
+    char *policy_notice;
 };
 
 /* A process as it is now. */
