@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -16,6 +17,7 @@ enum {
     PAUSE_LEAST_MS = 50, /* after a failed connect, doubled each time */
     PAUSE_MOST_MS = 1000,
     TRUSTED_MS = 1, /* an idle connection is not looked at before it is used again */
+    JOINED_MAX = 15,
 };
 
 struct db_pool {
@@ -100,78 +102,160 @@ static struct timespec wait_end(void)
     return (struct timespec){.tv_sec = end / 1000000, .tv_nsec = (end % 1000000) * 1000};
 }
 
-/* A thread that waits for a connection; it lies on that thread's stack. */
-struct waiter {
+/*
+ * A thread that waits; it lies on that thread's stack. Once it is out of the turns somebody is
+ * going to post, and it must wait for that. A semaphore, as whoever waits on a condition wakes up
+ * only to wait for the lock again.
+ */
+struct db_waiter {
     struct db_turn turn;
-    bool served;
+    struct db_request *request;
+    bool in_turns;              /* under the lock */
+    bool joined;                /* another thread does what it wants */
     struct db_connection *idle; /* what it was served with; NULL: it makes one */
-    pthread_cond_t decided;
+    sem_t decided;
 };
 
-/* Waits under the lock; false when it took too long. */
-static bool wait_for_turn(struct db_pool *pool, const struct id *tenant,
-                          struct db_connection **ret_idle)
+static void wait_until_decided(struct db_waiter *waiter)
 {
-    struct waiter waiter = {.decided = PTHREAD_COND_INITIALIZER};
-    struct timespec end = wait_end();
-    int waited = 0;
+    while (sem_wait(&waiter->decided) < 0)
+        ;
+}
 
-    if (tenant)
-        waiter.turn.tenant = *tenant;
-    db_turns_add(&pool->turns, &waiter.turn);
-    while (!waiter.served && waited != ETIMEDOUT)
-        waited = pthread_cond_clockwait(&waiter.decided, &pool->lock, CLOCK_MONOTONIC, &end);
-    if (waiter.served)
-        *ret_idle = waiter.idle;
-    else
-        db_turns_remove(&pool->turns, &waiter.turn);
-    (void)pthread_cond_destroy(&waiter.decided);
-    return waiter.served;
+/* False when it took too long: then nobody knows the waiter any more. */
+static bool wait_for_turn(struct db_pool *pool, struct db_waiter *waiter)
+{
+    struct timespec end = wait_end();
+    bool in_turns;
+    int waited;
+
+    do
+        waited = sem_clockwait(&waiter->decided, CLOCK_MONOTONIC, &end);
+    while (waited < 0 && errno == EINTR);
+    if (waited == 0)
+        return true;
+    (void)pthread_mutex_lock(&pool->lock);
+    in_turns = waiter->in_turns;
+    if (in_turns)
+        db_turns_remove(&pool->turns, &waiter->turn);
+    (void)pthread_mutex_unlock(&pool->lock);
+    if (!in_turns)
+        wait_until_decided(waiter);
+    return !in_turns;
+}
+
+/* Under the lock. */
+static void add_waiter(struct db_pool *pool, struct db_request *request, struct db_waiter *waiter)
+{
+    *waiter = (struct db_waiter){.request = request, .in_turns = true};
+    if (request && request->tenant)
+        waiter->turn.tenant = *request->tenant;
+    if (request)
+        request->waiter = waiter;
+    (void)sem_init(&waiter->decided, 0, 0);
+    db_turns_add(&pool->turns, &waiter->turn);
 }
 
 /*
  * Counts one more connection as taken, and hands out an idle one if there is one (else NULL: the
- * caller makes it).
+ * caller makes it), unless another thread does what is wanted.
  */
-static int take_slot(struct db_pool *pool, const struct id *tenant, struct db_connection **ret_idle,
-                     struct error *err)
+static int take_slot(struct db_pool *pool, struct db_request *request,
+                     struct db_connection **ret_idle, bool *ret_joined, struct error *err)
 {
-    bool taken = true;
+    struct db_waiter waiter;
+    bool served;
 
     (void)pthread_mutex_lock(&pool->lock);
-    if (pool->taken == pool->size) {
-        taken = wait_for_turn(pool, tenant, ret_idle);
-    } else {
+    if (pool->taken < pool->size) {
         pool->taken++;
         *ret_idle = pool->idle_count > 0 ? pool->idle[--pool->idle_count] : NULL;
+        (void)pthread_mutex_unlock(&pool->lock);
+        return 0;
     }
+    add_waiter(pool, request, &waiter);
     (void)pthread_mutex_unlock(&pool->lock);
-    if (!taken)
+    served = wait_for_turn(pool, &waiter);
+    (void)sem_destroy(&waiter.decided);
+    if (!served)
         return error_set(err, ERR_UNAVAILABLE,
                          "the database is busy: no connection became free in %d s",
                          WAIT_FOR_CONNECTION_MS / 1000);
+    *ret_idle = waiter.idle;
+    *ret_joined = waiter.joined;
     return 0;
+}
+
+static struct db_waiter *waiter_of(struct db_turn *turn)
+{
+    return turn ? (struct db_waiter *)((char *)turn - offsetof(struct db_waiter, turn)) : NULL;
+}
+
+/* The next, out of the turns; NULL when nobody waits. Under the lock. */
+static struct db_waiter *take_waiter(struct db_pool *pool)
+{
+    struct db_waiter *waiter = waiter_of(db_turns_take(&pool->turns));
+
+    if (waiter)
+        waiter->in_turns = false;
+    return waiter;
+}
+
+static bool may_join(const struct db_waiter *waiter, const struct db_connection *connection)
+{
+    const struct db_request *request = waiter->request;
+
+    return request && request->may_join && request->may_join(request, connection);
+}
+
+/* Those that are next, as long as they can, join the one that gets the connection. */
+static void join_next(struct db_pool *pool, struct db_waiter *first)
+{
+    struct db_request *last = first->request;
+    struct db_waiter *next;
+
+    for (size_t joined = 0; joined < JOINED_MAX; joined++) {
+        next = waiter_of(db_turns_first(&pool->turns));
+        if (!next || !may_join(next, first->idle))
+            return;
+        next = take_waiter(pool);
+        next->joined = true;
+        last->next = next->request;
+        last = next->request;
+    }
 }
 
 /* The place, and the connection in it, go to whoever is next. */
 static void give_slot(struct db_pool *pool, struct db_connection *idle)
 {
-    struct db_turn *turn;
+    struct db_waiter *waiter;
 
     (void)pthread_mutex_lock(&pool->lock);
-    turn = db_turns_take(&pool->turns);
-    if (turn) {
-        struct waiter *waiter = (struct waiter *)((char *)turn - offsetof(struct waiter, turn));
-
-        waiter->idle = idle;
-        waiter->served = true;
-        (void)pthread_cond_signal(&waiter->decided); /* under the lock: then it may be gone */
-    } else {
+    waiter = take_waiter(pool);
+    if (!waiter) {
         pool->taken--;
         if (idle)
             pool->idle[pool->idle_count++] = idle;
+    } else {
+        waiter->idle = idle;
+        if (idle && may_join(waiter, idle))
+            join_next(pool, waiter);
     }
     (void)pthread_mutex_unlock(&pool->lock);
+    if (waiter)
+        (void)sem_post(&waiter->decided);
+}
+
+void db_pool_tell(struct db_request *request)
+{
+    struct db_request *joined = request->next;
+
+    while (joined) {
+        struct db_waiter *waiter = joined->waiter;
+
+        joined = joined->next; /* when it is posted it may be gone */
+        (void)sem_post(&waiter->decided);
+    }
 }
 
 static bool may_connect(struct db_pool *pool)
@@ -209,14 +293,19 @@ static bool usable(const struct db_connection *connection)
            db_connection_usable(connection);
 }
 
-int db_pool_acquire(struct db_pool *pool, const struct id *tenant,
+int db_pool_acquire(struct db_pool *pool, struct db_request *request,
                     struct db_connection **ret_connection, struct error *err)
 {
     struct db_connection *connection = NULL;
     struct error reason = {.code = ERR_INTERNAL};
+    bool joined = false;
 
-    if (take_slot(pool, tenant, &connection, err) < 0)
+    if (take_slot(pool, request, &connection, &joined, err) < 0)
         return -1;
+    if (joined) {
+        *ret_connection = NULL;
+        return 0;
+    }
     if (connection && !usable(connection)) {
         db_connection_close(connection);
         connection = NULL;

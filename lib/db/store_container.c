@@ -273,7 +273,7 @@ static int get(struct db_pool *pool, const struct db_scope *scope, const struct 
 int store_container_get(struct db_pool *pool, const struct db_scope *scope, const struct id *id,
                         struct container_record *ret_record, struct error *err)
 {
-    return get(pool, scope, id, &get_statement, DB_READ, ret_record, err);
+    return get(pool, scope, id, &get_statement, DB_LOOKUP, ret_record, err);
 }
 
 int store_container_find(struct db_pool *pool, const struct db_scope *scope,

@@ -176,7 +176,7 @@ int store_sandbox_get(struct db_pool *pool, const struct db_scope *scope, const 
     const struct db_call call = DB_CALL(get_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 
-    if (db_run(pool, scope, DB_READ, &call, 1, &result, err) < 0)
+    if (db_run(pool, scope, DB_LOOKUP, &call, 1, &result, err) < 0)
         return -1;
     if (PQntuples(result) == 0)
         return not_found(err);

@@ -68,101 +68,168 @@ static int take_result(struct db_connection *connection, int64_t deadline_usec,
     return 0;
 }
 
-/* The outcome of a transaction while its results come in. */
-struct outcome {
+/* What goes before the calls: the tenant, and the claim. */
+enum { ALL_CALLS_MAX = DB_CALLS_MAX + 2 };
+
+/* A transaction on its way. */
+struct transaction {
+    struct db_request request; /* first: the pool knows it by this */
+    const struct db_call *calls;
+    size_t count;
+    PGresult **results; /* on failure what came nevertheless */
+    bool was_prepared[ALL_CALLS_MAX];
     bool failed;  /* `err` is set, by the first statement that failed */
-    bool settled; /* PostgreSQL has answered the commit */
+    bool settled; /* PostgreSQL has answered the commit, or nothing was sent */
+    int status;
     struct error *err;
 };
 
-static void check_result(const PGresult *result, struct outcome *outcome)
+static void check_result(const PGresult *result, struct transaction *transaction)
 {
     ExecStatusType status = PQresultStatus(result);
 
-    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || outcome->failed)
+    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || transaction->failed)
         return;
-    outcome->failed = true;
-    (void)db_error_from_result(result, outcome->err);
+    transaction->failed = true;
+    (void)db_error_from_result(result, transaction->err);
 }
 
-static int receive_call(struct db_connection *connection, const struct db_call *call,
-                        bool was_prepared, int64_t deadline_usec, struct outcome *outcome,
-                        PGresult **ret_result)
+static int receive_call(struct db_connection *connection, struct transaction *transaction, size_t i,
+                        int64_t deadline_usec)
 {
-    if (!was_prepared) {
+    if (!transaction->was_prepared[i]) {
         _cleanup_pg_result_ PGresult *parsed = NULL;
 
-        if (take_result(connection, deadline_usec, &parsed, outcome->err) < 0)
+        if (take_result(connection, deadline_usec, &parsed, transaction->err) < 0)
             return -1;
-        check_result(parsed, outcome);
+        check_result(parsed, transaction);
         /* A prepared statement outlives the transaction, also one that fails later. */
         if (PQresultStatus(parsed) == PGRES_COMMAND_OK)
-            connection->prepared[connection->prepared_count++] = call->statement;
+            connection->prepared[connection->prepared_count++] = transaction->calls[i].statement;
     }
-    if (take_result(connection, deadline_usec, ret_result, outcome->err) < 0)
+    if (take_result(connection, deadline_usec, &transaction->results[i], transaction->err) < 0)
         return -1;
-    check_result(*ret_result, outcome);
+    check_result(transaction->results[i], transaction);
     return 0;
 }
 
 /* The answer to the sync is the answer to the commit. */
-static int receive_sync(struct db_connection *connection, int64_t deadline_usec,
-                        struct outcome *outcome)
+static int receive_sync(struct db_connection *connection, struct transaction *transaction,
+                        int64_t deadline_usec)
 {
     for (;;) {
         _cleanup_pg_result_ PGresult *result = NULL;
 
-        if (db_connection_result(connection, deadline_usec, &result, outcome->err) < 0)
+        if (db_connection_result(connection, deadline_usec, &result, transaction->err) < 0)
             return -1;
         if (!result || PQstatus(connection->pg) != CONNECTION_OK)
-            return db_error_away(outcome->err);
+            return db_error_away(transaction->err);
         if (PQresultStatus(result) == PGRES_PIPELINE_SYNC) {
-            outcome->settled = true;
+            transaction->settled = true;
             return 0;
         }
-        check_result(result, outcome);
+        check_result(result, transaction);
     }
 }
 
-/* Queues everything and sends it. */
-static int send_calls(struct db_connection *connection, const struct db_call *calls, size_t count,
-                      const bool *was_prepared, int64_t deadline_usec, struct error *err)
+static struct transaction *next_of(const struct transaction *transaction)
+{
+    return (struct transaction *)transaction->request.next;
+}
+
+/* Queues a transaction. */
+static int send_transaction(struct db_connection *connection, struct transaction *transaction)
+{
+    for (size_t i = 0; i < transaction->count; i++) {
+        const struct db_call *call = &transaction->calls[i];
+
+        transaction->was_prepared[i] = is_prepared(connection, call->statement);
+        if (send_call(connection, call, !transaction->was_prepared[i]) < 0)
+            return -1;
+    }
+    return PQpipelineSync(connection->pg) ? 0 : -1;
+}
+
+/* Queues those from `first` to `end`, and sends them. */
+static int send_all(struct db_connection *connection, struct transaction *first,
+                    const struct transaction *end, int64_t deadline_usec, struct error *err)
 {
     if (!PQenterPipelineMode(connection->pg))
         return db_error_away(err);
-    for (size_t i = 0; i < count; i++)
-        if (send_call(connection, &calls[i], !was_prepared[i]) < 0)
+    for (struct transaction *each = first; each != end; each = next_of(each))
+        if (send_transaction(connection, each) < 0)
             return db_error_away(err);
-    if (!PQpipelineSync(connection->pg))
-        return db_error_away(err);
     return db_connection_flush(connection, deadline_usec, err);
 }
 
-/* What goes before the calls: the tenant, and the claim. */
-enum { ALL_CALLS_MAX = DB_CALLS_MAX + 2 };
+static int receive_transaction(struct db_connection *connection, struct transaction *transaction,
+                               int64_t deadline_usec)
+{
+    for (size_t i = 0; i < transaction->count; i++)
+        if (receive_call(connection, transaction, i, deadline_usec) < 0)
+            return -1;
+    return receive_sync(connection, transaction, deadline_usec);
+}
 
-static int exchange(struct db_connection *connection, const struct db_call *calls, size_t count,
-                    PGresult **results, struct outcome *outcome)
+/* Does those from `first` to `end` (NULL: all) in one round trip; each has its own status. */
+static void exchange(struct db_connection *connection, struct transaction *first,
+                     const struct transaction *end)
 {
     int64_t deadline = monotonic_usec() + DB_CALL_TIMEOUT_MS * INT64_C(1000);
-    struct error *err = outcome->err;
-    bool was_prepared[ALL_CALLS_MAX];
+    struct error err;
+    int status;
 
-    if (connection->prepared_count + count > DB_PREPARED_MAX)
-        return error_set(err, ERR_INTERNAL, "too many statements for one connection");
-    for (size_t i = 0; i < count; i++)
-        was_prepared[i] = is_prepared(connection, calls[i].statement);
-    if (send_calls(connection, calls, count, was_prepared, deadline, err) < 0)
-        return -1;
-    for (size_t i = 0; i < count; i++)
-        if (receive_call(connection, &calls[i], was_prepared[i], deadline, outcome, &results[i]) <
-            0)
-            return -1;
-    if (receive_sync(connection, deadline, outcome) < 0)
-        return -1;
-    if (!PQexitPipelineMode(connection->pg))
-        return db_error_away(err);
-    return outcome->failed ? -1 : 0;
+    if (connection->prepared_count + first->count > DB_PREPARED_MAX)
+        status = error_set(&err, ERR_INTERNAL, "too many statements for one connection");
+    else
+        status = send_all(connection, first, end, deadline, &err);
+    for (struct transaction *each = first; each != end; each = next_of(each)) {
+        each->status = -1;
+        if (status < 0) {
+            if (each->err)
+                *each->err = err;
+        } else if (receive_transaction(connection, each, deadline) < 0) {
+            status = db_error_away(&err);
+        } else {
+            each->status = each->failed ? -1 : 0;
+        }
+    }
+    if (status == 0 && !PQexitPipelineMode(connection->pg))
+        first->status = db_error_away(first->err);
+}
+
+/* One that needs no statement prepared cannot be hurt by what fails in front of it. */
+static bool may_join(const struct db_request *request, const struct db_connection *connection)
+{
+    const struct transaction *transaction = (const struct transaction *)request;
+
+    for (size_t i = 0; i < transaction->count; i++)
+        if (!is_prepared(connection, transaction->calls[i].statement))
+            return false;
+    return true;
+}
+
+/* The list as it was joined, unless the connection is another one since: then one by one. */
+static void exchange_all(struct db_connection *connection, struct transaction *first)
+{
+    bool together = true;
+
+    for (struct transaction *each = next_of(first); each; each = next_of(each))
+        together = together && may_join(&each->request, connection);
+    if (together)
+        exchange(connection, first, NULL);
+    for (struct transaction *each = first; each && !together; each = next_of(each))
+        exchange(connection, each, next_of(each));
+}
+
+static void fail_all(struct transaction *first)
+{
+    for (struct transaction *each = first; each; each = next_of(each)) {
+        each->status = -1;
+        each->settled = true; /* nothing was sent */
+        if (each != first)
+            (void)db_error_away(each->err);
+    }
 }
 
 /* The statement that begins a transaction, with what its parameters borrow. */
@@ -193,20 +260,21 @@ static void fill_beginning(struct beginning *beginning, const struct db_scope *s
         beginning->call = (struct db_call){&begin, beginning->params, 1};
 }
 
-/* Runs all calls on a connection of the pool; on failure `results` are what came nevertheless. */
-static int run_all(struct db_pool *pool, const struct id *tenant, const struct db_call *calls,
-                   size_t count, PGresult **results, struct outcome *outcome)
+/* On a connection of the pool, by this thread or another one. */
+static int run(struct db_pool *pool, struct transaction *transaction)
 {
     struct db_connection *connection;
-    int status;
 
-    if (db_pool_acquire(pool, tenant, &connection, outcome->err) < 0) {
-        outcome->settled = true; /* nothing was sent */
-        return -1;
+    if (db_pool_acquire(pool, &transaction->request, &connection, transaction->err) < 0) {
+        fail_all(transaction);
+    } else if (connection) {
+        exchange_all(connection, transaction);
+        db_pool_release(pool, connection);
+    } else {
+        return transaction->status;
     }
-    status = exchange(connection, calls, count, results, outcome);
-    db_pool_release(pool, connection);
-    return status;
+    db_pool_tell(&transaction->request);
+    return transaction->status;
 }
 
 int db_run(struct db_pool *pool, const struct db_scope *scope, enum db_commit commit,
@@ -216,7 +284,13 @@ int db_run(struct db_pool *pool, const struct db_scope *scope, enum db_commit co
     struct db_param claim_params[DB_CLAIM_PARAMS];
     struct db_call all[ALL_CALLS_MAX];
     PGresult *results[ALL_CALLS_MAX] = {NULL};
-    struct outcome outcome = {.err = err};
+    struct transaction transaction = {
+        .request = {.tenant = scope ? &scope->tenant : NULL,
+                    .may_join = commit == DB_LOOKUP ? may_join : NULL},
+        .calls = all,
+        .results = results,
+        .err = err,
+    };
     struct beginning beginning;
     size_t before = 1;
     int status;
@@ -233,9 +307,10 @@ int db_run(struct db_pool *pool, const struct db_scope *scope, enum db_commit co
         db_claim_fill(claim, claim_params, &all[before++]);
     for (size_t i = 0; i < count; i++)
         all[before + i] = calls[i];
-    status = run_all(pool, scope ? &scope->tenant : NULL, all, before + count, results, &outcome);
+    transaction.count = before + count;
+    status = run(pool, &transaction);
     if (claim)
-        status = db_claim_settle(claim, status, outcome.settled, results[1], err);
+        status = db_claim_settle(claim, status, transaction.settled, results[1], err);
     if (status == 0)
         for (size_t i = 0; i < count; i++)
             ret_results[i] = TAKE_PTR(results[before + i]);

@@ -76,6 +76,7 @@ enum db_commit {
     DB_DURABLE,
     DB_RELAXED, /* may be forgotten by a crash of PostgreSQL within the next second */
     DB_READ,    /* changes nothing: there is nothing to keep */
+    DB_LOOKUP,  /* reads a few rows by their key: on a busy pool, in one exchange with others */
 };
 
 /*

@@ -32,9 +32,14 @@ void db_turns_add(struct db_turns *turns, struct db_turn *turn)
         TAILQ_INSERT_HEAD(&turns->waiting, turn, link);
 }
 
+struct db_turn *db_turns_first(struct db_turns *turns)
+{
+    return TAILQ_FIRST(&turns->waiting);
+}
+
 struct db_turn *db_turns_take(struct db_turns *turns)
 {
-    struct db_turn *turn = TAILQ_FIRST(&turns->waiting);
+    struct db_turn *turn = db_turns_first(turns);
 
     if (turn) {
         turns->round = turn->round;

@@ -30,6 +30,9 @@ void db_turns_init(struct db_turns *turns);
 /* Puts in one whose `tenant` is set; it stays where it is until it is taken or removed. */
 void db_turns_add(struct db_turns *turns, struct db_turn *turn);
 
+/* The next, which stays; NULL when nobody waits. */
+struct db_turn *db_turns_first(struct db_turns *turns);
+
 /* Takes out the next; NULL when nobody waits. */
 struct db_turn *db_turns_take(struct db_turns *turns);
 

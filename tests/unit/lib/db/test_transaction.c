@@ -185,6 +185,104 @@ static void test_a_slow_statement_is_cut_off(void **state)
     assert_int_equal(db_ping(pool, NULL), 0);
 }
 
+/* --- look-ups that share an exchange, as all wait for the one connection */
+
+enum { READERS = 12, READS = 100 };
+
+struct reader {
+    struct id tenant;
+    bool breaks;      /* it does what fails, every other time */
+    bool may_be_away; /* some other closes the connection */
+    bool ok;
+    pthread_t thread;
+};
+
+static int look_up(const struct reader *reader, const struct db_call *call, PGresult **ret_result,
+                   struct error *err)
+{
+    const struct db_scope scope = {.tenant = reader->tenant};
+
+    return db_run(pool, &scope, DB_LOOKUP, call, 1, ret_result, err);
+}
+
+static bool reads_its_tenant(const struct reader *reader)
+{
+    const struct db_call call = {&show_tenant, NULL, 0};
+    _cleanup_pg_result_ PGresult *result = NULL;
+    char tenant[ID_TEXT_SIZE];
+    struct error err = {0};
+
+    id_format(&reader->tenant, tenant);
+    if (look_up(reader, &call, &result, &err) < 0)
+        return reader->may_be_away && err.code == ERR_UNAVAILABLE;
+    return strcmp(db_get_text(result, 0, 0), tenant) == 0;
+}
+
+static bool fails_alone(const struct reader *reader)
+{
+    const struct db_param zero[] = {db_int8(0)};
+    const struct db_call call = DB_CALL(divide, zero);
+    _cleanup_pg_result_ PGresult *result = NULL;
+    struct error err = {0};
+
+    return look_up(reader, &call, &result, &err) < 0 && err.code == ERR_INTERNAL;
+}
+
+static bool closes_the_connection(const struct reader *reader)
+{
+    static const struct db_statement die = {"die", "SELECT pg_terminate_backend(pg_backend_pid())"};
+    const struct db_call call = {&die, NULL, 0};
+    _cleanup_pg_result_ PGresult *result = NULL;
+    struct error err = {0};
+
+    return look_up(reader, &call, &result, &err) < 0 && err.code == ERR_UNAVAILABLE;
+}
+
+static void *read_often(void *context)
+{
+    struct reader *reader = context;
+
+    reader->ok = true;
+    for (int i = 0; i < READS && reader->ok; i++) {
+        if (!reader->breaks || i % 2 == 0)
+            reader->ok = reads_its_tenant(reader);
+        else if (reader->may_be_away)
+            reader->ok = closes_the_connection(reader);
+        else
+            reader->ok = fails_alone(reader);
+    }
+    return NULL;
+}
+
+static void read_together(bool may_be_away)
+{
+    struct reader readers[READERS] = {{.ok = false}};
+
+    for (size_t i = 0; i < READERS; i++) {
+        readers[i].tenant = (struct id){{(uint8_t)(i + 1)}};
+        readers[i].breaks = i == 0;
+        readers[i].may_be_away = may_be_away;
+        assert_int_equal(pthread_create(&readers[i].thread, NULL, read_often, &readers[i]), 0);
+    }
+    for (size_t i = 0; i < READERS; i++)
+        assert_int_equal(pthread_join(readers[i].thread, NULL), 0);
+    for (size_t i = 0; i < READERS; i++)
+        assert_true(readers[i].ok);
+    expect_no_tenant_left();
+}
+
+static void test_each_look_up_has_its_own_tenant_and_failure(void **state)
+{
+    (void)state;
+    read_together(false);
+}
+
+static void test_look_ups_end_when_their_connection_does(void **state)
+{
+    (void)state;
+    read_together(true);
+}
+
 /* --- claims */
 
 static struct db_claim make_claim(const char *key)
@@ -289,6 +387,8 @@ int main(void)
         TEST(test_constraints_are_conflicts),
         TEST(test_a_refused_value_is_not_quoted),
         TEST(test_a_slow_statement_is_cut_off),
+        TEST(test_each_look_up_has_its_own_tenant_and_failure),
+        TEST(test_look_ups_end_when_their_connection_does),
         TEST(test_the_first_durable_transaction_writes_the_claim),
         TEST(test_a_claim_that_is_taken_refuses_every_change),
         TEST(test_a_claim_goes_with_its_effect),
