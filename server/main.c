@@ -26,7 +26,8 @@
 #include "server/services/idempotency.h"
 #include "server/services/late_records.h"
 #include "server/services/node.h"
-#include "server/services/transfers.h"
+#include "server/services/places.h"
+#include "server/services/waits.h"
 #include "server/stream/stream.h"
 
 #include <atoll/log.h>
@@ -81,7 +82,8 @@ static void server_close(struct server *server)
     attach_stop(server->services.attach);
     executors_free(server->services.executors);
     streams_free(server->services.streams);
-    transfers_free(server->services.transfers);
+    places_free(server->services.transfers);
+    places_free(server->services.waits);
     description_done(&server->description);
     auth_destroy(server->router.auth);
     audit_stop(server->services.audit);
@@ -196,7 +198,7 @@ static int open_services(struct server *server, struct error *err)
         late_records_start(services->db, &services->late_records, err) < 0 ||
         audit_start(services->db, &services->audit, err) < 0 ||
         idempotency_create(&services->idempotency, err) < 0 ||
-        transfers_create(&services->transfers, err) < 0 ||
+        places_create(&services->transfers, err) < 0 || places_create(&services->waits, err) < 0 ||
         streams_create(&stream_options, &services->streams, err) < 0 ||
         event_follower_start(services, &services->event_follower, err) < 0 ||
         attach_start(services, &services->attach, err) < 0 ||
@@ -243,7 +245,7 @@ static int start_listening(struct server *server, struct error *err)
 {
     const struct config *config = server->config;
     char secret[EDGE_SECRET_SIZE];
-    unsigned threads = held_threads(config) + SPARE_THREADS;
+    unsigned threads = held_threads(config) + WAITS_MAX + SPARE_THREADS;
     struct http_options http_options = {
         .threads = threads,
         .request_timeout_ms = (unsigned)config->server_body_timeout_ms,
@@ -258,7 +260,8 @@ static int start_listening(struct server *server, struct error *err)
         .secret = secret,
         .max_connections = (unsigned)config->server_max_connections,
         .upstreams = threads,
-        .flow_upstreams = (unsigned)config->sandbox_max_concurrent + SPARE_THREADS,
+        .flow_upstreams =
+            (unsigned)config->sandbox_max_concurrent + WAITS_OF_TENANT + SPARE_THREADS,
         .max_queued = (unsigned)config->server_max_connections,
         .queue_timeout_ms = QUEUE_TIMEOUT_MS,
         .streams = server->services.streams,

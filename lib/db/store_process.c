@@ -30,6 +30,10 @@ static const struct db_statement begin_statement = {
     " $6::text, $7::text, $8::text::jsonb, $9::text, $10::boolean, $11::boolean"
     " FROM place WHERE state = 'running' AND NOT EXISTS (SELECT FROM policy)"
     " RETURNING started_at),"
+    " told AS (INSERT INTO events (tenant_id, project_id, sandbox_id, kind, to_state, actor,"
+    " request_id, detail) SELECT $1::uuid, project_id, id, 'process.started', 'running',"
+    " $13::text, $6::text, atoll_process_detail($3::uuid, $9::text) FROM place, begun"
+    " WHERE $7::text = 'process'),"
     " used AS (UPDATE sandboxes SET last_active_at = now() WHERE " OWN_CONTAINER
     " AND state = 'running' AND " SECOND_PASSED ")"
     " SELECT state, generation, env::text, command_timeout_ms, begun.started_at, policy.rules,"
@@ -164,7 +168,8 @@ int store_process_begin(struct db_pool *pool, const struct db_scope *scope,
         db_uuid(&process->boot_id),    db_text(origin->request_id),
         db_text(kinds[process->kind]), db_text(process->command_json),
         db_text(process->tag),         db_bool(process->has_terminal),
-        db_bool(process->has_input),   db_int8(process->policy_version)};
+        db_bool(process->has_input),   db_int8(process->policy_version),
+        db_text(origin->actor)};
     const struct db_call call = DB_CALL(begin_statement, params);
     bool durable = scope->claim || process->kind == STORE_PROCESS_DETACHED;
     _cleanup_pg_result_ PGresult *result = NULL;

@@ -149,7 +149,7 @@ static int pack(struct packing *packing, const struct query *query, const char *
 {
     const struct agent_archive_place place = {.user = query->user, .path = path};
     const struct agent_archive_sink sink = {on_piece, packing};
-    _cleanup_transfer_ struct transfer_place held = {.transfers = NULL};
+    _cleanup_transfer_ struct transfer_place held = {.places = NULL};
     struct call *call = packing->call;
 
     if (transfer_enter(call->services, &call->caller, TRANSFER_SIZE_UNKNOWN, &held, err) < 0)
@@ -205,7 +205,7 @@ static ssize_t read_body(void *context, void *buffer, size_t size, struct error 
 int handle_v1_file_unpack(struct call *call, struct error *err)
 {
     const struct agent_source source = {read_body, call->request};
-    _cleanup_transfer_ struct transfer_place held = {.transfers = NULL};
+    _cleanup_transfer_ struct transfer_place held = {.places = NULL};
     struct agent_archive_place place;
     struct agent_archive_count count;
     struct call_query_storage storage;

@@ -339,7 +339,7 @@ static ssize_t read_body(void *context, void *buffer, size_t size, struct error 
 static int write_file(struct call *call, struct agent_file_upload *upload, struct error *err)
 {
     const struct agent_source source = {read_body, call->request};
-    _cleanup_transfer_ struct transfer_place place = {.transfers = NULL};
+    _cleanup_transfer_ struct transfer_place place = {.places = NULL};
     struct agent_file_list written = {0};
     char tag[V1_FILE_TAG_SIZE];
     cJSON *view;

@@ -2,6 +2,7 @@
 #include "lib/base/util.h"
 #include "server/services/environment.h"
 #include "server/services/process_agent.h"
+#include "server/services/waits.h"
 
 #include <string.h>
 
@@ -181,9 +182,11 @@ int processes_exec(struct services *services, const struct caller *caller, const
 {
     struct command command = {
         .services = services, .caller = caller, .sandbox = sandbox, .spec = spec};
+    _cleanup_wait_ struct wait_place place = {.places = NULL};
     int status;
 
-    if (process_begin(services, caller, sandbox, spec, STORE_PROCESS_EXEC, &command.id,
+    if (wait_enter(services, caller, &place, err) < 0 ||
+        process_begin(services, caller, sandbox, spec, STORE_PROCESS_EXEC, &command.id,
                       &command.place, err) < 0)
         return -1;
     status = run(&command, stdin_data, stdin_size, ret_result, err);

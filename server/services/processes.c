@@ -3,6 +3,7 @@
 #include "lib/base/util.h"
 #include "server/services/environment.h"
 #include "server/services/process_agent.h"
+#include "server/services/waits.h"
 
 #include <atoll/log.h>
 #include <errno.h>
@@ -194,9 +195,12 @@ int processes_wait(struct services *services, const struct caller *caller, const
                    const struct id *id, uint32_t timeout_ms, struct process_info *ret_info,
                    struct error *err)
 {
+    _cleanup_wait_ struct wait_place place = {.places = NULL};
     struct db_scope scope = caller_scope(caller);
     struct process_info info = {.is_live = false};
 
+    if (timeout_ms > 0 && wait_enter(services, caller, &place, err) < 0)
+        return -1;
     if (store_process_get(services->db, &scope, sandbox, id, &info.row, err) < 0)
         return -1;
     look(services, timeout_ms, &info);
@@ -345,9 +349,11 @@ int processes_input(struct services *services, const struct caller *caller,
                     bool close_after, struct error *err)
 {
     _cleanup_(cleanup_agent_client) struct agent_client *client = NULL;
+    _cleanup_wait_ struct wait_place place = {.places = NULL};
     int64_t deadline = deadline_in(INPUT_MS);
 
-    if (connect_running(services, caller, sandbox, id, deadline, &client, err) < 0)
+    if (wait_enter(services, caller, &place, err) < 0 ||
+        connect_running(services, caller, sandbox, id, deadline, &client, err) < 0)
         return -1;
     if (agent_process_input(client, id, data, size, close_after, deadline, err) < 0)
         return not_there(err);

@@ -22,11 +22,11 @@ struct db_pool;
 struct event_follower;
 struct executors;
 struct idempotency;
+struct places;
 struct streams;
 struct late_records;
 struct launcher_client;
 struct token_maker;
-struct transfers;
 
 struct services {
     _Atomic(const struct config *) config; /* a reload replaces it; what it was stays readable */
@@ -39,7 +39,8 @@ struct services {
     struct streams *streams;
     struct event_follower *event_follower;
     struct attach *attach;
-    struct transfers *transfers;
+    struct places *transfers; /* transfers.h */
+    struct places *waits;     /* waits.h */
     struct executors *executors;
     struct admission *admission;
     struct transitions transitions; /* of containers */

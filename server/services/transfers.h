@@ -15,14 +15,9 @@ enum { TRANSFER_SMALL_MAX = 1024 * 1024 };
 /* A size that nobody knows yet. */
 #define TRANSFER_SIZE_UNKNOWN UINT64_MAX
 
-struct transfers;
-
-int transfers_create(struct transfers **ret_transfers, struct error *err);
-void transfers_free(struct transfers *transfers); /* NULL is allowed */
-
 /* A place taken; zeroed: none. */
 struct transfer_place {
-    struct transfers *transfers;
+    struct places *places;
     struct id tenant;
 };
 

@@ -62,8 +62,8 @@ void websocket_send(struct websocket *websocket, enum websocket_kind kind, const
 /* Queues an empty ping: the client must answer. */
 void websocket_ping(struct websocket *websocket);
 
-/* Begins a close, if none has begun: what was queued before still goes out. `reason` is UTF-8 of at
- * most 123 bytes. */
+/* Begins a close, if none has begun. It overtakes messages that are queued: flush before, unless
+ * they do not matter any more. `reason` is UTF-8 of at most 123 bytes. */
 void websocket_close(struct websocket *websocket, enum websocket_code code, const char *reason);
 
 /* Passes on what there is room for. True when nothing is left; a close may be on its way then. */

@@ -293,6 +293,42 @@ def test_more_processes_than_the_table_holds(processes):
     assert processes.wait(last)["state"] == "completed"
 
 
+def test_starts_and_ends_are_events(processes, client, sandbox_id):
+    good = processes.start("exit 4", tag="build")
+    processes.wait(good)
+    killed = processes.start("sleep 60")
+    processes.signal(killed, "KILL")
+    processes.wait(killed)
+    processes.exec("true")
+    items = client.get(f"/v1/events?kind=process.&sandbox_id={sandbox_id}").json["items"]
+    told = [(e["kind"], e["detail"]["process_id"], e["from_state"], e["to_state"]) for e in items]
+    assert sorted(told) == sorted([
+        ("process.started", good, None, "running"), ("process.ended", good, "running", "failed"),
+        ("process.started", killed, None, "running"), ("process.ended", killed, "running", "killed"),
+    ])
+    by_key = {(e["kind"], e["detail"]["process_id"]): e for e in items}
+    assert by_key["process.ended", good]["detail"] == {
+        "process_id": good, "tag": "build", "exit_code": 4, "signal": None, "timed_out": False}
+    assert by_key["process.ended", killed]["detail"]["signal"] == signal.SIGKILL
+    assert by_key["process.started", good]["actor"] and by_key["process.started", good]["request_id"]
+
+
+def test_who_waits_leaves_others_their_threads(processes, other):
+    process_id = processes.start("sleep 4")
+
+    def wait(_):
+        return processes.client.get(f"{processes.path}/{process_id}/wait?timeout=30")
+
+    with concurrent.futures.ThreadPoolExecutor(200) as pool:
+        waits = [pool.submit(wait, i) for i in range(200)]
+        while not all(w.done() for w in waits):
+            assert other.get("/v1/sandboxes").status == 200
+        answers = [w.result() for w in waits]
+    assert {a.status for a in answers} == {200, 429}
+    assert {a.json["state"] for a in answers if a.status == 200} == {"completed"}
+    assert all(a.headers["Retry-After"] for a in answers if a.status == 429)
+
+
 def test_other_tenants_see_nothing(processes, other, sandbox_id):
     process_id = processes.start("sleep 60")
     foreign = Processes(other, sandbox_id)

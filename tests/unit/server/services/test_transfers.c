@@ -1,5 +1,7 @@
 #include "server/services/transfers.h"
 
+#include "server/services/places.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,7 +21,7 @@ static void test_each_tenant_has_places_of_its_own(void **state)
     struct error err;
 
     (void)state;
-    assert_int_equal(transfers_create(&services.transfers, &err), 0);
+    assert_int_equal(places_create(&services.transfers, &err), 0);
     assert_int_equal(transfer_enter(&services, &one, LARGE, &places[0], &err), 0);
     assert_int_equal(transfer_enter(&services, &one, TRANSFER_SIZE_UNKNOWN, &places[1], &err), 0);
     assert_int_equal(transfer_enter(&services, &one, LARGE, &places[2], &err), -1);
@@ -30,24 +32,24 @@ static void test_each_tenant_has_places_of_its_own(void **state)
     assert_int_equal(transfer_enter(&services, &one, LARGE, &places[0], &err), 0);
     for (size_t i = 0; i < 4; i++)
         transfer_leave(&places[i]);
-    transfers_free(services.transfers);
+    places_free(services.transfers);
 }
 
 static void test_a_small_body_needs_no_place(void **state)
 {
     const struct config config = {.server_max_transfers = 1};
     const struct caller caller = {.tenant = {{1}}};
-    struct transfer_place place = {.transfers = NULL};
+    struct transfer_place place = {.places = NULL};
     struct services services = {.config = &config};
     struct error err;
 
     (void)state;
-    assert_int_equal(transfers_create(&services.transfers, &err), 0);
+    assert_int_equal(places_create(&services.transfers, &err), 0);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(transfer_enter(&services, &caller, TRANSFER_SMALL_MAX, &place, &err), 0);
-        assert_null(place.transfers);
+        assert_null(place.places);
     }
-    transfers_free(services.transfers);
+    places_free(services.transfers);
 }
 
 static void test_many_tenants_at_once(void **state)
@@ -58,7 +60,7 @@ static void test_many_tenants_at_once(void **state)
     struct error err;
 
     (void)state;
-    assert_int_equal(transfers_create(&services.transfers, &err), 0);
+    assert_int_equal(places_create(&services.transfers, &err), 0);
     for (uint8_t i = 0; i < 100; i++) {
         const struct caller caller = {.tenant = {{i, 1}}};
 
@@ -71,7 +73,7 @@ static void test_many_tenants_at_once(void **state)
 
         assert_int_equal(transfer_enter(&services, &caller, LARGE, &places[i], &err), 0);
     }
-    transfers_free(services.transfers);
+    places_free(services.transfers);
 }
 
 int main(void)
