@@ -10,6 +10,8 @@
 #define EVENTS_MEDIA "text/event-stream"
 #define TEXT_MEDIA   "text/plain; charset=utf-8"
 
+enum { LINE_KEPT = 64 << 10, LINE_WAITING = 4 << 20 };
+
 static const char heartbeat[] = ":keepalive\n\n";
 
 /* What a stream's parts are made with; the stream's. */
@@ -29,12 +31,17 @@ static void form_free(void *user)
 static int form_new(enum executor_events kind, struct form **ret_form, struct error *err)
 {
     struct form *form = calloc(1, sizeof(*form));
-    bool is_log = kind == EXECUTOR_EVENTS_LOG;
+    const struct executor_lines_options options = {
+        .event = kind == EXECUTOR_EVENTS_LOG ? "log" : "output",
+        .has_time = kind == EXECUTOR_EVENTS_LOG,
+        .kept = LINE_KEPT,
+        .waiting = LINE_WAITING,
+    };
 
     if (!form)
         return error_set(err, ERR_UNAVAILABLE, "there is no memory for a stream");
     form->kind = kind;
-    if (executor_lines_new(is_log ? "log" : "output", is_log, &form->lines, err) < 0) {
+    if (executor_lines_new(&options, &form->lines, err) < 0) {
         free(form);
         return -1;
     }

@@ -8,31 +8,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SIDES = 2 };
+enum {
+    SIDES = 2,
+    RETURNS_HELD = 16, /* carriage returns that may belong to the end of a long line */
+};
 
 /* What one stream wrote and no event has yet. */
 struct side {
     struct json_text kept; /* raw bytes, in the growing buffer of JSON texts */
     size_t gone;           /* the first so many of them have gone out */
+    size_t looked;         /* the first so many of them have no end of line that has not gone out */
     int64_t time_usec;     /* when its line was begun */
     bool is_open;          /* its event was begun and not ended */
 };
 
 struct executor_lines {
-    const char *event;
-    bool has_time;
+    struct executor_lines_options options;
     struct side sides[SIDES];
 };
 
-int executor_lines_new(const char *event, bool has_time, struct executor_lines **ret_lines,
-                       struct error *err)
+int executor_lines_new(const struct executor_lines_options *options,
+                       struct executor_lines **ret_lines, struct error *err)
 {
     struct executor_lines *lines = calloc(1, sizeof(*lines));
 
     if (!lines)
         return error_set_errno(err, ENOMEM, "cannot follow a process");
-    lines->event = event;
-    lines->has_time = has_time;
+    lines->options = *options;
     *ret_lines = lines;
     return 0;
 }
@@ -63,12 +65,14 @@ static void compact(struct side *side)
         return;
     side->kept.size -= side->gone;
     memmove(side->kept.data, side->kept.data + side->gone, side->kept.size);
+    side->looked -= side->gone;
     side->gone = 0;
 }
 
 static void open_event(const struct executor_lines *lines, struct side *side,
                        struct json_text *text)
 {
+    const struct executor_lines_options *options = &lines->options;
     const char *stream = side == &lines->sides[EXECUTOR_STDOUT] ? "stdout" : "stderr";
     char time[TIME_TEXT_SIZE];
     char head[160];
@@ -78,8 +82,8 @@ static void open_event(const struct executor_lines *lines, struct side *side,
         return;
     time_format(side->time_usec, time);
     size = snprintf(head, sizeof(head), "event: %s\ndata: {%s%s%s\"stream\":\"%s\",\"data\":\"",
-                    lines->event, lines->has_time ? "\"timestamp\":\"" : "",
-                    lines->has_time ? time : "", lines->has_time ? "\"," : "", stream);
+                    options->event, options->has_time ? "\"timestamp\":\"" : "",
+                    options->has_time ? time : "", options->has_time ? "\"," : "", stream);
     json_text_add(text, head, (size_t)size);
     side->is_open = true;
 }
@@ -105,15 +109,19 @@ static void put_line(const struct executor_lines *lines, struct side *side, size
     executor_text_add(text, left_of(side), shown);
     close_event(side, text);
     side->gone += size + end;
+    side->looked = side->gone;
 }
 
 /* Sends what is kept of a long line, but for what may belong to its end. */
 static void put_part(const struct executor_lines *lines, struct side *side, struct json_text *text)
 {
     size_t size = size_left(side);
+    size_t held = 0;
 
-    while (size > 0 && left_of(side)[size - 1] == '\r')
+    while (size > 0 && held < RETURNS_HELD && left_of(side)[size - 1] == '\r') {
         size--;
+        held++;
+    }
     size = size > 0 ? executor_text_whole(left_of(side), size) : 0;
     if (size == 0)
         return;
@@ -122,13 +130,24 @@ static void put_part(const struct executor_lines *lines, struct side *side, stru
     side->gone += size;
 }
 
+/* The end of the line that is next to go out; NULL while it has not come. */
+static const char *find_end(struct side *side)
+{
+    size_t left = side->kept.size - side->looked;
+    const char *end = left > 0 ? memchr(side->kept.data + side->looked, '\n', left) : NULL;
+
+    if (!end)
+        side->looked = side->kept.size;
+    return end;
+}
+
 static void put_lines(const struct executor_lines *lines, struct side *side, struct json_text *text)
 {
     const char *end;
 
-    while (size_left(side) > 0 && (end = memchr(left_of(side), '\n', size_left(side))))
+    while ((end = find_end(side)))
         put_line(lines, side, (size_t)(end - left_of(side)), 1, text);
-    if (side->is_open || size_left(side) > EXECUTOR_LINE_KEPT)
+    if (side->is_open || size_left(side) > lines->options.kept)
         put_part(lines, side, text);
     compact(side);
 }
@@ -138,7 +157,7 @@ static void put_all(struct executor_lines *lines, struct side *side, struct json
 {
     struct side *other = &lines->sides[side == &lines->sides[0] ? 1 : 0];
 
-    if (other->is_open && size_left(side) <= EXECUTOR_LINE_WAITING)
+    if (other->is_open && size_left(side) <= lines->options.waiting)
         return;
     if (other->is_open)
         close_event(other, text); /* the rest of its line becomes another event */

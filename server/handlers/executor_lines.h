@@ -13,18 +13,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum {
-    EXECUTOR_LINE_KEPT = 64 << 10,   /* bytes of an unfinished line that are waited with */
-    EXECUTOR_LINE_WAITING = 4 << 20, /* of the other stream while a long line goes out */
-};
-
 enum executor_side { EXECUTOR_STDOUT, EXECUTOR_STDERR };
+
+struct executor_lines_options {
+    const char *event; /* the events' kind, a constant */
+    bool has_time;     /* each tells when its line was begun */
+    size_t kept;       /* so many bytes of an unfinished line are waited with */
+    size_t waiting;    /* so many of the other stream while a long line goes out */
+};
 
 struct executor_lines;
 
-/* `event` is the events' kind, a constant; with `has_time` each tells when it was begun. */
-int executor_lines_new(const char *event, bool has_time, struct executor_lines **ret_lines,
-                       struct error *err);
+int executor_lines_new(const struct executor_lines_options *options,
+                       struct executor_lines **ret_lines, struct error *err);
 void executor_lines_free(struct executor_lines *lines); /* NULL is allowed */
 
 /* Takes bytes read at `time_usec` (Unix time) and adds the events that they make to `text`. */

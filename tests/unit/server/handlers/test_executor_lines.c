@@ -8,14 +8,19 @@
 
 #include <cmocka.h>
 
+enum { KEPT = 1024, WAITING = 16 * 1024 };
+
 static struct executor_lines *lines;
 static struct json_text text;
 
 static int setup(void **state)
 {
+    const struct executor_lines_options options = {
+        .event = "output", .kept = KEPT, .waiting = WAITING};
+
     (void)state;
     text = (struct json_text){.data = NULL};
-    return executor_lines_new("output", false, &lines, NULL);
+    return executor_lines_new(&options, &lines, NULL);
 }
 
 static int teardown(void **state)
@@ -95,46 +100,46 @@ static void test_a_long_line_goes_out_in_one_event(void **state)
 {
     (void)state;
     for (int i = 0; i < 20; i++)
-        add_many(EXECUTOR_STDOUT, EXECUTOR_LINE_KEPT / 4);
-    assert_true(text.size > EXECUTOR_LINE_KEPT); /* it has begun */
+        add_many(EXECUTOR_STDOUT, KEPT / 4);
+    assert_true(text.size > KEPT); /* it has begun */
     add(EXECUTOR_STDERR, "waits\n");
     add(EXECUTOR_STDOUT, "\nafter\n");
     assert_non_null(strstr(text.data, "x\"}\n\n" OUT("after") ERR("waits")));
-    assert_events(3, 20 * (size_t)(EXECUTOR_LINE_KEPT / 4));
+    assert_events(3, 20 * (size_t)(KEPT / 4));
 }
 
 static void test_what_waits_too_long_cuts_the_line(void **state)
 {
     (void)state;
-    add_many(EXECUTOR_STDOUT, EXECUTOR_LINE_KEPT + 1);
-    for (size_t i = 0; i <= EXECUTOR_LINE_WAITING; i += EXECUTOR_LINE_KEPT)
-        add_many(EXECUTOR_STDERR, EXECUTOR_LINE_KEPT);
+    add_many(EXECUTOR_STDOUT, KEPT + 1);
+    for (size_t i = 0; i <= WAITING; i += KEPT)
+        add_many(EXECUTOR_STDERR, KEPT);
     add(EXECUTOR_STDERR, "\n");
     add(EXECUTOR_STDOUT, "y\n");
     executor_lines_end(lines, &text);
     assert_non_null(strstr(text.data, OUT("y")));
-    assert_events(3, EXECUTOR_LINE_KEPT + 1 + EXECUTOR_LINE_WAITING + EXECUTOR_LINE_KEPT);
+    assert_events(3, KEPT + 1 + WAITING + KEPT);
 }
 
 static void test_both_streams_end_inside_lines(void **state)
 {
     (void)state;
-    add_many(EXECUTOR_STDERR, EXECUTOR_LINE_KEPT + 1);
+    add_many(EXECUTOR_STDERR, KEPT + 1);
     add(EXECUTOR_STDOUT, "out");
     executor_lines_end(lines, &text);
     assert_non_null(strstr(text.data, "x\"}\n\n" OUT("out")));
-    assert_events(2, EXECUTOR_LINE_KEPT + 1);
+    assert_events(2, KEPT + 1);
 }
 
 static void test_a_character_is_not_cut(void **state)
 {
     (void)state;
-    add_many(EXECUTOR_STDOUT, EXECUTOR_LINE_KEPT + 1);
+    add_many(EXECUTOR_STDOUT, KEPT + 1);
     add(EXECUTOR_STDOUT, "\xe2\x82");
     add(EXECUTOR_STDOUT, "\xac\r");
     add(EXECUTOR_STDOUT, "\r\n");
     assert_non_null(strstr(text.data, "x\xe2\x82\xac\"}\n\n"));
-    assert_events(1, EXECUTOR_LINE_KEPT + 1);
+    assert_events(1, KEPT + 1);
 }
 
 static void test_a_carriage_return_inside_a_line_stays(void **state)
@@ -145,12 +150,24 @@ static void test_a_carriage_return_inside_a_line_stays(void **state)
     assert_text(OUT("10%\\r20%"));
 }
 
+static void test_carriage_returns_alone_do_not_pile_up(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < KEPT; i++)
+        add(EXECUTOR_STDOUT, "\r\r");
+    assert_true(text.size > KEPT);
+    executor_lines_end(lines, &text);
+    assert_events(1, 0);
+}
+
 static void test_a_time_is_that_of_the_lines_begin(void **state)
 {
+    const struct executor_lines_options options = {
+        .event = "log", .has_time = true, .kept = KEPT, .waiting = WAITING};
     struct executor_lines *logs;
 
     (void)state;
-    assert_int_equal(executor_lines_new("log", true, &logs, NULL), 0);
+    assert_int_equal(executor_lines_new(&options, &logs, NULL), 0);
     executor_lines_add(logs, EXECUTOR_STDOUT, 1000000, "a", 1, &text);
     executor_lines_add(logs, EXECUTOR_STDOUT, 2000000, "b\nc", 3, &text);
     executor_lines_add(logs, EXECUTOR_STDOUT, 3000000, "\n", 1, &text);
@@ -171,6 +188,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_both_streams_end_inside_lines, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_character_is_not_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_carriage_return_inside_a_line_stays, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_carriage_returns_alone_do_not_pile_up, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_time_is_that_of_the_lines_begin, setup, teardown),
     };
