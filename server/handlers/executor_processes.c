@@ -72,9 +72,12 @@ int handle_executor_start_process(struct call *call, struct error *err)
         return error_set_field(err, ERR_INVALID_FIELD, "cmd", "Command is required");
     command.spec.tag = PROCESS_TAG;
     command.spec.log_lines = LOG_LINES;
-    if (processes_start(call->services, &call->caller, &call->id, &command.spec, &info, &why) == 0)
+    if (processes_start(call->services, &call->caller, &call->id, &command.spec, &info, &why) ==
+        0) {
+        command_notice_add(call, command.notice);
         return respond_started(call, 201, &info, NULL, err);
-    if (strcmp(why.field, "command") == 0 || why.code == ERR_TOO_MANY)
+    }
+    if (executor_command_is_at_fault(&why) || why.code == ERR_TOO_MANY)
         return respond_started(call, 500, NULL, why.message, err);
     *err = why;
     return executor_explain(err);

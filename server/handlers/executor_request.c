@@ -136,5 +136,11 @@ int executor_command_read(struct call *call, struct executor_command *ret_comman
     if (read_command(call, ret_command, err) < 0)
         return -1;
     ret_command->spec.argv = ret_command->argv;
+    ret_command->spec.policy_notice = ret_command->notice;
     return 0;
+}
+
+bool executor_command_is_at_fault(const struct error *error)
+{
+    return strcmp(error->field, "command") == 0 && error->code != ERR_COMMAND;
 }

@@ -7,6 +7,7 @@
 #define SERVER_HANDLERS_EXECUTOR_REQUEST_H
 
 #include "server/handlers/call.h"
+#include "server/handlers/command_rules.h"
 #include "server/services/processes.h"
 
 /* Reads the body; the result is the caller's. */
@@ -23,11 +24,15 @@ struct executor_command {
     char *cwd; /* absolute; NULL: none was named */
     char *command_json;
     cJSON *body;
+    char notice[COMMAND_NOTICE_SIZE]; /* what the project's policy warns of, or "" */
 };
 
 /* Reads a command and looks whether its folder is there: ERR_INVALID_FIELD when it is not. */
 int executor_command_read(struct call *call, struct executor_command *ret_command,
                           struct error *err);
+
+/* True for an error that says that the command itself could not be started. */
+bool executor_command_is_at_fault(const struct error *error);
 
 /* Accepts a zeroed command. */
 void executor_command_done(struct executor_command *command);

@@ -47,12 +47,6 @@ static int respond_result(struct call *call, const struct process_result *result
     return executor_answer_end(&answer, err);
 }
 
-/* The command itself could not be started, and it is not the sandbox that is not there. */
-static bool is_of_command(const struct error *err)
-{
-    return strcmp(err->field, "command") == 0;
-}
-
 int handle_executor_run(struct call *call, struct error *err)
 {
     _cleanup_(executor_command_done) struct executor_command command = {.text = NULL};
@@ -66,9 +60,11 @@ int handle_executor_run(struct call *call, struct error *err)
     command.spec.max_output = RUN_OUTPUT_MAX;
     command.spec.fallback_ms = (uint32_t)call->services->config->sandbox_max_timeout_ms;
     if (processes_exec(call->services, &call->caller, &call->id, &command.spec, NULL, 0, &result,
-                       err) == 0)
+                       err) == 0) {
+        command_notice_add(call, command.notice);
         return respond_result(call, &result, err);
-    if (is_of_command(err))
+    }
+    if (executor_command_is_at_fault(err))
         return executor_refuse_start(call);
     return executor_explain(err);
 }
@@ -103,9 +99,11 @@ int handle_executor_run_streaming(struct call *call, struct error *err)
         return -1;
     command.spec.log_bytes = STREAM_LOG_BYTES;
     command.spec.log_lines = STREAM_LOG_LINES;
-    if (processes_start(call->services, &call->caller, &call->id, &command.spec, &info, err) == 0)
+    if (processes_start(call->services, &call->caller, &call->id, &command.spec, &info, err) == 0) {
+        command_notice_add(call, command.notice);
         return follow(call, &info.row.id, err);
-    if (is_of_command(err))
+    }
+    if (executor_command_is_at_fault(err))
         return executor_events_error(call, "Failed to start command", err);
     return executor_explain(err);
 }

@@ -495,6 +495,36 @@ def test_many_at_once(executor):
     assert outputs == [f"{i}\n" for i in range(40)]
 
 
+@pytest.fixture
+def ruled(stack):
+    """A sandbox in a project of its own; returns its executor and a way to set the policy."""
+    admin = tenancy.as_role(stack, "admin", tenancy.new_tenant(stack)["id"])
+    project = tenancy.new_project(admin)["id"]
+    executor = Executor(admin, new_sandbox(admin, project_id=project))
+
+    def rule(mode):
+        policy = {"mode": mode, "allow": [], "block": ["wget"]}
+        response = admin.request("PATCH", f"/v1/projects/{project}", {"command_policy": policy})
+        assert response.status == 200, response
+
+    yield executor, rule
+    assert admin.request("DELETE", f"/v1/sandboxes/{executor.id}").status == 204
+
+
+@pytest.mark.parametrize("operation", ["run", "run_streaming", "start_process"])
+def test_the_projects_command_policy_counts(ruled, operation):
+    executor, rule = ruled
+    command = {"cmd": "echo x; wget --version"}
+    rule("enforce")
+    response = executor.try_post(operation, command)
+    assert response.status == 403 and "wget" in response.body.decode(), response
+    assert response.headers["Content-Type"].split(";")[0] == "text/plain"
+    assert executor.try_post(operation, {"cmd": "echo x"}).status in (200, 201)
+    rule("warn")
+    response = executor.try_post(operation, command)
+    assert response.status in (200, 201) and "wget" in response.headers["X-Command-Policy"]
+
+
 # --- run_streaming
 
 
