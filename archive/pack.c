@@ -137,9 +137,9 @@ static void pack_link(struct packing *packing, int folder, const char *name,
     char link[PATH_MAX];
     ssize_t size = readlinkat(folder, name, link, sizeof(link) - 1);
 
+    link[size < 0 ? 0 : size] = '\0';
     if (size < 0)
         report_errno(errno, packing->name);
-    link[size] = '\0';
     put_header(packing, status, link);
 }
 
@@ -224,14 +224,14 @@ static void pack_root(struct packing *packing, const char *path)
 
 void pack(const char *format, const char *path)
 {
-    struct packing *packing = calloc(1, sizeof(*packing));
+    static struct packing packing;
 
-    if (!packing || !(packing->entry = archive_entry_new()))
+    packing.entry = archive_entry_new();
+    if (!packing.entry)
         report_errno(ENOMEM, "");
-    packing->archive = make_writer(format);
-    pack_root(packing, path);
-    check(packing, archive_write_close(packing->archive));
-    archive_write_free(packing->archive);
-    archive_entry_free(packing->entry);
-    free(packing);
+    packing.archive = make_writer(format);
+    pack_root(&packing, path);
+    check(&packing, archive_write_close(packing.archive));
+    archive_write_free(packing.archive);
+    archive_entry_free(packing.entry);
 }

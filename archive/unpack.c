@@ -319,22 +319,21 @@ static void open_archive(struct unpacking *unpacking, struct input *input)
 /* The folder that the client names, links included: it is his to choose. */
 static int open_root(const char *path)
 {
-    char part[ARCHIVE_NAME_MAX + 1];
+    char *part = strdup(path);
     int fd;
 
-    for (const char *at = path; *at != '\0';) {
-        size_t size;
-
-        at += strspn(at, "/");
-        size = (size_t)(at - path) + strcspn(at, "/");
-        if (size > ARCHIVE_NAME_MAX)
-            report_errno(ENAMETOOLONG, path);
-        memcpy(part, path, size);
-        part[size] = '\0';
-        at = path + size;
-        if (mkdir(part, FOLDER_MODE) < 0 && errno != EEXIST && errno != EISDIR)
+    if (!part)
+        report_errno(ENOMEM, "");
+    for (char *at = part; at && *at != '\0';) {
+        at = strchr(at + strspn(at, "/"), '/');
+        if (at)
+            *at = '\0';
+        if (*part != '\0' && mkdir(part, FOLDER_MODE) < 0 && errno != EEXIST && errno != EISDIR)
             report_errno(errno, path);
+        if (at)
+            *at = '/';
     }
+    free(part);
     fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         report_errno(errno, path);

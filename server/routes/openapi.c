@@ -248,6 +248,10 @@ static void put_content(struct openapi *api, cJSON *response, const struct route
         (void)put_object(api, content, route->media);
     if (route->flags & ROUTE_LINES)
         (void)put_object(api, content, "application/x-ndjson");
+    if (route->flags & ROUTE_ARCHIVES) {
+        (void)put_object(api, content, "application/zip");
+        (void)put_object(api, content, "application/x-tar");
+    }
     if (route->flags & ROUTE_STREAMS)
         schema_put(&api->set, put_object(api, content, "text/event-stream"), "schema",
                    schema_literal(&api->set, "{\"type\":\"string\"}"));

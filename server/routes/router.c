@@ -204,7 +204,9 @@ static int check_accept(const struct http_request *request, const struct route *
     if ((!route->response && !route->media) || http_request_header_count(request, "Accept") > 1 ||
         accept_allows(accept, media) ||
         (route->flags & ROUTE_STREAMS && accept_allows(accept, "text/event-stream")) ||
-        (route->flags & ROUTE_LINES && accept_allows(accept, "application/x-ndjson")))
+        (route->flags & ROUTE_LINES && accept_allows(accept, "application/x-ndjson")) ||
+        (route->flags & ROUTE_ARCHIVES &&
+         (accept_allows(accept, "application/zip") || accept_allows(accept, "application/x-tar"))))
         return 0;
     return error_set(err, ERR_NOT_ACCEPTABLE, "the answer is %s", media);
 }

@@ -19,6 +19,7 @@ enum {
     ROUTE_SECRET = 2,  /* the answer holds a secret: it is not kept for retries */
     ROUTE_BODY_OPTIONAL = 4, /* `request` may be left out */
     ROUTE_LINES = 16,        /* the answer may be application/x-ndjson */
+    ROUTE_ARCHIVES = 256,    /* the answer may be application/zip or application/x-tar too */
     ROUTE_TRANSFER = 64,     /* the body is passed on as it comes, whatever its size */
     ROUTE_SOCKET = 128,      /* a WebSocket: its answer is 101 */
     ROUTE_VERSIONED = 8,     /* answers an ETag; GET minds If-None-Match, a change If-Match */

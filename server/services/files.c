@@ -11,6 +11,9 @@
 /* A large folder takes its time; the request's thread waits no longer. */
 enum { ANSWER_USEC = 60 * 1000 * 1000 };
 
+/* A transfer is a use of the sandbox for as long as something moves. */
+enum { USE_USEC = 2 * 1000 * 1000 };
+
 DEFINE_CLEANUP(struct agent_client *, agent_client, agent_client_free)
 #define _cleanup_agent_ _cleanup_(cleanup_agent_client)
 
@@ -80,48 +83,129 @@ int files_read(struct services *services, const struct caller *caller, const str
                             &ret_bytes->data, &ret_bytes->size, err);
 }
 
+/* What keeps a sandbox from being idle while something moves: a use noted now and then. */
+struct use {
+    struct services *services;
+    const struct caller *caller;
+    const struct id *id;
+    int64_t next_usec;
+    union {
+        const struct agent_source *source;
+        const struct agent_sink *sink;
+        const struct agent_archive_sink *archive;
+    };
+};
+
+static struct use begin_use(struct services *services, const struct caller *caller,
+                            const struct id *id)
+{
+    return (struct use){
+        .services = services,
+        .caller = caller,
+        .id = id,
+        .next_usec = monotonic_usec() + USE_USEC,
+    };
+}
+
+/* A failure is no reason to end the transfer: the next note may succeed. */
+static void note_use(struct use *use)
+{
+    _cleanup_(container_record_free) struct container_record record = {.owner = NULL};
+    struct db_scope scope = caller_scope(use->caller);
+    int64_t now = monotonic_usec();
+
+    if (now < use->next_usec)
+        return;
+    use->next_usec = now + USE_USEC;
+    (void)store_container_use(use->services->db, &scope, use->id, false, &record, NULL);
+}
+
+static ssize_t read_used(void *context, void *buffer, size_t size, struct error *err)
+{
+    struct use *use = context;
+
+    note_use(use);
+    return use->source->read(use->source->context, buffer, size, err);
+}
+
+static int begin_used(void *context, const struct agent_file_entry *entry, uint64_t *ret_wanted,
+                      struct error *err)
+{
+    const struct use *use = context;
+
+    return use->sink->begin(use->sink->context, entry, ret_wanted, err);
+}
+
+static int piece_used(void *context, const void *data, size_t size, struct error *err)
+{
+    struct use *use = context;
+
+    note_use(use);
+    return use->sink->piece(use->sink->context, data, size, err);
+}
+
+static int archive_used(void *context, const void *data, size_t size, struct error *err)
+{
+    struct use *use = context;
+
+    note_use(use);
+    return use->archive->piece(use->archive->context, data, size, err);
+}
+
 int files_download(struct services *services, const struct caller *caller, const struct id *id,
                    const char *user, const char *path, uint64_t offset,
                    const struct agent_sink *sink, struct error *err)
 {
+    struct use use = begin_use(services, caller, id);
+    const struct agent_sink used = {begin_used, piece_used, &use};
     _cleanup_agent_ struct agent_client *client = NULL;
 
+    use.sink = sink;
     if (open_agent(services, caller, id, false, monotonic_usec() + ANSWER_USEC, &client, err) < 0)
         return -1;
-    return agent_files_download(client, user, path, offset, sink, ANSWER_USEC, err);
+    return agent_files_download(client, user, path, offset, &used, ANSWER_USEC, err);
 }
 
 int files_upload(struct services *services, const struct caller *caller, const struct id *id,
                  const struct agent_file_upload *upload, const struct agent_source *source,
                  struct agent_file_list *ret_entry, struct error *err)
 {
+    struct use use = begin_use(services, caller, id);
+    const struct agent_source used = {read_used, &use};
     _cleanup_agent_ struct agent_client *client = NULL;
 
+    use.source = source;
     if (open_agent(services, caller, id, true, monotonic_usec() + ANSWER_USEC, &client, err) < 0)
         return -1;
-    return agent_files_upload(client, upload, source, ANSWER_USEC, ret_entry, err);
+    return agent_files_upload(client, upload, &used, ANSWER_USEC, ret_entry, err);
 }
 
 int files_pack(struct services *services, const struct caller *caller, const struct id *id,
                const struct agent_archive_place *place, const char *format,
                const struct agent_archive_sink *sink, struct error *err)
 {
+    struct use use = begin_use(services, caller, id);
+    const struct agent_archive_sink used = {archive_used, &use};
     _cleanup_agent_ struct agent_client *client = NULL;
 
+    use.archive = sink;
     if (open_agent(services, caller, id, false, monotonic_usec() + ANSWER_USEC, &client, err) < 0)
         return -1;
-    return agent_archive_pack(client, place, format, sink, ANSWER_USEC, err);
+    return agent_archive_pack(client, place, format, &used, ANSWER_USEC, err);
 }
 
 int files_unpack(struct services *services, const struct caller *caller, const struct id *id,
                  const struct agent_archive_place *place, const struct agent_source *source,
                  struct agent_archive_count *ret_count, struct error *err)
 {
+    struct use use = begin_use(services, caller, id);
+    const struct agent_source used = {read_used, &use};
     _cleanup_agent_ struct agent_client *client = NULL;
 
+    use.source = source;
     if (open_agent(services, caller, id, true, monotonic_usec() + ANSWER_USEC, &client, err) < 0)
         return -1;
-    return agent_archive_unpack(client, place, source, ANSWER_USEC, ret_count, err);
+    return agent_archive_unpack(client, place, &used, ANSWER_USEC, ret_count, err);
 }
 
 void files_bytes_free(struct files_bytes *bytes)

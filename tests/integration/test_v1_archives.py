@@ -274,6 +274,8 @@ def test_refused_requests(archives):
     assert_problem(archives.pack("/dev/null"), 422, "not_possible")
     assert_problem(archives.pack("x", format="rar"), 400)
     assert_problem(archives.pack("x" * 5000), 400)
+    response = archives.client.get(archives.target("x"), headers={"Accept": "text/html"})
+    assert_problem(response, 406, "not_acceptable")
     assert_problem(archives.unpack("x", b"", format="tar"), 400, "unknown_field")
     response = archives.client.request("PUT", archives.target("x"), {"a": 1})
     assert_problem(response, 415, "unsupported_media_type")

@@ -229,6 +229,25 @@ def test_a_slow_client_is_served_and_a_stalled_one_is_not(bounded):
     assert "stalled" not in bounded.names()
 
 
+def test_a_transfer_keeps_its_sandbox_from_being_idle(private_stack, bounded):
+    """Its idle timeout is shorter than the transfer."""
+    brief = make(bounded.client, idle_timeout=10, disk_limit="16m")
+    size = 1 * MB
+    connection = brief.begin_put("slow", size)
+    sent = 0
+    for _ in range(18):
+        connection.sendall(PIECE[sent : sent + 50_000])
+        sent += 50_000
+        connection.settimeout(0.8)
+        with pytest.raises(TimeoutError):  # nothing comes: the request goes on
+            connection.recv(1)
+    connection.settimeout(60)
+    connection.sendall(PIECE[sent:size])
+    assert answer(connection).status == 200
+    connection.close()
+    end(brief)
+
+
 def test_transfers_of_a_tenant_are_bounded(bounded):
     assert bounded.put("small", b"x").status == 200
     held = [bounded.begin_put(f"held{n}", 2 * MB) for n in range(2)]
