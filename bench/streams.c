@@ -65,10 +65,10 @@ static void die(const char *what)
 /* A line that the command wrote: "<number> <microseconds>". */
 static void take_output_line(struct follower *follower, struct stream *stream)
 {
-    unsigned long long number = 0;
-    unsigned long long written_usec = 0;
-    if (sscanf(stream->output, "%llu %llu", &number, &written_usec) != 2 ||
-        number <= stream->last_number)
+    char *end;
+    uint64_t number = strtoull(stream->output, &end, 10);
+    uint64_t written_usec = strtoull(end, &end, 10);
+    if (*end != '\0' || written_usec == 0 || number <= stream->last_number)
         die("a line came twice, or is not what the ticker wrote");
     follower->missing += number - stream->last_number - 1;
     stream->last_number = number;

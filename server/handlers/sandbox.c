@@ -1,7 +1,7 @@
 #include "server/handlers/sandbox.h"
 
-#include "server/handlers/execution_view.h"
 #include "server/handlers/command_rules.h"
+#include "server/handlers/execution_view.h"
 #include "server/handlers/sandbox_request.h"
 #include "server/handlers/sandbox_view.h"
 #include "server/services/sandboxes.h"

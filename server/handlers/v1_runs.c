@@ -1,8 +1,8 @@
 #include "server/handlers/v1_runs.h"
 
 #include "lib/base/util.h"
-#include "server/handlers/execution_view.h"
 #include "server/handlers/command_rules.h"
+#include "server/handlers/execution_view.h"
 #include "server/handlers/sandbox_request.h"
 #include "server/handlers/schemas.h"
 #include "server/services/execution.h"
