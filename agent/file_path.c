@@ -32,6 +32,24 @@ int file_path_enter(int folder, const char *name)
     return open_resolved(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, RESOLVE_NO_XDEV);
 }
 
+int file_path_below(int folder, const char *path)
+{
+    return open_resolved(folder, path, O_RDONLY | O_DIRECTORY,
+                         RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
+}
+
+void file_path_of_descriptor(int fd, char path[static FILE_DESCRIPTOR_PATH_MAX])
+{
+    char digits[16];
+    char *digit = digits + sizeof(digits) - 1;
+
+    *digit = '\0';
+    for (int rest = fd; rest > 0 || *digit == '\0'; rest /= 10)
+        *--digit = (char)('0' + rest % 10);
+    (void)text_join(path, FILE_DESCRIPTOR_PATH_MAX,
+                    (const char *const[]){"/proc/self/fd/", digit, NULL});
+}
+
 int file_path_split(const char *path, int *ret_folder, char name[static NAME_MAX + 1])
 {
     char folder[AGENT_PATH_MAX];

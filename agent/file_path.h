@@ -18,6 +18,14 @@ int file_path_open(int folder, const char *path, int flags);
 /* The same for the folder `name` in `folder`: no link, and of the same mount (else EXDEV). */
 int file_path_enter(int folder, const char *name);
 
+/* Opens a folder by its path below another, without any link and of the same mount. */
+int file_path_below(int folder, const char *path);
+
+enum { FILE_DESCRIPTOR_PATH_MAX = 32 };
+
+/* Writes the name of a descriptor in the agent's own /proc, for calls that take no descriptor. */
+void file_path_of_descriptor(int fd, char path[static FILE_DESCRIPTOR_PATH_MAX]);
+
 /*
  * Splits a path into its folder, opened as O_PATH, and its last name. Slashes at the end are left
  * out. EINVAL for the root and for a path that ends in "." or "..". Returns 0 or an errno.

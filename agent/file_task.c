@@ -12,7 +12,6 @@
 enum {
     FOLDER_MODE = 0755,
     PRIVATE_FOLDER_MODE = 0700,
-    PROC_PATH_MAX = 32,
     SKIPS_MAX = 4096, /* entries left out at a time, since they fill no outbox */
 };
 
@@ -201,18 +200,13 @@ static int move_file(struct file_task *task, const struct agent_file_message *me
  * agent's own /proc stands for it. */
 static int change_mode(const struct agent_file_message *message)
 {
-    char path[PROC_PATH_MAX];
-    char digits[16];
-    char *digit = digits + sizeof(digits) - 1;
+    char path[FILE_DESCRIPTOR_PATH_MAX];
     int fd = file_path_open(AT_FDCWD, message->path, O_PATH);
     int errnum = fd < 0 ? errno : 0;
 
     if (errnum != 0)
         return errnum;
-    *digit = '\0';
-    for (int rest = fd; rest > 0 || *digit == '\0'; rest /= 10)
-        *--digit = (char)('0' + rest % 10);
-    (void)text_join(path, sizeof(path), (const char *const[]){"/proc/self/fd/", digit, NULL});
+    file_path_of_descriptor(fd, path);
     errnum = chmod(path, message->number) < 0 ? errno : 0;
     close(fd);
     return errnum;

@@ -4,6 +4,7 @@
 #include "agent/exec_op.h"
 #include "agent/file_op.h"
 #include "agent/file_task.h"
+#include "agent/file_watch.h"
 #include "agent/outbox.h"
 #include "agent/process_op.h"
 #include "agent/stop.h"
@@ -36,6 +37,7 @@ struct peer {
     struct file_write write;
     struct file_read read;
     struct file_task files;
+    struct file_watch watch;
     struct outbox outbox;
     struct agent_inbox inbox;
 };
@@ -116,6 +118,9 @@ void peers_event(const struct poller_event *event)
         peer->writable |= (event->events & EPOLLOUT) != 0;
         peer->hung_up |= (event->events & (EPOLLHUP | EPOLLERR)) != 0;
         break;
+    case POLLER_WATCH:
+        file_watch_event(&peer->watch);
+        break;
     default:
         command_event(&peer->exec.command, event->source);
         break;
@@ -147,6 +152,7 @@ static void peer_lose(struct peer *peer)
     file_write_abort(&peer->write);
     file_read_abort(&peer->read);
     file_task_abort(&peer->files);
+    file_watch_abort(&peer->watch);
     process_op_abandon(&peer->process);
     if (peer->holds_stop)
         stop_release();
@@ -211,6 +217,16 @@ static void on_read(struct peer *peer, const struct agent_read_message *message)
     struct agent_error_message error;
 
     if (!file_read_begin(&peer->read, message, &error))
+        reply_error(peer, &error);
+}
+
+static void on_file(struct peer *peer, const struct agent_file_message *message)
+{
+    struct agent_error_message error;
+
+    if (message->type != AGENT_FRAME_WATCH)
+        file_task_begin(&peer->files, message, &peer->outbox);
+    else if (!file_watch_begin(&peer->watch, message, peer->index, &error))
         reply_error(peer, &error);
 }
 
@@ -307,7 +323,7 @@ static void on_event(struct peer *peer, enum agent_event event, struct agent_eve
         on_read(peer, &data->read);
         break;
     case AGENT_EVENT_FILE:
-        file_task_begin(&peer->files, &data->file, &peer->outbox);
+        on_file(peer, &data->file);
         break;
     case AGENT_EVENT_DATA:
         on_data(peer, data->data.bytes, data->data.size);
@@ -357,7 +373,7 @@ static bool feed_body(struct peer *peer)
 static bool peer_busy(const struct peer *peer)
 {
     return peer->exec.command.active || peer->read.active || file_task_busy(&peer->files) ||
-           process_op_busy(&peer->process);
+           peer->watch.state || process_op_busy(&peer->process);
 }
 
 /* Acts on the next event of the inbox, once the operation before it is over. */
@@ -469,6 +485,20 @@ static bool peer_files_on(struct peer *peer)
     return true;
 }
 
+static bool peer_watch_on(struct peer *peer)
+{
+    switch (file_watch_pump(&peer->watch, &peer->outbox)) {
+    case FILE_WATCH_WAITS:
+        return false;
+    case FILE_WATCH_MOVED:
+        break;
+    case FILE_WATCH_DONE:
+        reply_done(peer, 0);
+        break;
+    }
+    return true;
+}
+
 static bool peer_process_on(struct peer *peer)
 {
     struct agent_error_message error;
@@ -499,6 +529,8 @@ static bool peer_round(struct peer *peer)
         moved |= peer_read_on(peer);
     if (peer->fd >= 0)
         moved |= peer_files_on(peer);
+    if (peer->fd >= 0)
+        moved |= peer_watch_on(peer);
     if (peer->fd >= 0)
         moved |= peer_process_on(peer);
     if (peer->fd >= 0)
@@ -535,6 +567,8 @@ static int64_t peer_deadline(const struct peer *peer)
 
     if (process_op_busy(&peer->process) && peer->process.deadline_usec < deadline)
         deadline = peer->process.deadline_usec;
+    if (peer->watch.state && peer->watch.deadline_usec < deadline)
+        deadline = peer->watch.deadline_usec;
     return deadline;
 }
 

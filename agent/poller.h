@@ -16,6 +16,7 @@ enum poller_source {
     POLLER_STDOUT,
     POLLER_STDERR,
     POLLER_START, /* the pipe that tells that a program runs */
+    POLLER_WATCH, /* a peer's inotify */
 };
 
 /* Indexes from here on are processes', those below peers'. */

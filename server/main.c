@@ -28,6 +28,7 @@
 #include "server/services/node.h"
 #include "server/services/places.h"
 #include "server/services/waits.h"
+#include "server/services/watches.h"
 #include "server/stream/stream.h"
 
 #include <atoll/log.h>
@@ -81,6 +82,7 @@ static void server_close(struct server *server)
     event_follower_stop(server->services.event_follower);
     attach_stop(server->services.attach);
     executors_free(server->services.executors);
+    watches_stop(server->services.watches);
     streams_free(server->services.streams);
     places_free(server->services.transfers);
     places_free(server->services.waits);
@@ -202,7 +204,8 @@ static int open_services(struct server *server, struct error *err)
         streams_create(&stream_options, &services->streams, err) < 0 ||
         event_follower_start(services, &services->event_follower, err) < 0 ||
         attach_start(services, &services->attach, err) < 0 ||
-        executors_create(&services->executors, err) < 0)
+        executors_create(&services->executors, err) < 0 ||
+        watches_start(services, &services->watches, err) < 0)
         return -1;
     server->router.services = services;
     return open_auth(server, err);

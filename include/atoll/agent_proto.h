@@ -33,10 +33,12 @@ enum {
     AGENT_PEERS_MAX = 256,           /* connections at once; more wait in the backlog */
     AGENT_PROCESSES_MAX = 256,       /* processes that were started and not forgotten */
     AGENT_RETRIES_MAX = 1000,
-    AGENT_OUTPUT_MAX = 32 * 1024, /* output bytes of one OUTPUT */
-    AGENT_SIGNAL_MAX = 64,        /* kernel: _NSIG */
-    AGENT_TREE_DEPTH_MAX = 64,    /* levels of folders that FOLDER and COPY descend */
-    AGENT_LIST_MAX = 10001,       /* entries of one FOLDER */
+    AGENT_OUTPUT_MAX = 32 * 1024,        /* output bytes of one OUTPUT */
+    AGENT_SIGNAL_MAX = 64,               /* kernel: _NSIG */
+    AGENT_TREE_DEPTH_MAX = 64,           /* levels of folders that FOLDER and COPY descend */
+    AGENT_LIST_MAX = 10001,              /* entries of one FOLDER */
+    AGENT_WATCHES_MAX = 16,              /* WATCHes at once */
+    AGENT_WATCH_FOLDERS_MAX = 16 * 1024, /* folders of one WATCH */
 };
 
 /* X(symbol, value, direction, meaning) */
@@ -69,13 +71,15 @@ enum {
     X(AGENT_FRAME_OUTPUT, 23, "reply, log", "bytes that a process wrote, and their offsets")       \
     X(AGENT_FRAME_LOG, 24, "log", "the head of a file of a log")                                   \
     X(AGENT_FRAME_ENTRY, 25, "reply", "what is known of a file")                                   \
+    X(AGENT_FRAME_CHANGE, 28, "reply", "what has changed in a watched folder")                     \
     X(AGENT_FRAME_STAT, 32, "request", "what is known of a file: ENTRY, then DONE")                \
     X(AGENT_FRAME_FOLDER, 33, "request", "what is in a folder: ENTRY..., then DONE")               \
     X(AGENT_FRAME_MKDIR, 34, "request", "make a folder")                                           \
     X(AGENT_FRAME_REMOVE, 35, "request", "remove a file, or a folder with all that is in it")      \
     X(AGENT_FRAME_MOVE, 36, "request", "give a file or folder another path")                       \
     X(AGENT_FRAME_COPY, 37, "request", "copy a file, or a folder with all that is in it")          \
-    X(AGENT_FRAME_CHMOD, 38, "request", "change a file's mode")
+    X(AGENT_FRAME_CHMOD, 38, "request", "change a file's mode")                                    \
+    X(AGENT_FRAME_WATCH, 48, "request", "what changes in a folder: CHANGE..., then DONE")
 
 enum agent_frame_type {
 #define AGENT_FRAME_ENUM(symbol, value, direction, meaning) symbol = (value),
@@ -206,7 +210,7 @@ enum {
 enum {
     AGENT_FILE_FOLLOW = 1,    /* STAT: of what a link at the end of the path leads to */
     AGENT_FILE_PARENTS = 2,   /* MKDIR: also what is missing above; what is there is no error */
-    AGENT_FILE_RECURSIVE = 4, /* REMOVE, COPY: a folder with all that is in it */
+    AGENT_FILE_RECURSIVE = 4, /* REMOVE, COPY, WATCH: a folder with all that is in it */
     AGENT_FILE_REPLACE = 8,   /* MOVE, COPY: what is at the target, unless a folder with content */
     AGENT_FILE_SKIP = 16, /* FOLDER: not the first entries, whose number (u64) ends the payload */
 };
@@ -223,7 +227,31 @@ enum {
     X(AGENT_FRAME_REMOVE, AGENT_FILE_RECURSIVE, 0, 0, false)                                       \
     X(AGENT_FRAME_MOVE, AGENT_FILE_REPLACE, 0, 0, true)                                            \
     X(AGENT_FRAME_COPY, AGENT_FILE_RECURSIVE | AGENT_FILE_REPLACE, 0, 0, true)                     \
-    X(AGENT_FRAME_CHMOD, 0, 07777, 0, false) /* mode */
+    X(AGENT_FRAME_CHMOD, 0, 07777, 0, false) /* mode */                                            \
+    X(AGENT_FRAME_WATCH, AGENT_FILE_RECURSIVE, 0, 0, false)
+
+/* X(symbol, value, word): the kind of CHANGE */
+#define AGENT_CHANGE_KINDS(X)                                                                      \
+    X(AGENT_CHANGE_READY, 1, "ready") /* all folders are watched from here on */                   \
+    X(AGENT_CHANGE_CREATE, 2, "create")                                                            \
+    X(AGENT_CHANGE_MODIFY, 3, "modify")                                                            \
+    X(AGENT_CHANGE_DELETE, 4, "delete")                                                            \
+    X(AGENT_CHANGE_MOVE, 5, "move")                                                                \
+    X(AGENT_CHANGE_ATTRIB, 6, "attrib")                                                            \
+    X(AGENT_CHANGE_OVERFLOW, 7, "overflow") /* changes before it were not told */
+
+enum agent_change_kind {
+#define AGENT_CHANGE_KIND_ENUM(symbol, value, word) symbol = (value),
+    AGENT_CHANGE_KINDS(AGENT_CHANGE_KIND_ENUM)
+#undef AGENT_CHANGE_KIND_ENUM
+};
+
+/* Flags of CHANGE. */
+enum {
+    AGENT_CHANGE_FOLDER = 1,    /* it is a folder */
+    AGENT_CHANGE_UNWATCHED = 2, /* OVERFLOW: the folder at the path is not watched, by a bound */
+    AGENT_CHANGE_FLAGS = 3,
+};
 
 /* X(symbol, value, word): the type in ENTRY */
 #define AGENT_FILE_TYPES(X)                                                                        \
@@ -253,7 +281,8 @@ enum agent_file_type {
     X(AGENT_STAGE_LOG, 9, "the log cannot be used")                                                \
     X(AGENT_STAGE_INPUT, 10, "the process takes no such input")                                    \
     X(AGENT_STAGE_SIGNAL, 11, "the signal cannot be sent")                                         \
-    X(AGENT_STAGE_STOPPING, 12, "the sandbox is being stopped")
+    X(AGENT_STAGE_STOPPING, 12, "the sandbox is being stopped")                                    \
+    X(AGENT_STAGE_WATCH, 13, "the folder cannot be watched")
 
 enum agent_stage {
 #define AGENT_STAGE_ENUM(symbol, value, meaning) symbol = (value),

@@ -115,3 +115,29 @@ bool agent_entry_decode(const uint8_t *data, size_t size, struct agent_entry_mes
            message->type <= AGENT_FILE_DEVICE && message->mode <= MODE_MAX &&
            message->size <= INT64_MAX;
 }
+
+size_t agent_change_encode(const struct agent_change_message *message, uint8_t *data,
+                           size_t capacity)
+{
+    struct wire_writer writer = {.data = data, .capacity = capacity};
+
+    wire_put_u32(&writer, message->kind);
+    wire_put_u32(&writer, message->flags);
+    wire_put_string(&writer, message->path);
+    wire_put_string(&writer, message->target);
+    return writer.failed ? 0 : writer.size;
+}
+
+bool agent_change_decode(const uint8_t *data, size_t size, struct agent_change_message *message)
+{
+    struct wire_reader reader = {.data = data, .size = size};
+
+    message->kind = wire_get_u32(&reader);
+    message->flags = wire_get_u32(&reader);
+    message->path = wire_get_string(&reader, AGENT_PATH_MAX);
+    message->target = wire_get_string(&reader, AGENT_PATH_MAX);
+    return wire_reader_complete(&reader) && message->kind >= AGENT_CHANGE_READY &&
+           message->kind <= AGENT_CHANGE_OVERFLOW &&
+           (message->flags & ~(unsigned)AGENT_CHANGE_FLAGS) == 0 &&
+           (message->kind == AGENT_CHANGE_MOVE) == (message->target[0] != '\0');
+}

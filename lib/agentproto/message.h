@@ -184,6 +184,16 @@ enum {
     AGENT_ENTRY_MAX = 4 * 4 + 3 * 8 + 4 * 4 + 2 * AGENT_NAME_MAX + 2 * AGENT_PATH_MAX,
 };
 
+/* CHANGE. Paths are below the watched folder, which is "" itself. */
+struct agent_change_message {
+    uint32_t kind;  /* enum agent_change_kind */
+    uint32_t flags; /* AGENT_CHANGE_* */
+    const char *path;
+    const char *target; /* MOVE: where it is now; else "" */
+};
+
+enum { AGENT_CHANGE_MAX = 4 * 4 + 2 * AGENT_PATH_MAX };
+
 /* EXIT. Times in microseconds; `status` as wait(2) gave it. */
 struct agent_exit_message {
     uint32_t status;
@@ -234,6 +244,8 @@ size_t agent_read_encode(const struct agent_read_message *message, uint8_t *data
 size_t agent_file_encode(const struct agent_file_message *message, uint8_t *data, size_t capacity);
 size_t agent_entry_encode(const struct agent_entry_message *message, uint8_t *data,
                           size_t capacity);
+size_t agent_change_encode(const struct agent_change_message *message, uint8_t *data,
+                           size_t capacity);
 size_t agent_exit_encode(const struct agent_exit_message *message, uint8_t *data, size_t capacity);
 size_t agent_done_encode(uint64_t value, uint8_t *data, size_t capacity);
 size_t agent_error_encode(const struct agent_error_message *message, uint8_t *data,
@@ -261,6 +273,7 @@ bool agent_status_valid(uint32_t status);
 bool agent_file_decode(uint8_t type, const uint8_t *data, size_t size,
                        struct agent_file_message *message);
 bool agent_entry_decode(const uint8_t *data, size_t size, struct agent_entry_message *message);
+bool agent_change_decode(const uint8_t *data, size_t size, struct agent_change_message *message);
 bool agent_exit_decode(const uint8_t *data, size_t size, struct agent_exit_message *message);
 bool agent_done_decode(const uint8_t *data, size_t size, uint64_t *ret_value);
 bool agent_error_decode(const uint8_t *data, size_t size, struct agent_error_message *message);

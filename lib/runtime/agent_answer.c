@@ -56,6 +56,11 @@ static enum error_code table_error_code(uint32_t errnum)
     }
 }
 
+static enum error_code watch_error_code(uint32_t errnum)
+{
+    return errnum == EUSERS ? ERR_TOO_MANY : ERR_UNAVAILABLE;
+}
+
 static enum error_code failure_code(const struct agent_error_message *message)
 {
     switch (message->stage) {
@@ -73,6 +78,8 @@ static enum error_code failure_code(const struct agent_error_message *message)
     case AGENT_STAGE_SIGNAL:
     case AGENT_STAGE_STOPPING:
         return ERR_CONFLICT;
+    case AGENT_STAGE_WATCH:
+        return watch_error_code(message->errnum);
     default:
         return ERR_INTERNAL;
     }
@@ -107,6 +114,58 @@ static int grow(struct agent_collected *collected, size_t needed, struct error *
         return error_set_errno(err, ENOMEM, "cannot keep what the sandbox sent");
     collected->data = larger;
     collected->capacity = capacity;
+    return 0;
+}
+
+/* Of an operation on files: what is wrong is the path's, not the service's. */
+static enum error_code path_error_code(int errnum)
+{
+    switch (errnum) {
+    case ENOENT:
+        return ERR_NOT_FOUND;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return ERR_PERMISSION;
+    case EEXIST:
+    case ENOTEMPTY:
+    case EISDIR:
+    case ENOTDIR:
+    case EBUSY:
+    case ETXTBSY:
+        return ERR_CONFLICT;
+    case ELOOP:
+    case ENAMETOOLONG:
+        return ERR_NOT_POSSIBLE;
+    case ESTALE: /* what the agent says of a condition */
+        return ERR_PRECONDITION;
+    case ENOSPC:
+    case EDQUOT:
+        return ERR_INSUFFICIENT_STORAGE;
+    case EIO:
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+        return ERR_UNAVAILABLE;
+    default:
+        return ERR_NOT_POSSIBLE;
+    }
+}
+
+int agent_take_file_failure(const struct agent_frame *frame, struct error *ret_failure,
+                            struct error *err)
+{
+    struct agent_error_message message;
+    const char *reason;
+
+    if (!agent_error_decode(frame->payload, frame->size, &message))
+        return agent_protocol_error(err);
+    if (message.stage != AGENT_STAGE_FILE)
+        return agent_take_failure(frame, ret_failure, err);
+    reason = message.errnum == ESTALE ? "it is not the file that the request names"
+                                      : strerrordesc_np((int)message.errnum);
+    (void)error_set_field(ret_failure, path_error_code((int)message.errnum), "path", "%s",
+                          reason ? reason : "unknown error");
     return 0;
 }
 

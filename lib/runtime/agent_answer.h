@@ -56,6 +56,10 @@ int agent_protocol_error(struct error *err);
 int agent_take_failure(const struct agent_frame *frame, struct error *ret_failure,
                        struct error *err);
 
+/* The same for an operation on files: errors of the file's own have the field "path". */
+int agent_take_file_failure(const struct agent_frame *frame, struct error *ret_failure,
+                            struct error *err);
+
 /* Hands over the bytes, with a NUL behind them. */
 int agent_collected_take(struct agent_collected *collected, char **ret_data, size_t *ret_size,
                          struct error *err);

@@ -21,56 +21,11 @@ struct answer {
     struct agent_reading reading; /* of READ */
 };
 
-static enum error_code failure_code(int errnum)
-{
-    switch (errnum) {
-    case ENOENT:
-        return ERR_NOT_FOUND;
-    case EACCES:
-    case EPERM:
-    case EROFS:
-        return ERR_PERMISSION;
-    case EEXIST:
-    case ENOTEMPTY:
-    case EISDIR:
-    case ENOTDIR:
-    case EBUSY:
-    case ETXTBSY:
-        return ERR_CONFLICT;
-    case ELOOP:
-    case ENAMETOOLONG:
-        return ERR_NOT_POSSIBLE;
-    case ESTALE: /* what the agent says of a condition */
-        return ERR_PRECONDITION;
-    case ENOSPC:
-    case EDQUOT:
-        return ERR_INSUFFICIENT_STORAGE;
-    case EIO:
-    case EMFILE:
-    case ENFILE:
-    case ENOMEM:
-        return ERR_UNAVAILABLE;
-    default:
-        return ERR_NOT_POSSIBLE;
-    }
-}
-
 /* Keeps what the agent says of a failure. -1 when it says it wrongly. */
 static int take_failure(struct answer *answer, const struct agent_frame *frame, struct error *err)
 {
-    struct agent_error_message message;
-    const char *reason;
-
     answer->failed = true;
-    if (!agent_error_decode(frame->payload, frame->size, &message))
-        return agent_protocol_error(err);
-    if (message.stage != AGENT_STAGE_FILE)
-        return agent_take_failure(frame, &answer->failure, err);
-    reason = message.errnum == ESTALE ? "it is not the file that the request names"
-                                      : strerrordesc_np((int)message.errnum);
-    (void)error_set_field(&answer->failure, failure_code((int)message.errnum), "path", "%s",
-                          reason ? reason : "unknown error");
-    return 0;
+    return agent_take_file_failure(frame, &answer->failure, err);
 }
 
 static void entry_free(struct agent_file_entry *entry)

@@ -137,8 +137,7 @@ static const char *type_word(enum agent_file_type type)
     }
 }
 
-/* The entry's path below `folder`, or that itself; allocated. */
-static char *whole_path(const char *folder, const char *path)
+char *v1_file_path(const char *folder, const char *path)
 {
     size_t length = strlen(folder);
     char *whole = NULL;
@@ -165,7 +164,7 @@ static char *shown_text(const char *text)
 
 cJSON *v1_file_view(const char *folder, const struct agent_file_entry *entry)
 {
-    _cleanup_free_ char *path = whole_path(folder, entry->path);
+    _cleanup_free_ char *path = v1_file_path(folder, entry->path);
     bool exact = true;
     _cleanup_free_ char *text = path ? text_from_bytes(path, strlen(path), &exact) : NULL;
     _cleanup_free_ char *base64 = exact || !path ? NULL : base64_encode(path, strlen(path));

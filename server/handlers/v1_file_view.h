@@ -10,6 +10,10 @@ enum { V1_FILE_TAG_SIZE = 64, V1_FILE_USER_MAX = AGENT_USER_MAX - 1 };
 extern const struct json_table v1_file_table;
 extern const struct json_table v1_file_list_table;
 
+/* The path of what is at `path` below `folder`, or that itself for ""; allocated, NULL when memory
+ * is short. */
+char *v1_file_path(const char *folder, const char *path);
+
 /* The entity tag of a file's content: modification time, size and inode. */
 void v1_file_tag(const struct agent_file_entry *entry, char tag[static V1_FILE_TAG_SIZE]);
 

@@ -15,6 +15,7 @@ extern const struct json_table v1_file_write_query;
 extern const struct json_table v1_file_pack_query;
 extern const struct json_table v1_file_unpack_query;
 extern const struct json_table v1_file_unpack_table;
+extern const struct json_table v1_file_watch_query;
 extern const struct json_table v1_file_exists_table;
 extern const struct json_table v1_file_batch_table;
 extern const struct json_table v1_file_batch_result_table;
@@ -27,6 +28,7 @@ extern const struct json_table v1_file_chmod_table;
 int handle_v1_file_list(struct call *call, struct error *err);
 int handle_v1_file_stat(struct call *call, struct error *err);
 int handle_v1_file_exists(struct call *call, struct error *err);
+int handle_v1_file_watch(struct call *call, struct error *err);
 int handle_v1_file_read(struct call *call, struct error *err);
 int handle_v1_file_write(struct call *call, struct error *err);
 

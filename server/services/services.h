@@ -27,6 +27,7 @@ struct streams;
 struct late_records;
 struct launcher_client;
 struct token_maker;
+struct watches;
 
 struct services {
     _Atomic(const struct config *) config; /* a reload replaces it; what it was stays readable */
@@ -42,6 +43,7 @@ struct services {
     struct places *transfers; /* transfers.h */
     struct places *waits;     /* waits.h */
     struct executors *executors;
+    struct watches *watches;
     struct admission *admission;
     struct transitions transitions; /* of containers */
     char node_id[STORE_NODE_MAX + 1];

@@ -6,6 +6,7 @@
 #include "lib/runtime/agent_archive.h"
 #include "lib/runtime/agent_attach.h"
 #include "lib/runtime/agent_files.h"
+#include "lib/runtime/agent_watch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -278,13 +279,42 @@ static void call_attach(struct agent_client *client)
     agent_attach_free(attach);
 }
 
+static void read_changes(struct agent_watch *watch)
+{
+    struct agent_watch_event event;
+    struct error err;
+    int result;
+
+    do {
+        while ((result = agent_watch_next(watch, &event, &err)) > 0) {
+            if (!event.is_end && strlen(event.path) + strlen(event.target) > 2 * AGENT_PATH_MAX)
+                abort();
+        }
+    } while (result == 0 && agent_watch_receive(watch, &err) == 0);
+}
+
+/* Ends the client. */
+static void call_watch(struct agent_client *client)
+{
+    const struct agent_watch_request request = {.user = "u", .path = "/f", .recursive = true};
+    struct agent_watch *watch;
+    struct error err;
+
+    if (agent_watch_begin(client, &request, monotonic_usec() + DEADLINE_USEC, &watch, &err) < 0)
+        return;
+    read_changes(watch);
+    agent_watch_free(watch);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static void (*const streams[])(struct agent_client *) = {call_attach, call_watch};
     static void (*const calls[])(struct agent_client *, int64_t) = {
         call_run,   call_read,    call_ping,   call_start,    call_list, call_wait,
         call_files, call_content, call_upload, call_download, call_pack, call_unpack};
     struct agent_client *client;
     struct error err;
+    size_t choice;
     int fds[2];
 
     if (size == 0 || size > INPUT_MAX)
@@ -296,10 +326,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     if (shutdown(fds[0], SHUT_WR) < 0)
         abort();
-    if (data[0] % (ARRAY_SIZE(calls) + 1) == ARRAY_SIZE(calls)) {
-        call_attach(client);
+    choice = data[0] % (ARRAY_SIZE(calls) + ARRAY_SIZE(streams));
+    if (choice >= ARRAY_SIZE(calls)) {
+        streams[choice - ARRAY_SIZE(calls)](client);
     } else {
-        calls[data[0] % (ARRAY_SIZE(calls) + 1)](client, monotonic_usec() + DEADLINE_USEC);
+        calls[choice](client, monotonic_usec() + DEADLINE_USEC);
         agent_client_free(client);
     }
     close(fds[0]);

@@ -39,8 +39,8 @@ class EventStream:
                 name, _, value = text.partition(": ")
                 fields[name] = value
             elif fields:
-                self.last_id = fields["id"]
-                yield fields["id"], fields["event"], json.loads(fields["data"])
+                self.last_id = fields.get("id", self.last_id)
+                yield fields.get("id"), fields["event"], json.loads(fields["data"])
                 fields = {}
 
     def take(self, count):

@@ -316,6 +316,31 @@ static void test_error_names_a_stage_and_an_errno(void **state)
     assert_false(agent_error_decode(data, size, &decoded));
 }
 
+static bool change_decodes(uint32_t kind, uint32_t flags, const char *path, const char *target)
+{
+    const struct agent_change_message message = {
+        .kind = kind, .flags = flags, .path = path, .target = target};
+    struct agent_change_message back;
+    uint8_t data[AGENT_CHANGE_MAX];
+    size_t size = agent_change_encode(&message, data, sizeof(data));
+
+    return size > 0 && agent_change_decode(data, size, &back) && back.kind == kind &&
+           back.flags == flags && strcmp(back.path, path) == 0 && strcmp(back.target, target) == 0;
+}
+
+static void test_a_change_has_a_target_only_when_it_is_a_move(void **state)
+{
+    (void)state;
+    assert_true(change_decodes(AGENT_CHANGE_READY, AGENT_CHANGE_FOLDER, "", ""));
+    assert_true(change_decodes(AGENT_CHANGE_MOVE, 0, "a", "b/c"));
+    assert_true(change_decodes(AGENT_CHANGE_OVERFLOW, AGENT_CHANGE_FLAGS, "a", ""));
+    assert_false(change_decodes(AGENT_CHANGE_MOVE, 0, "a", ""));
+    assert_false(change_decodes(AGENT_CHANGE_CREATE, 0, "a", "b"));
+    assert_false(change_decodes(0, 0, "a", ""));
+    assert_false(change_decodes(AGENT_CHANGE_OVERFLOW + 1, 0, "a", ""));
+    assert_false(change_decodes(AGENT_CHANGE_CREATE, AGENT_CHANGE_FLAGS + 1, "a", ""));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +354,7 @@ int main(void)
         cmocka_unit_test(test_entry_comes_back),
         cmocka_unit_test(test_exit_is_a_wait_status),
         cmocka_unit_test(test_error_names_a_stage_and_an_errno),
+        cmocka_unit_test(test_a_change_has_a_target_only_when_it_is_a_move),
     };
 
     return cmocka_run_group_tests_name("agentproto: messages", tests, NULL, NULL);
