@@ -557,10 +557,11 @@ static int note_heredoc(struct parser *parser, bool strips_tabs)
     if (parser->heredoc_count == HEREDOCS_MAX || !reading.buffer.text || !reading.is_known)
         return malformed(parser, "a here-document has no plain delimiter, or there are too many");
     parser->heredocs[parser->heredoc_count++] = (struct heredoc){
-        .delimiter = TAKE_PTR(reading.buffer.text),
+        .delimiter = reading.buffer.text,
         .strips_tabs = strips_tabs,
         .expands = reading.is_plain,
     };
+    reading.buffer.text = NULL; /* it is the here-document's */
     return 0;
 }
 
