@@ -32,6 +32,11 @@ int file_path_enter(int folder, const char *name)
     return open_resolved(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, RESOLVE_NO_XDEV);
 }
 
+int file_path_regular(int folder, const char *name)
+{
+    return open_resolved(folder, name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW, 0);
+}
+
 int file_path_below(int folder, const char *path)
 {
     return open_resolved(folder, path, O_RDONLY | O_DIRECTORY,

@@ -18,6 +18,9 @@ int file_path_open(int folder, const char *path, int flags);
 /* The same for the folder `name` in `folder`: no link, and of the same mount (else EXDEV). */
 int file_path_enter(int folder, const char *name);
 
+/* Opens the file `name`, no link, for reading, without waiting for a FIFO. */
+int file_path_regular(int folder, const char *name);
+
 /* Opens a folder by its path below another, without any link and of the same mount. */
 int file_path_below(int folder, const char *path);
 

@@ -3,6 +3,7 @@
 #include "agent/clock.h"
 #include "agent/exec_op.h"
 #include "agent/file_op.h"
+#include "agent/file_search.h"
 #include "agent/file_task.h"
 #include "agent/file_watch.h"
 #include "agent/outbox.h"
@@ -38,6 +39,7 @@ struct peer {
     struct file_read read;
     struct file_task files;
     struct file_watch watch;
+    struct file_search search;
     struct outbox outbox;
     struct agent_inbox inbox;
 };
@@ -153,6 +155,7 @@ static void peer_lose(struct peer *peer)
     file_read_abort(&peer->read);
     file_task_abort(&peer->files);
     file_watch_abort(&peer->watch);
+    file_search_abort(&peer->search);
     process_op_abandon(&peer->process);
     if (peer->holds_stop)
         stop_release();
@@ -227,6 +230,14 @@ static void on_file(struct peer *peer, const struct agent_file_message *message)
     if (message->type != AGENT_FRAME_WATCH)
         file_task_begin(&peer->files, message, &peer->outbox);
     else if (!file_watch_begin(&peer->watch, message, peer->index, &error))
+        reply_error(peer, &error);
+}
+
+static void on_search(struct peer *peer, const struct agent_search_message *message)
+{
+    struct agent_error_message error;
+
+    if (!file_search_begin(&peer->search, message, &error))
         reply_error(peer, &error);
 }
 
@@ -325,6 +336,9 @@ static void on_event(struct peer *peer, enum agent_event event, struct agent_eve
     case AGENT_EVENT_FILE:
         on_file(peer, &data->file);
         break;
+    case AGENT_EVENT_SEARCH:
+        on_search(peer, &data->search);
+        break;
     case AGENT_EVENT_DATA:
         on_data(peer, data->data.bytes, data->data.size);
         break;
@@ -373,7 +387,7 @@ static bool feed_body(struct peer *peer)
 static bool peer_busy(const struct peer *peer)
 {
     return peer->exec.command.active || peer->read.active || file_task_busy(&peer->files) ||
-           peer->watch.state || process_op_busy(&peer->process);
+           peer->watch.state || peer->search.state || process_op_busy(&peer->process);
 }
 
 /* Acts on the next event of the inbox, once the operation before it is over. */
@@ -499,6 +513,20 @@ static bool peer_watch_on(struct peer *peer)
     return true;
 }
 
+static bool peer_search_on(struct peer *peer)
+{
+    switch (file_search_pump(&peer->search, &peer->outbox)) {
+    case FILE_SEARCH_WAITS:
+        return false;
+    case FILE_SEARCH_MOVED:
+        break;
+    case FILE_SEARCH_DONE:
+        count_success(peer);
+        break;
+    }
+    return true;
+}
+
 static bool peer_process_on(struct peer *peer)
 {
     struct agent_error_message error;
@@ -531,6 +559,8 @@ static bool peer_round(struct peer *peer)
         moved |= peer_files_on(peer);
     if (peer->fd >= 0)
         moved |= peer_watch_on(peer);
+    if (peer->fd >= 0)
+        moved |= peer_search_on(peer);
     if (peer->fd >= 0)
         moved |= peer_process_on(peer);
     if (peer->fd >= 0)

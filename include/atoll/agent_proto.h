@@ -33,10 +33,14 @@ enum {
     AGENT_PEERS_MAX = 256,           /* connections at once; more wait in the backlog */
     AGENT_PROCESSES_MAX = 256,       /* processes that were started and not forgotten */
     AGENT_RETRIES_MAX = 1000,
-    AGENT_OUTPUT_MAX = 32 * 1024,        /* output bytes of one OUTPUT */
-    AGENT_SIGNAL_MAX = 64,               /* kernel: _NSIG */
-    AGENT_TREE_DEPTH_MAX = 64,           /* levels of folders that FOLDER and COPY descend */
-    AGENT_LIST_MAX = 10001,              /* entries of one FOLDER */
+    AGENT_OUTPUT_MAX = 32 * 1024,             /* output bytes of one OUTPUT */
+    AGENT_SIGNAL_MAX = 64,                    /* kernel: _NSIG */
+    AGENT_TREE_DEPTH_MAX = 64,                /* levels of folders that FOLDER and COPY descend */
+    AGENT_LIST_MAX = 10001,                   /* entries of one FOLDER */
+    AGENT_SEARCH_MATCHES_MAX = 10000,         /* of one SEARCH */
+    AGENT_SEARCH_BYTES_MAX = 8 * 1024 * 1024, /* of all its matches, as they are sent */
+    AGENT_SEARCH_TEXT_MAX = 1024,             /* of a line in MATCH, the zero byte included */
+    AGENT_SEARCH_MS_MAX = 60 * 1000,
     AGENT_WATCHES_MAX = 16,              /* WATCHes at once */
     AGENT_WATCH_FOLDERS_MAX = 16 * 1024, /* folders of one WATCH */
 };
@@ -72,6 +76,8 @@ enum {
     X(AGENT_FRAME_LOG, 24, "log", "the head of a file of a log")                                   \
     X(AGENT_FRAME_ENTRY, 25, "reply", "what is known of a file")                                   \
     X(AGENT_FRAME_CHANGE, 28, "reply", "what has changed in a watched folder")                     \
+    X(AGENT_FRAME_MATCH, 29, "reply", "a file, or a line of one, that was searched for")           \
+    X(AGENT_FRAME_FOUND, 30, "reply", "search: how complete it is, and the end of the operation")  \
     X(AGENT_FRAME_STAT, 32, "request", "what is known of a file: ENTRY, then DONE")                \
     X(AGENT_FRAME_FOLDER, 33, "request", "what is in a folder: ENTRY..., then DONE")               \
     X(AGENT_FRAME_MKDIR, 34, "request", "make a folder")                                           \
@@ -79,7 +85,8 @@ enum {
     X(AGENT_FRAME_MOVE, 36, "request", "give a file or folder another path")                       \
     X(AGENT_FRAME_COPY, 37, "request", "copy a file, or a folder with all that is in it")          \
     X(AGENT_FRAME_CHMOD, 38, "request", "change a file's mode")                                    \
-    X(AGENT_FRAME_WATCH, 48, "request", "what changes in a folder: CHANGE..., then DONE")
+    X(AGENT_FRAME_WATCH, 48, "request", "what changes in a folder: CHANGE..., then DONE")          \
+    X(AGENT_FRAME_SEARCH, 49, "request", "files by name and content: MATCH..., then FOUND")
 
 enum agent_frame_type {
 #define AGENT_FRAME_ENUM(symbol, value, direction, meaning) symbol = (value),
@@ -244,6 +251,27 @@ enum agent_change_kind {
 #define AGENT_CHANGE_KIND_ENUM(symbol, value, word) symbol = (value),
     AGENT_CHANGE_KINDS(AGENT_CHANGE_KIND_ENUM)
 #undef AGENT_CHANGE_KIND_ENUM
+};
+
+/* Flags of SEARCH. */
+enum {
+    AGENT_SEARCH_CONTENT = 1,     /* lines with the content are wanted; else names */
+    AGENT_SEARCH_REGEX = 2,       /* the content is an extended regular expression */
+    AGENT_SEARCH_IGNORE_CASE = 4, /* of ASCII */
+    AGENT_SEARCH_FLAGS = 7,
+};
+
+/* Flags of MATCH. */
+enum {
+    AGENT_MATCH_CUT = 1, /* the text is a part of the line */
+    AGENT_MATCH_FLAGS = 1,
+};
+
+/* Flags of FOUND. */
+enum {
+    AGENT_FOUND_LIMIT = 1, /* there may be more: so many were told */
+    AGENT_FOUND_TIME = 2,  /* there may be more: the time is over */
+    AGENT_FOUND_FLAGS = 3,
 };
 
 /* Flags of CHANGE. */

@@ -25,6 +25,7 @@ enum agent_event {
     AGENT_EVENT_FORGET,
     AGENT_EVENT_STOP,
     AGENT_EVENT_FILE, /* one of AGENT_FILE_REQUESTS */
+    AGENT_EVENT_SEARCH,
     AGENT_EVENT_DATA, /* body of an EXEC with stdin, of a WRITE or of an INPUT */
     AGENT_EVENT_END,  /* the body is whole */
     AGENT_EVENT_BROKEN,
@@ -45,6 +46,7 @@ struct agent_event_data {
         struct agent_forget_message forget;
         struct agent_stop_message stop;
         struct agent_file_message file;
+        struct agent_search_message search;
         struct {
             const uint8_t *bytes;
             size_t size;

@@ -194,6 +194,36 @@ struct agent_change_message {
 
 enum { AGENT_CHANGE_MAX = 4 * 4 + 2 * AGENT_PATH_MAX };
 
+/* SEARCH. */
+struct agent_search_message {
+    uint32_t flags;      /* AGENT_SEARCH_* */
+    uint32_t limit;      /* 1..AGENT_SEARCH_MATCHES_MAX */
+    uint32_t timeout_ms; /* 1..AGENT_SEARCH_MS_MAX */
+    const char *user;
+    const char *path;    /* absolute */
+    const char *name;    /* a glob; "": any */
+    const char *content; /* with CONTENT; else "" */
+};
+
+/* MATCH. */
+struct agent_match_message {
+    uint32_t type;    /* enum agent_file_type */
+    uint32_t flags;   /* AGENT_MATCH_* */
+    uint64_t line;    /* from 1; 0: the name matches */
+    const char *path; /* below the folder; "": the file itself */
+    const char *text; /* of the line */
+};
+
+/* FOUND. */
+struct agent_found_message {
+    uint32_t flags;  /* AGENT_FOUND_* */
+    uint64_t files;  /* that were read */
+    uint64_t binary; /* of them, those that have a zero byte, where their reading ended */
+    uint64_t unread; /* files and folders that could not be read, or lie too deep */
+};
+
+enum { AGENT_MATCH_MAX = 4 * 4 + 8 + 2 + AGENT_PATH_MAX + AGENT_SEARCH_TEXT_MAX };
+
 /* EXIT. Times in microseconds; `status` as wait(2) gave it. */
 struct agent_exit_message {
     uint32_t status;
@@ -246,6 +276,12 @@ size_t agent_entry_encode(const struct agent_entry_message *message, uint8_t *da
                           size_t capacity);
 size_t agent_change_encode(const struct agent_change_message *message, uint8_t *data,
                            size_t capacity);
+size_t agent_search_encode(const struct agent_search_message *message, uint8_t *data,
+                           size_t capacity);
+size_t agent_match_encode(const struct agent_match_message *message, uint8_t *data,
+                          size_t capacity);
+size_t agent_found_encode(const struct agent_found_message *message, uint8_t *data,
+                          size_t capacity);
 size_t agent_exit_encode(const struct agent_exit_message *message, uint8_t *data, size_t capacity);
 size_t agent_done_encode(uint64_t value, uint8_t *data, size_t capacity);
 size_t agent_error_encode(const struct agent_error_message *message, uint8_t *data,
@@ -274,6 +310,9 @@ bool agent_file_decode(uint8_t type, const uint8_t *data, size_t size,
                        struct agent_file_message *message);
 bool agent_entry_decode(const uint8_t *data, size_t size, struct agent_entry_message *message);
 bool agent_change_decode(const uint8_t *data, size_t size, struct agent_change_message *message);
+bool agent_search_decode(const uint8_t *data, size_t size, struct agent_search_message *message);
+bool agent_match_decode(const uint8_t *data, size_t size, struct agent_match_message *message);
+bool agent_found_decode(const uint8_t *data, size_t size, struct agent_found_message *message);
 bool agent_exit_decode(const uint8_t *data, size_t size, struct agent_exit_message *message);
 bool agent_done_decode(const uint8_t *data, size_t size, uint64_t *ret_value);
 bool agent_error_decode(const uint8_t *data, size_t size, struct agent_error_message *message);

@@ -124,7 +124,7 @@ void v1_file_tag(const struct agent_file_entry *entry, char tag[static V1_FILE_T
                    (uint64_t)entry->mtime_nsec, entry->size, entry->inode);
 }
 
-static const char *type_word(enum agent_file_type type)
+const char *v1_file_type(enum agent_file_type type)
 {
     switch (type) {
 #define TYPE_WORD(symbol, value, word)                                                             \
@@ -176,7 +176,7 @@ cJSON *v1_file_view(const char *folder, const struct agent_file_entry *entry)
     struct file_shown shown = {
         .path = text,
         .path_base64 = base64,
-        .type = type_word(entry->type),
+        .type = v1_file_type(entry->type),
         .size = (int64_t)entry->size,
         .mode = mode,
         .uid = entry->uid,

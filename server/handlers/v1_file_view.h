@@ -14,6 +14,9 @@ extern const struct json_table v1_file_list_table;
  * is short. */
 char *v1_file_path(const char *folder, const char *path);
 
+/* What a type is called. */
+const char *v1_file_type(enum agent_file_type type);
+
 /* The entity tag of a file's content: modification time, size and inode. */
 void v1_file_tag(const struct agent_file_entry *entry, char tag[static V1_FILE_TAG_SIZE]);
 

@@ -6,6 +6,7 @@
 #include "lib/runtime/agent_archive.h"
 #include "lib/runtime/agent_attach.h"
 #include "lib/runtime/agent_files.h"
+#include "lib/runtime/agent_search.h"
 #include "lib/runtime/agent_watch.h"
 
 #include <stdlib.h>
@@ -306,9 +307,29 @@ static void call_watch(struct agent_client *client)
     agent_watch_free(watch);
 }
 
+/* Ends the client. */
+static void call_search(struct agent_client *client)
+{
+    const struct agent_search_request request = {.user = "u",
+                                                 .path = "/f",
+                                                 .content = "a+",
+                                                 .regex = true,
+                                                 .limit = MAX_ENTRIES,
+                                                 .timeout_ms = 1};
+    struct agent_matches matches;
+    struct error err;
+
+    while (agent_search(client, &request, monotonic_usec() + DEADLINE_USEC, &matches, &err) == 0) {
+        if (matches.count > MAX_ENTRIES)
+            abort();
+        agent_matches_free(&matches);
+    }
+    agent_client_free(client);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static void (*const streams[])(struct agent_client *) = {call_attach, call_watch};
+    static void (*const streams[])(struct agent_client *) = {call_attach, call_watch, call_search};
     static void (*const calls[])(struct agent_client *, int64_t) = {
         call_run,   call_read,    call_ping,   call_start,    call_list, call_wait,
         call_files, call_content, call_upload, call_download, call_pack, call_unpack};

@@ -38,6 +38,9 @@ static size_t touch(enum agent_event event, const struct agent_event_data *data)
         return strlen(data->read.path) + strlen(data->read.user);
     case AGENT_EVENT_FILE:
         return strlen(data->file.path) + strlen(data->file.target) + strlen(data->file.user);
+    case AGENT_EVENT_SEARCH:
+        return strlen(data->search.path) + strlen(data->search.user) + strlen(data->search.name) +
+               strlen(data->search.content);
     case AGENT_EVENT_DATA:
         for (size_t i = 0; i < data->data.size; i++)
             sum += data->data.bytes[i];

@@ -48,7 +48,8 @@ BODIES = {
     "changeFileMode": {"path": "x", "mode": "644"},
 }
 # The least query that a route takes, where it takes one.
-QUERIES = {"readFile": "?path=/etc/passwd", "writeFile": "?path=x"}
+QUERIES = {
+    "searchFiles": "?name=*", "readFile": "?path=/etc/passwd", "writeFile": "?path=x"}
 QUERIES["execSocket"] = "?command=true"
 HANDSHAKE = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
              "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="}

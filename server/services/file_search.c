@@ -1,0 +1,29 @@
+#include "server/services/file_search.h"
+
+#include "lib/base/util.h"
+#include "lib/db/store_container.h"
+#include "server/services/process_agent.h"
+
+#include <atoll/container.h>
+
+/* For the answer, beyond the time that the search itself may take. */
+enum { ANSWER_USEC = 30 * 1000 * 1000 };
+
+int file_search(struct services *services, const struct caller *caller, const struct id *id,
+                const struct agent_search_request *request, struct agent_matches *ret_matches,
+                struct error *err)
+{
+    _cleanup_(container_record_free) struct container_record record = {.owner = NULL};
+    _cleanup_(cleanup_agent_client) struct agent_client *client = NULL;
+    int64_t deadline = monotonic_usec() + request->timeout_ms * INT64_C(1000) + ANSWER_USEC;
+    struct db_scope scope = caller_scope(caller);
+
+    if (store_container_use(services->db, &scope, id, false, &record, err) < 0)
+        return -1;
+    if (record.state != SANDBOX_RUNNING)
+        return error_set(err, ERR_CONFLICT, "the sandbox is %s: its files cannot be reached",
+                         sandbox_state_name(record.state));
+    if (process_agent_connect(services, &record.id, record.generation, deadline, &client, err) < 0)
+        return -1;
+    return agent_search(client, request, deadline, ret_matches, err);
+}
