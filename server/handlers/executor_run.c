@@ -13,7 +13,7 @@
 /* What a reader of run_streaming may lag behind by. */
 #define STREAM_LOG_BYTES (UINT64_C(64) << 20)
 
-enum { STREAM_LOG_LINES = 1000 * 1000 };
+enum { STREAM_LOG_LINES = 16 * 1000 * 1000 };
 
 /* --- the answer of run */
 
