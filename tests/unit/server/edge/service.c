@@ -58,6 +58,46 @@ static void handle_bytes(struct http_request *request)
     free(data);
 }
 
+/* Takes a body of any size, and tells how many bytes it had. */
+static void handle_count(struct http_request *request)
+{
+    char piece[30000];
+    char text[32];
+    size_t total = 0;
+    struct error err;
+    ssize_t size;
+
+    while ((size = http_request_read(request, piece, sizeof(piece), &err)) > 0)
+        total += (size_t)size;
+    (void)snprintf(text, sizeof(text), "%zu", total);
+    if (size < 0)
+        http_respond_problem(request, &err);
+    else
+        http_respond_bytes(request, 200, "text/plain", text, strlen(text));
+}
+
+/* `count` times 1,000 bytes; with `announced` other than `count` an answer that is not whole, with
+ * `announced` 0 one whose size nobody knows. */
+static void handle_pieces(struct http_request *request)
+{
+    char text[16];
+    char piece[1000];
+    uint64_t count = 0;
+    uint64_t announced = 0;
+
+    memset(piece, 'x', sizeof(piece));
+    if (http_request_query_value(request, "count", text, sizeof(text), NULL) == 1)
+        (void)parse_u64(text, BODY_MAX, &count);
+    if (http_request_query_value(request, "announced", text, sizeof(text), NULL) == 1)
+        (void)parse_u64(text, BODY_MAX, &announced);
+    http_respond_begin(request, 200, "text/plain",
+                       announced > 0 ? announced * sizeof(piece) : HTTP_SIZE_UNKNOWN);
+    for (uint64_t i = 0; i < count; i++)
+        if (!http_respond_piece(request, piece, sizeof(piece)))
+            return;
+    http_respond_end(request);
+}
+
 static void handle_headers(struct http_request *request)
 {
     static const char *const names[] = {
@@ -160,7 +200,7 @@ static const struct {
     {"health", handle_health},   {"echo", handle_echo},         {"bytes", handle_bytes},
     {"headers", handle_headers}, {"early", handle_early},       {"wait", handle_wait},
     {"silent", handle_silent},   {"segments", handle_segments}, {"stream", handle_stream},
-    {"forged", handle_forged},
+    {"forged", handle_forged},   {"count", handle_count},       {"pieces", handle_pieces},
 };
 
 static void handle(struct http_request *request, __attribute__((unused)) void *user)

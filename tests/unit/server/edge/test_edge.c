@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -404,6 +405,124 @@ static void test_slow_requests_time_out(void **state)
     service_stop(&service);
 }
 
+static bool is_count(const char *method, size_t method_size, const char *target, size_t target_size)
+{
+    return method_size == 3 && memcmp(method, "PUT", 3) == 0 && target_size == 6 &&
+           memcmp(target, "/count", 6) == 0;
+}
+
+static struct edge_options transfer_options(void)
+{
+    struct edge_options options = service_options();
+
+    options.is_transfer = is_count;
+    options.limits.max_body_bytes = 100000;
+    options.limits.max_transfer_bytes = 300000;
+    return options;
+}
+
+static void assert_counted(int fd, const char *expected)
+{
+    struct client_response response;
+
+    client_read(fd, false, &response);
+    assert_int_equal(response.status, 200);
+    assert_string_equal(response.body, expected);
+    client_response_free(&response);
+}
+
+static void test_transfers_have_a_limit_of_their_own(void **state)
+{
+    struct edge_options options = transfer_options();
+    struct service service;
+    char *data = make_bytes(300000);
+    int fd;
+
+    (void)state;
+    service_start(&service, &options);
+    fd = client_connect(service.port);
+    client_send_text(fd, "PUT /count HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n");
+    client_send(fd, data, 300000);
+    assert_counted(fd, "300000");
+    client_send_text(fd, "PUT /count HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (int i = 0; i < 3; i++) {
+        client_send_text(fd, "186a0\r\n");
+        client_send(fd, data, 100000);
+        client_send_text(fd, "\r\n");
+    }
+    client_send_text(fd, "0\r\n\r\n");
+    assert_counted(fd, "300000");
+    assert_int_equal(
+        client_ask(fd, "PUT /count HTTP/1.1\r\nHost: a\r\nContent-Length: 300001\r\n\r\n"), 413);
+    close(fd);
+    fd = client_connect(service.port);
+    assert_int_equal(
+        client_ask(fd, "PUT /count?x HTTP/1.1\r\nHost: a\r\nContent-Length: 100001\r\n\r\n"), 413);
+    close(fd);
+    free(data);
+    service_stop(&service);
+}
+
+/* Each piece begins the deadline anew; the whole takes several times as long. */
+static void test_a_transfer_s_deadline_is_of_each_piece(void **state)
+{
+    const struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
+    struct edge_options options = transfer_options();
+    struct service service;
+    char *data = make_bytes(300000);
+    int fd;
+
+    (void)state;
+    options.limits.request_timeout_ms = 1000;
+    service_start(&service, &options);
+    fd = client_connect(service.port);
+    client_send_text(fd, "PUT /count HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n");
+    client_send(fd, data, 280000);
+    for (int i = 0; i < 20; i++) {
+        (void)nanosleep(&pause, NULL);
+        client_send(fd, data, 1000);
+    }
+    assert_counted(fd, "300000");
+    client_send_text(fd, "PUT /count HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n");
+    client_send(fd, data, 299999);
+    assert_int_equal(client_ask(fd, ""), 408);
+    assert_true(client_sees_end(fd));
+    close(fd);
+    free(data);
+    service_stop(&service);
+}
+
+static void test_answers_in_pieces(void **state)
+{
+    static const char *const whole[] = {"", "&announced=300"};
+    struct client_response response;
+    int fd = fixture_fd(state);
+
+    for (size_t i = 0; i < ARRAY_SIZE(whole); i++) {
+        char text[128];
+
+        (void)snprintf(text, sizeof(text), "GET /pieces?count=300%s HTTP/1.1\r\nHost: a\r\n\r\n",
+                       whole[i]);
+        client_exchange(fd, text, &response);
+        assert_int_equal(response.body_size, 300000);
+        client_response_free(&response);
+    }
+    assert_int_equal(client_ask(fd, HEALTH), 200);
+}
+
+/* The client must not take it for the whole. */
+static void test_an_answer_that_is_not_whole_breaks_the_connection(void **state)
+{
+    char byte;
+    int fd = fixture_fd(state);
+    size_t total = 0;
+
+    client_send_text(fd, "GET /pieces?count=3&announced=4 HTTP/1.1\r\nHost: a\r\n\r\n");
+    while (recv(fd, &byte, 1, 0) == 1)
+        total++;
+    assert_in_range(total, 3001, 3999);
+}
+
 static void test_idle_connection_is_closed(void **state)
 {
     struct edge_options options = service_options();
@@ -708,6 +827,10 @@ int main(void)
         TEST(test_head_over_limit),
         cmocka_unit_test(test_chunked_over_limit),
         cmocka_unit_test(test_slow_requests_time_out),
+        cmocka_unit_test(test_transfers_have_a_limit_of_their_own),
+        cmocka_unit_test(test_a_transfer_s_deadline_is_of_each_piece),
+        TEST(test_answers_in_pieces),
+        TEST(test_an_answer_that_is_not_whole_breaks_the_connection),
         cmocka_unit_test(test_idle_connection_is_closed),
         TEST(test_health_beside_half_sent_bodies),
         cmocka_unit_test(test_queue_is_bounded),
