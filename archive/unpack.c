@@ -57,7 +57,7 @@ static void sign_of_life(struct unpacking *unpacking, uint64_t bytes)
 /* Opens the folder `name` in `parent`, made where it is missing, and no link. Closes `parent`. */
 static int enter(int parent, const char *name)
 {
-    const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    const int flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
     int fd = openat(parent, name, flags);
     int errnum;
 

@@ -44,7 +44,7 @@ typedef void (*http_handler)(struct http_request *request, void *user);
 
 struct http_options {
     unsigned threads;            /* requests that run at once; the edge's `upstreams` equals it */
-    unsigned request_timeout_ms; /* for a body that the edge forwards piece by piece */
+    unsigned request_timeout_ms; /* for one piece of a body, or of an answer, to move */
     const char *edge_secret;     /* edge_secret_new; copied */
     struct streams *streams;     /* for http_respond_stream; NULL: there are none */
     http_handler handler;

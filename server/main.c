@@ -42,6 +42,7 @@ enum {
     TURN_MS = 50,                /* of what has started: most commands are done by then */
     SPARE_THREADS = 32,          /* for requests beside these: a few milliseconds each */
     QUEUE_TIMEOUT_MS = 5000,     /* then 503 rather than a wait that nobody sees */
+    HTTP_GRACE_MS = 5000,        /* that the HTTP layer waits longer than the edge */
     DRAIN_MS = 10000,            /* for requests under way when the server is told to stop */
     LAUNCHER_TIMEOUT_MS = 10000, /* it answers in milliseconds; longer and it is away */
     DATABASE_RETRY_USEC = 1000000,
@@ -244,6 +245,16 @@ static struct edge_limits limits_of(const struct config *config)
     };
 }
 
+/* The edge's deadlines are the ones that clients are told of: they pass first. */
+static unsigned http_timeout_ms(const struct config *config)
+{
+    int64_t longest = config->server_body_timeout_ms > config->server_idle_timeout_ms
+                          ? config->server_body_timeout_ms
+                          : config->server_idle_timeout_ms;
+
+    return (unsigned)longest + HTTP_GRACE_MS;
+}
+
 static int start_listening(struct server *server, struct error *err)
 {
     const struct config *config = server->config;
@@ -251,7 +262,7 @@ static int start_listening(struct server *server, struct error *err)
     unsigned threads = held_threads(config) + WAITS_MAX + SPARE_THREADS;
     struct http_options http_options = {
         .threads = threads,
-        .request_timeout_ms = (unsigned)config->server_body_timeout_ms,
+        .request_timeout_ms = http_timeout_ms(config),
         .edge_secret = secret,
         .streams = server->services.streams,
         .handler = router_handle,
