@@ -168,6 +168,9 @@ class History:
         """In the order of time: the log's order is that of its writing."""
         postgres.execute(
             "; ".join(["SET session_replication_role = replica", "BEGIN", *self.sql,
+                       # What the table's trigger would have kept.
+                       "UPDATE sandboxes SET is_up = state IN ('creating', 'running', 'paused') "
+                       f"WHERE tenant_id = '{self.tenant}'",
                        *(sql for _, sql in self.events), "COMMIT"])
         )
 
