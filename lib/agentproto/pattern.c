@@ -58,8 +58,9 @@ static bool is_digit(unsigned c)
 
 static void set_ignore_case(struct pattern_set *set)
 {
-    for (uint8_t upper = 'A'; upper <= 'Z'; upper++) {
-        uint8_t lower = (uint8_t)(upper | 0x20);
+    for (unsigned letter = 'A'; letter <= 'Z'; letter++) {
+        uint8_t upper = (uint8_t)letter;
+        uint8_t lower = (uint8_t)(letter | 0x20);
 
         if (set_has(set, upper) || set_has(set, lower)) {
             set_add(set, upper);

@@ -301,9 +301,9 @@ static void *move(void *argument)
 
 /* --- the looker */
 
-/* Whether the sandbox of a lost agent has ended, by its row: 1, or not yet: 0. */
-static int has_ended(struct watches *watches, const struct watching *watching,
-                     enum sandbox_state *ret_state)
+/* Whether the sandbox of a lost agent has ended, by its row. */
+static bool has_ended(struct watches *watches, const struct watching *watching,
+                      enum sandbox_state *ret_state)
 {
     _cleanup_(container_record_free) struct container_record record = {.owner = NULL};
     struct error err;
@@ -320,15 +320,15 @@ static int has_ended(struct watches *watches, const struct watching *watching,
 /* Looks once. False when it is to be looked at again. */
 static bool look(struct watches *watches, struct watching *watching)
 {
+    bool has_client = stream_state(watching->stream) == STREAM_OPEN;
     enum sandbox_state state;
 
-    if (stream_state(watching->stream) == STREAM_OPEN && !has_ended(watches, watching, &state) &&
-        ++watching->looks < LOOKS_MAX)
-        return false;
-    if (watching->looks == LOOKS_MAX)
-        stream_break(watching->stream);
-    else if (stream_state(watching->stream) == STREAM_OPEN)
+    if (has_client && has_ended(watches, watching, &state))
         format_end(watching, false, state);
+    else if (has_client && ++watching->looks < LOOKS_MAX)
+        return false;
+    else
+        stream_break(watching->stream);
     hand_over(watches, watching, &watches->arrived);
     wake(watches);
     return true;

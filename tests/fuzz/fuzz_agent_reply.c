@@ -288,7 +288,8 @@ static void read_changes(struct agent_watch *watch)
 
     do {
         while ((result = agent_watch_next(watch, &event, &err)) > 0) {
-            if (!event.is_end && strlen(event.path) + strlen(event.target) > 2 * AGENT_PATH_MAX)
+            if (!event.is_end &&
+                strlen(event.path) + strlen(event.target) > (size_t)2 * AGENT_PATH_MAX)
                 abort();
         }
     } while (result == 0 && agent_watch_receive(watch, &err) == 0);
