@@ -12,6 +12,7 @@ import pytest
 
 from support import tenancy
 from support.client import assert_problem
+from support.memory import peak_growth
 from support.stack import sanitized
 from support.wait import eventually
 
@@ -95,19 +96,8 @@ def bounded(private_stack):
     end(made)
 
 
-def memory_kb(pid, field):
-    with open(f"/proc/{pid}/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith(field))
-
-
-def peak_growth(stack, work):
-    """By how many KB the server's resident memory was above its present one at most."""
-    pid = stack.daemons["server"].process.pid
-    with open(f"/proc/{pid}/clear_refs", "w") as peak:
-        peak.write("5")  # VmHWM begins anew: proc(5)
-    before = memory_kb(pid, "VmRSS")
-    work()
-    return memory_kb(pid, "VmHWM") - before
+def server_pid(stack):
+    return stack.daemons["server"].process.pid
 
 
 def pieces(count):
@@ -149,10 +139,10 @@ def test_a_large_file_passes_in_little_memory(stack, files, chunked):
     count = 256
     upload(files, "warm", 4, chunked)  # what is allocated once
     download(files, "warm")
-    grown = peak_growth(stack, lambda: upload(files, "large", count, chunked))
+    grown = peak_growth(server_pid(stack), lambda: upload(files, "large", count, chunked))
     assert sanitized() or grown <= GROWTH_KB, grown
     seen = {}
-    grown = peak_growth(stack, lambda: seen.update(enumerate(download(files, "large"))))
+    grown = peak_growth(server_pid(stack), lambda: seen.update(enumerate(download(files, "large"))))
     assert sanitized() or grown <= GROWTH_KB, grown
     assert seen[1] == digest_of(count)
     assert int(seen[0].headers["Content-Length"]) == count * MB
