@@ -83,7 +83,7 @@ static int setup(void **state)
         .upstreams = 2,
         .max_queued = 64,
         .queue_timeout_ms = 10000,
-        .limits = {1024, 10000, 10000},
+        .limits = {.max_body_bytes = 1024, .request_timeout_ms = 10000, .idle_timeout_ms = 10000},
     };
 
     (void)state;

@@ -44,10 +44,13 @@ static void test_every_route_is_whole(void **state)
         for (size_t i = 0; i < route_tables[t]->count; i++) {
             const struct route *route = &route_tables[t]->routes[i];
 
-            if (!route->handler || !route->name || !route->summary)
-                fail_msg("%s lacks a handler, a name or a summary", route->pattern);
-            if (!route->response && !route->media && route->status != 204 &&
-                route->status != 101)
+            if (!route->handler || !route->summary)
+                fail_msg("%s lacks a handler or a summary", route->pattern);
+            if (route_tables[t]->is_foreign)
+                continue;
+            if (!route->name)
+                fail_msg("%s lacks a name", route->pattern);
+            if (!route->response && !route->media && route->status != 204 && route->status != 101)
                 fail_msg("%s has no answer", route->name);
             if (route->status == 204 && route->response)
                 fail_msg("%s answers 204 with a body", route->name);
@@ -66,6 +69,10 @@ static void test_every_route_is_described(void **state)
             const cJSON *operation = operation_of(document, route);
             const cJSON *role = cJSON_GetObjectItemCaseSensitive(operation, "x-role");
 
+            if (route_tables[t]->is_foreign) {
+                assert_null(operation);
+                continue;
+            }
             assert_non_null(operation);
             assert_string_equal(role->valuestring,
                                 route->role == ROLE_NONE ? "public" : role_name(route->role));
@@ -84,6 +91,8 @@ static void test_names_of_operations_are_unique(void **state)
         for (size_t i = 0; i < route_tables[t]->count; i++) {
             const char *name = route_tables[t]->routes[i].name;
 
+            if (route_tables[t]->is_foreign)
+                continue;
             assert_false(cJSON_HasObjectItem(seen, name));
             cJSON_AddTrueToObject(seen, name);
         }
