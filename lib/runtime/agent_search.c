@@ -116,7 +116,7 @@ static int check_text(const char *field, const char *text, size_t size, struct e
 {
     if (text[0] != '\0' && strlen(text) < size)
         return 0;
-    return error_set_field(err, ERR_INVALID_FIELD, field, "'%s' has 1 to %zu bytes", field,
+    return error_set_field(err, ERR_NOT_POSSIBLE, field, "'%s' has 1 to %zu bytes", field,
                            size - 1);
 }
 

@@ -26,7 +26,7 @@ DEFINE_CLEANUP(struct agent_watch *, agent_watch, agent_watch_free)
 static int check_request(const struct agent_watch_request *request, struct error *err)
 {
     if (strlen(request->user) >= AGENT_USER_MAX || request->user[0] == '\0')
-        return error_set_field(err, ERR_INVALID_FIELD, "user", "user has 1 to %d bytes",
+        return error_set_field(err, ERR_NOT_POSSIBLE, "user", "user has 1 to %d bytes",
                                AGENT_USER_MAX - 1);
     if (strlen(request->path) >= AGENT_PATH_MAX || request->path[0] != '/')
         return error_set_field(err, ERR_INVALID_FIELD, "path",

@@ -198,12 +198,12 @@ static cJSON *found_view(const char *folder, const struct agent_matches *matches
 static int check_query(const struct query *query, struct error *err)
 {
     if (!query->name && !query->content)
-        return error_set_field(err, ERR_MISSING_FIELD, "name", "give 'name', 'content' or both");
+        return error_set_field(err, ERR_NOT_POSSIBLE, "name", "give 'name', 'content' or both");
     if (query->name && strchr(query->name, '/'))
         return error_set_field(err, ERR_NOT_POSSIBLE, "name",
                                "'name' is for names, which have no '/'");
     if (query->regex && !query->content)
-        return error_set_field(err, ERR_MISSING_FIELD, "content", "'regex' is about 'content'");
+        return error_set_field(err, ERR_NOT_POSSIBLE, "content", "'regex' is about 'content'");
     return 0;
 }
 
