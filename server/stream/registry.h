@@ -13,7 +13,7 @@
  * Locks: the stream's and the registry's; nobody holds both, and nobody holds one while it calls
  * out or writes to a client.
  */
-/* A queue of bytes; its memory is allocated when the first ones come. */
+/* A queue of bytes; it has memory only while it holds some. */
 struct stream_ring {
     char *data;
     size_t capacity;

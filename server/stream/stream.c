@@ -101,6 +101,14 @@ static bool ring_has_memory(struct stream_ring *ring)
     return ring->data;
 }
 
+/* Most streams have nothing to say most of the time. */
+static void ring_release(struct stream_ring *ring)
+{
+    free(ring->data);
+    ring->data = NULL;
+    ring->first = 0;
+}
+
 /* Copies into the ring, which has the room. */
 static void ring_put(struct stream_ring *ring, const char *data, size_t size)
 {
@@ -125,6 +133,8 @@ static size_t ring_take(struct stream_ring *ring, char *data, size_t size)
     memcpy(data + run, ring->data, size - run);
     ring->first = (ring->first + size) % ring->capacity;
     ring->used -= size;
+    if (ring->used == 0)
+        ring_release(ring);
     return size;
 }
 

@@ -50,7 +50,7 @@ void streams_free(struct streams *streams);
 /* --- the producer's side */
 
 /*
- * A stream whose queue holds at most `capacity` bytes; they are allocated at the first push. The
+ * A stream whose queue holds at most `capacity` bytes; they are allocated while it holds any. The
  * caller has the one reference.
  */
 int stream_new(struct streams *streams, size_t capacity, struct stream **ret_stream,

@@ -1,0 +1,153 @@
+"""Processes at their limits: output and input of 100 MB, slow readers, full-screen programs."""
+
+import concurrent.futures
+import hashlib
+import json
+import time
+import urllib.parse
+from pathlib import Path
+
+import pytest
+
+from support.processes import Processes
+from support.websocket import WebSocket
+
+MEGABYTE = 1024 * 1024
+
+
+@pytest.fixture
+def processes(stack, client):
+    response = client.post("/v1/sandboxes", {})
+    assert response.status == 201, response
+    made = response.json["id"]
+    client.created.add(made)
+    yield Processes(client, made)
+    assert stack.client().request("DELETE", f"/v1/sandboxes/{made}").status == 204
+
+
+def run(processes, **query):
+    return WebSocket(processes.client, f"{processes.sandbox}/exec?{urllib.parse.urlencode(query)}")
+
+
+def attach(processes, process_id, query=""):
+    return WebSocket(processes.client, f"{processes.path}/{process_id}/attach?{query}")
+
+
+def memory_of(stack):
+    """Of the server, in bytes."""
+    status = Path(f"/proc/{stack.server.process.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) * 1024
+
+
+def test_a_hundred_megabytes_of_output(processes, stack):
+    process_id = processes.start(
+        ["awk", 'BEGIN { for (i = 0; i < 1600000; i++) printf "%063d.", i }'],
+        log_bytes=256 * MEGABYTE,
+    )
+    assert processes.wait(process_id)["truncated"] is False
+    expected = hashlib.sha256()
+    for i in range(1600000):
+        expected.update(b"%063d." % i)
+    before = memory_of(stack)
+    seen = hashlib.sha256()
+    with attach(processes, process_id) as ws:
+        for message in ws.messages():
+            if isinstance(message, tuple):
+                seen.update(message[2])
+    assert ws.code == 1000 and seen.digest() == expected.digest()
+    assert memory_of(stack) - before < 8 * MEGABYTE
+
+
+def test_a_hundred_megabytes_of_input(processes, stack):
+    piece = bytes(range(256)) * 4096
+    expected = hashlib.sha256()
+    with run(processes, command="sha256sum") as ws:
+        before = memory_of(stack)
+        for _ in range(100):
+            expected.update(piece)
+            ws.send_bytes(piece)
+        ws.send_json(type="close_stdin")
+        assert memory_of(stack) - before < 8 * MEGABYTE
+        out, _, exit_message = ws.read_to_end()
+    assert out.split()[0].decode() == expected.hexdigest()
+    assert exit_message["state"] == "completed"
+
+
+def test_a_flood_into_a_slow_reader(processes, stack, other):
+    """The log is truncated with a flag, memory is bounded, and nobody else waits."""
+    process_id = processes.start("yes", timeout=3, log_bytes=MEGABYTE)
+    with attach(processes, process_id) as ws:
+        ws.read_until(b"y\n")
+        before = memory_of(stack)
+        while (now := processes.get(process_id))["state"] == "running":
+            assert other.get("/v1/sandboxes").status == 200
+            assert memory_of(stack) - before < 8 * MEGABYTE
+            time.sleep(0.1)
+        assert now["timed_out"] is True and now["truncated"] is True
+        end, gaps, exit_message = 0, 0, None
+        for message in ws.messages():
+            if isinstance(message, tuple):
+                gaps += message[1] > end > 0
+                end = message[1] + len(message[2])
+            elif message["type"] == "exit":
+                exit_message = message
+    assert gaps > 0 and end == now["log_end"]
+    assert exit_message["truncated"] is True and exit_message["state"] == "killed"
+
+
+def test_a_reader_costs_little(processes, stack):
+    process_id = processes.start("i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo line $i; done; cat",
+                                 stdin=True)
+
+    def open_one(_):
+        ws = attach(processes, process_id)
+        ws.read_until(b"line 2000\n")
+        return ws
+
+    with concurrent.futures.ThreadPoolExecutor(10) as pool:
+        first = list(pool.map(open_one, range(10)))
+        before = memory_of(stack)
+        sockets = list(pool.map(open_one, range(100)))
+    each = (memory_of(stack) - before) / len(sockets)
+    for ws in first + sockets:
+        ws.close()
+    assert each < 64 * 1024
+
+
+def test_a_full_screen_program(processes):
+    """top draws itself anew for the size it is told, and takes keys."""
+    with run(processes, arguments='["top", "-d", "60"]', pty="true", rows=24, cols=80,
+             environment='{"TERM":"xterm"}') as ws:
+        ws.read_until(b"PID")
+        ws.send_json(type="resize", rows=30, cols=132)
+        ws.read_until(b"PID")
+        ws.send_bytes(b"q")
+        assert ws.read_to_end()[2]["exit_code"] == 0
+
+
+CURSES = r"""
+import curses
+def draw(screen):
+    while True:
+        rows, cols = screen.getmaxyx()
+        screen.erase()
+        screen.addstr(0, 0, "size-%dx%d-" % (rows, cols))
+        screen.refresh()
+        key = screen.getch()
+        if key == curses.KEY_RESIZE:
+            curses.update_lines_cols()
+        elif key == ord("q"):
+            return
+curses.wrapper(draw)
+"""
+
+
+def test_an_editor_like_program(processes):
+    """The base image has no vim: a program of curses does what it does with its terminal."""
+    with run(processes, arguments=json.dumps(["python3", "-c", CURSES]), pty="true",
+             rows=24, cols=80, environment='{"TERM":"xterm"}') as ws:
+        ws.read_until(b"size-24x80-")
+        ws.send_json(type="resize", rows=40, cols=100)
+        ws.read_until(b"40x100")
+        ws.send_bytes(b"q")
+        assert ws.read_to_end()[2]["exit_code"] == 0
