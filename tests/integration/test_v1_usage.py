@@ -118,9 +118,9 @@ class History:
         """Ends a start of a container; returns when."""
         if ending == "open":
             self.sql.append(
-                "INSERT INTO sandboxes (id, tenant_id, project_id, kind, state, is_up, env, image, "
+                "INSERT INTO sandboxes (id, tenant_id, project_id, kind, state, env, image, "
                 "generation, memory_limit_mb, idle_timeout_s, expires_at) VALUES "
-                f"('{sandbox}', '{self.tenant}', '{project}', 'container', 'running', true, '{{}}', "
+                f"('{sandbox}', '{self.tenant}', '{project}', 'container', 'running', '{{}}', "
                 f"'base', {generation}, {memory_mb}, 3600, now() + interval '1 day')"
             )
             self.intervals.append((project, start, None, memory_mb, 0, 0))
