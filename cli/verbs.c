@@ -45,6 +45,11 @@ static const struct cli_option create_options[] = {
     {"--env", "NAME=VALUE", "a variable; may come often"},
     {"--label", "NAME=VALUE", "a label; may come often"},
 };
+static const struct cli_option ls_options[] = {
+    {"--depth", "LEVELS", "of folders to show, 1 to 64; 1 unless said"},
+    {"--user", "NAME", "whose rights count; 'user' unless said"},
+    LIMIT_OPTION,
+};
 static const struct cli_option stop_options[] = {
     {"--timeout", "TIME", "from TERM to KILL, such as 10s"},
 };
@@ -109,6 +114,8 @@ const struct verb verbs[] = {
     {"stop", "ID...", "Stop sandboxes and keep their disks", API(1, ARGUMENTS_MAX, verb_stop),
      OPTIONS(stop_options)},
     {"rm", "ID...", "End sandboxes and remove their disks", API(1, ARGUMENTS_MAX, verb_rm)},
+    {"ls", "ID [PATH]", "List a folder of a sandbox that runs, /sandbox unless said",
+     API(1, 2, verb_ls), OPTIONS(ls_options)},
     {"events", "", "List what happened, or follow it", API(0, 0, verb_events),
      OPTIONS(event_options)},
     {"usage", "", "Show what was used, by project and day", API(0, 0, verb_usage),

@@ -101,6 +101,20 @@ def test_the_life_of_a_sandbox(run, stack):
 # --- tenancy
 
 
+def test_ls_shows_a_folder_of_a_sandbox(run):
+    sandbox = run("create").stdout.strip()
+    try:
+        lines = run("ls", sandbox, "/etc").stdout.splitlines()
+        assert lines[0].split() == ["TYPE", "MODE", "OWNER", "SIZE", "AGE", "PATH", "LINK"]
+        passwd = next(line.split() for line in lines if " /etc/passwd " in line)
+        assert passwd[0] == "file" and passwd[2] == "root"
+        assert "no such file" in run("ls", sandbox, "missing", code=4).stderr.lower()
+        assert len(run("ls", sandbox, "/etc", "--limit", "1").stdout.splitlines()) == 2
+    finally:
+        run("rm", sandbox)
+    run("ls", "no-id", code=2)
+
+
 def test_projects_keys_and_tenants(run):
     project = run("project", "create", "cli").stdout.strip()
     assert rows(run("project", "ls"))[project][1:3] == ["cli", "false"]
