@@ -36,6 +36,8 @@ struct answer {
     bool (*take)(const char *data, void *user); /* of a stream: each event's data */
     void *user;
     bool stopped; /* by take */
+    FILE *out;    /* where bytes go that are no refusal; NULL: into `data` */
+    CURL *curl;   /* of `out`: it knows the status */
 };
 
 DEFINE_CLEANUP(struct curl_slist *, curl_slist, curl_slist_free_all)
@@ -186,10 +188,20 @@ static void take_lines(struct answer *answer)
     memmove(answer->data, line, answer->size + 1);
 }
 
+static bool is_refusal(const struct answer *answer)
+{
+    long status = 0;
+
+    (void)curl_easy_getinfo(answer->curl, CURLINFO_RESPONSE_CODE, &status);
+    return status < 200 || status >= 300;
+}
+
 static size_t receive(char *data, size_t size, size_t count, void *user)
 {
     struct answer *answer = user;
 
+    if (answer->out && !is_refusal(answer))
+        return fwrite(data, size, count, answer->out) * size;
     if (!append(answer, data, size * count))
         return 0;
     if (answer->take)
@@ -212,7 +224,15 @@ static bool add_header(struct curl_slist **headers, const char *name, const char
     return longer;
 }
 
-static bool add_headers(const struct api *api, bool has_body, bool streams,
+/* What is asked for. */
+static const char *media_of(const struct answer *answer)
+{
+    if (answer->take)
+        return "text/event-stream";
+    return answer->out ? "application/octet-stream" : "application/json";
+}
+
+static bool add_headers(const struct api *api, bool has_body, const char *media,
                         struct curl_slist **headers)
 {
     _cleanup_free_ char *bearer = NULL;
@@ -221,8 +241,7 @@ static bool add_headers(const struct api *api, bool has_body, bool streams,
         bearer = NULL;
         return false;
     }
-    return add_header(headers, "Authorization", bearer) &&
-           add_header(headers, "Accept", streams ? "text/event-stream" : "application/json") &&
+    return add_header(headers, "Authorization", bearer) && add_header(headers, "Accept", media) &&
            add_header(headers, "Expect", "") &&
            (!has_body || add_header(headers, "Content-Type", "application/json"));
 }
@@ -256,7 +275,7 @@ static int perform(struct api *api, const char *method, const char *path, const 
 
     if (asprintf(&url, "%s%s", api->url, path) < 0)
         url = NULL;
-    if (!url || (body && !text) || !add_headers(api, body, answer->take, &headers) ||
+    if (!url || (body && !text) || !add_headers(api, body, media_of(answer), &headers) ||
         !set_request(api, method, url, text, headers, answer))
         return error_set_errno(err, ENOMEM, "cannot call the service");
     code = curl_easy_perform(api->curl);
@@ -403,6 +422,20 @@ int api_follow(struct api *api, const char *path, bool (*take)(const char *data,
     if (result == 0 && status != 200)
         result = refused(status, answer.data, err);
     free(answer.data);
+    return result < 0 ? -1 : CLI_OK;
+}
+
+int api_save(struct api *api, const char *path, FILE *out, struct error *err)
+{
+    struct answer answer = {.out = out, .curl = api->curl};
+    long status = 0;
+    int result = perform(api, "GET", path, NULL, &answer, &status, err);
+
+    if (result == 0 && (status < 200 || status >= 300))
+        result = refused(status, answer.data, err);
+    free(answer.data);
+    if (result == 0 && fflush(out) != 0)
+        result = error_set_errno(err, errno, "cannot write what was read");
     return result < 0 ? -1 : CLI_OK;
 }
 

@@ -66,6 +66,9 @@ int api_list(struct api *api, const struct api_list *list, struct error *err);
 int api_follow(struct api *api, const char *path, bool (*take)(const char *data, void *user),
                void *user, struct error *err);
 
+/* Writes the bytes of an answer as they come. When it fails, some of them may be written. */
+int api_save(struct api *api, const char *path, FILE *out, struct error *err);
+
 /* The items of --limit, 1000 when it did not come. */
 int api_limit(const struct arguments *arguments, uint64_t *ret_limit, struct error *err);
 

@@ -1,4 +1,4 @@
-/* atoll ls. */
+/* atoll ls, cat. */
 #include "cli/api.h"
 #include "cli/verb_functions.h"
 #include "lib/base/util.h"
@@ -25,21 +25,23 @@ static void put_parameter(FILE *out, const char *name, const char *value)
         (void)fprintf(out, "&%s=%s", name, escaped);
 }
 
-static int make_path(const struct arguments *arguments, char **ret_path, struct error *err)
+/* `files` and the options, of the path that the second word is. */
+static int make_path(const struct arguments *arguments, const char *files, char **ret_path,
+                     struct error *err)
 {
-    const char *folder = arguments->word_count > 1 ? arguments->words[1] : "/sandbox";
-    _cleanup_(cleanup_curl_text) char *escaped = curl_easy_escape(NULL, folder, 0);
+    const char *path = arguments->word_count > 1 ? arguments->words[1] : "/sandbox";
+    _cleanup_(cleanup_curl_text) char *escaped = curl_easy_escape(NULL, path, 0);
     size_t size;
     FILE *out = open_memstream(ret_path, &size);
 
     if (!out)
-        return error_set_errno(err, errno, "cannot list");
-    (void)fprintf(out, "/v1/sandboxes/%s/files?path=%s", arguments->words[0],
+        return error_set_errno(err, errno, "cannot ask for it");
+    (void)fprintf(out, "/v1/sandboxes/%s/%s?path=%s", arguments->words[0], files,
                   escaped ? escaped : "");
     put_parameter(out, "depth", argument_value(arguments, "--depth"));
     put_parameter(out, "user", argument_value(arguments, "--user"));
     if (fclose(out) != 0 || !*ret_path || !escaped)
-        return error_set_errno(err, ENOMEM, "cannot list");
+        return error_set_errno(err, ENOMEM, "cannot ask for it");
     return 0;
 }
 
@@ -50,8 +52,20 @@ int verb_ls(struct cli *cli, const struct arguments *arguments, struct error *er
     struct api_list list = {.columns = file_columns, .column_count = ARRAY_SIZE(file_columns)};
 
     if (api_check_id(arguments->words[0], err) < 0 || api_limit(arguments, &list.limit, err) < 0 ||
-        make_path(arguments, &path, err) < 0 || api_open(cli, arguments, &api, err) < 0)
+        make_path(arguments, "files", &path, err) < 0 || api_open(cli, arguments, &api, err) < 0)
         return -1;
     list.path = path;
     return api_list(api, &list, err);
+}
+
+int verb_cat(struct cli *cli, const struct arguments *arguments, struct error *err)
+{
+    _cleanup_api_ struct api *api = NULL;
+    _cleanup_free_ char *path = NULL;
+
+    if (api_check_id(arguments->words[0], err) < 0 ||
+        make_path(arguments, "files/content", &path, err) < 0 ||
+        api_open(cli, arguments, &api, err) < 0)
+        return -1;
+    return api_save(api, path, stdout, err);
 }

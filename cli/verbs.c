@@ -45,6 +45,9 @@ static const struct cli_option create_options[] = {
     {"--env", "NAME=VALUE", "a variable; may come often"},
     {"--label", "NAME=VALUE", "a label; may come often"},
 };
+static const struct cli_option cat_options[] = {
+    {"--user", "NAME", "whose rights count; 'user' unless said"},
+};
 static const struct cli_option ls_options[] = {
     {"--depth", "LEVELS", "of folders to show, 1 to 64; 1 unless said"},
     {"--user", "NAME", "whose rights count; 'user' unless said"},
@@ -114,6 +117,8 @@ const struct verb verbs[] = {
     {"stop", "ID...", "Stop sandboxes and keep their disks", API(1, ARGUMENTS_MAX, verb_stop),
      OPTIONS(stop_options)},
     {"rm", "ID...", "End sandboxes and remove their disks", API(1, ARGUMENTS_MAX, verb_rm)},
+    {"cat", "ID PATH", "Print a file of a sandbox that runs, byte by byte", API(2, 2, verb_cat),
+     OPTIONS(cat_options)},
     {"ls", "ID [PATH]", "List a folder of a sandbox that runs, /sandbox unless said",
      API(1, 2, verb_ls), OPTIONS(ls_options)},
     {"events", "", "List what happened, or follow it", API(0, 0, verb_events),

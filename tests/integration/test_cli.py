@@ -115,6 +115,21 @@ def test_ls_shows_a_folder_of_a_sandbox(run):
     run("ls", "no-id", code=2)
 
 
+def test_cat_prints_the_bytes_of_a_file(run, stack):
+    sandbox = run("create", "--", "sh", "-c", "printf 'a\\377\\000b' >g; mv g f; sleep 1000").stdout.strip()
+    try:
+        eventually(lambda: "/sandbox/f" in run("ls", sandbox).stdout)
+        done = subprocess.run(
+            [str(binary("atoll")), "cat", sandbox, "f"], cwd=stack.folder,
+            env=stack.environment, stdout=subprocess.PIPE, timeout=60,
+        )
+        assert (done.returncode, done.stdout) == (0, b"a\xff\x00b")
+        missing = run("cat", sandbox, "missing", code=4)
+        assert missing.stdout == "" and "No such file" in missing.stderr
+    finally:
+        run("rm", sandbox)
+
+
 def test_projects_keys_and_tenants(run):
     project = run("project", "create", "cli").stdout.strip()
     assert rows(run("project", "ls"))[project][1:3] == ["cli", "false"]
