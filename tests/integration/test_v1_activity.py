@@ -1,0 +1,114 @@
+"""What counts as use of a sandbox, and what does not: the table of docs/api/processes.md."""
+
+import threading
+
+import pytest
+
+from support.processes import Processes
+from support.wait import eventually
+from support.websocket import WebSocket
+
+
+class Used:
+    """A sandbox with a process, whose last use can be put into the past."""
+
+    def __init__(self, stack, client):
+        self.stack, self.client = stack, client
+        self.id = self.make()
+        self.processes = Processes(client, self.id)
+        self.process = self.processes.start("cat", stdin=True)
+
+    def make(self):
+        response = self.client.post("/v1/sandboxes", {"idle_timeout": 86400})
+        assert response.status == 201, response
+        self.client.created.add(response.json["id"])
+        return response.json["id"]
+
+    def remove(self):
+        assert self.client.request("DELETE", f"/v1/sandboxes/{self.id}").status == 204
+
+    def forget(self):
+        """The last use was an hour ago."""
+        self.stack.postgres.execute(
+            "UPDATE sandboxes SET last_active_at = now() - interval '1 hour'"
+            f" WHERE id = '{self.id}'")
+        assert not self.is_recent()
+
+    def is_recent(self):
+        rows = self.stack.postgres.rows(
+            "SELECT last_active_at > now() - interval '1 minute' AS recent FROM sandboxes"
+            f" WHERE id = '{self.id}'")
+        return rows[0]["recent"]
+
+
+@pytest.fixture
+def used(stack, client):
+    made = Used(stack, client)
+    yield made
+    made.remove()
+
+
+@pytest.mark.parametrize("use", [
+    lambda u: u.processes.exec("true"),
+    lambda u: u.processes.start("true"),
+    lambda u: u.processes.signal(u.process, "CONT"),
+    lambda u: u.processes.write(u.process, b"x"),
+    lambda u: u.client.get(f"{u.processes.sandbox}/files/content?path=/etc/passwd"),
+], ids=["exec", "start", "signal", "stdin", "file"])
+def test_a_use(used, use):
+    used.forget()
+    use(used)
+    eventually(used.is_recent, 60)
+
+
+@pytest.mark.parametrize("look", [
+    lambda u: u.client.get(u.processes.sandbox),
+    lambda u: u.client.get(u.processes.path),
+    lambda u: u.processes.get(u.process),
+    lambda u: u.client.get(f"{u.processes.path}/{u.process}/wait?timeout=1"),
+    lambda u: u.processes.logs(u.process),
+    lambda u: u.processes.write(u.process, b"\n"),
+], ids=["sandbox", "list", "get", "wait", "logs", "a running process"])
+def test_no_use(used, look, request):
+    if request.node.callspec.id == "a running process":
+        look(used)  # it wrote something: what it does by itself is no use
+    used.forget()
+    if request.node.callspec.id != "a running process":
+        look(used)
+    assert not used.is_recent()
+
+
+def test_a_quiet_command_is_use_for_as_long_as_it_runs(used):
+    """The idle timeout passes many times while it runs; the worker looks each second."""
+    sandbox = used.client.post("/v1/sandboxes", {"idle_timeout": 1})
+    assert sandbox.status == 201, sandbox
+    processes = Processes(used.client, sandbox.json["id"])
+    done = {}
+    thread = threading.Thread(target=lambda: done.update(processes.exec("sleep 5")))
+    thread.start()
+    thread.join()
+    assert done["state"] == "completed"
+    eventually(lambda: used.client.get(processes.sandbox).json["state"] == "stopped")
+    assert used.client.request("DELETE", processes.sandbox).status == 204
+
+
+def test_a_quiet_process_with_a_reader_is_use(used):
+    with used.processes.follow(used.process):
+        used.forget()
+        eventually(used.is_recent, 60)
+
+
+def test_a_quiet_process_with_a_client_is_use(used):
+    with WebSocket(used.client, f"{used.processes.path}/{used.process}/attach") as ws:
+        ws.read_message()
+        used.forget()
+        eventually(used.is_recent, 60)
+
+
+def test_a_client_that_does_not_answer_is_cut_off(used):
+    with WebSocket(used.client, f"{used.processes.path}/{used.process}/attach") as ws:
+        pings = 0
+        while ws.read_frame():
+            pings += 1
+        assert pings >= 3
+    assert used.processes.get(used.process)["state"] == "running"
