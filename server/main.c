@@ -19,6 +19,7 @@
 #include "server/identity.h"
 #include "server/routes/openapi.h"
 #include "server/routes/router.h"
+#include "server/services/activity.h"
 #include "server/services/attach.h"
 #include "server/services/audit.h"
 #include "server/services/events.h"
@@ -85,6 +86,7 @@ static void server_close(struct server *server)
     executors_free(server->services.executors);
     watches_stop(server->services.watches);
     streams_free(server->services.streams);
+    activity_stop(server->services.activity);
     places_free(server->services.transfers);
     places_free(server->services.waits);
     description_done(&server->description);
@@ -204,6 +206,7 @@ static int open_services(struct server *server, struct error *err)
         places_create(&services->transfers, err) < 0 || places_create(&services->waits, err) < 0 ||
         streams_create(&stream_options, &services->streams, err) < 0 ||
         event_follower_start(services, &services->event_follower, err) < 0 ||
+        activity_start(services->db, &services->activity, err) < 0 ||
         attach_start(services, &services->attach, err) < 0 ||
         executors_create(&services->executors, err) < 0 ||
         watches_start(services, &services->watches, err) < 0)

@@ -111,8 +111,9 @@ static const struct db_statement list_statement = {
                     " ORDER BY p.id DESC LIMIT $5::bigint"};
 
 static const struct db_statement touch_statement = {
-    "process_touch", "UPDATE sandboxes SET last_active_at = now() WHERE " OWN_CONTAINER
-                     " AND is_up AND " SECOND_PASSED};
+    "process_touch",
+    "UPDATE sandboxes SET last_active_at = now() WHERE tenant_id = $1::uuid"
+    " AND id = ANY($2::uuid[]) AND kind = 'container' AND is_up AND " SECOND_PASSED};
 
 void store_process_free(struct store_process *process)
 {
@@ -297,11 +298,17 @@ int store_process_list(struct db_pool *pool, const struct db_scope *scope, const
 }
 
 int store_process_touch(struct db_pool *pool, const struct db_scope *scope,
-                        const struct id *sandbox, struct error *err)
+                        const struct id *sandboxes, size_t count, struct error *err)
 {
-    const struct db_param params[] = {db_uuid(&scope->tenant), db_uuid(sandbox)};
+    struct db_param params[] = {db_uuid(&scope->tenant), db_null()};
     const struct db_call call = DB_CALL(touch_statement, params);
+    _cleanup_db_array_ struct db_array ids;
     _cleanup_pg_result_ PGresult *result = NULL;
 
+    db_array_begin(&ids, DB_UUID);
+    for (size_t i = 0; i < count; i++)
+        db_array_add(&ids, sandboxes[i].bytes, ID_BYTES);
+    if (db_array_param(&ids, &params[1], err) < 0)
+        return -1;
     return db_run(pool, scope, DB_RELAXED, &call, 1, &result, err);
 }

@@ -135,8 +135,8 @@ int store_process_list(struct db_pool *pool, const struct db_scope *scope, const
                        const struct store_process_filter *filter,
                        struct store_process_list *ret_list, struct error *err);
 
-/* Notes that the container is used, at most once a second. */
+/* Notes that containers are used, each at most once a second. */
 int store_process_touch(struct db_pool *pool, const struct db_scope *scope,
-                        const struct id *sandbox, struct error *err);
+                        const struct id *sandboxes, size_t count, struct error *err);
 
 #endif

@@ -1,6 +1,7 @@
 #include "server/services/attach.h"
 
 #include "lib/base/util.h"
+#include "server/services/activity.h"
 #include "server/services/attach_socket.h"
 #include "server/services/attach_source.h"
 #include "server/services/process_agent.h"
@@ -33,7 +34,6 @@ enum step { STEP_MORE, STEP_NEEDS_INPUT, STEP_NEEDS_ROOM, STEP_ENDED, STEP_OVER 
 /* What the guard of a stream asks about; whoever follows uses the sandbox. */
 struct follower {
     struct standing standing;
-    struct db_scope scope;
     struct id sandbox;
     bool is_socket;
     atomic_bool beat;    /* of a WebSocket: its client shall be asked whether he is there */
@@ -661,12 +661,10 @@ void attach_stop(struct attach *attach)
 static bool may_go_on(void *user)
 {
     struct follower *follower = user;
-    struct error err;
     bool is_good;
 
-    if (store_process_touch(follower->standing.services->db, &follower->scope, &follower->sandbox,
-                            &err) < 0)
-        log_debug("the use of a sandbox is not noted: %s", err.message);
+    activity_note(follower->standing.services->activity, &follower->standing.tenant,
+                  &follower->sandbox);
     is_good = standing_is_good(&follower->standing);
     if (!follower->is_socket)
         return is_good;
@@ -690,8 +688,6 @@ static int make_stream(struct services *services, const struct caller *caller,
         return -1;
     }
     follower->standing = standing_of(services, caller);
-    follower->scope = caller_scope(caller);
-    follower->scope.claim = NULL;
     follower->sandbox = *sandbox;
     follower->is_socket = options->is_socket;
     stream_set_guard(stream, may_go_on, free, follower);

@@ -1,6 +1,7 @@
 #include "server/services/processes.h"
 
 #include "lib/base/util.h"
+#include "server/services/activity.h"
 #include "server/services/environment.h"
 #include "server/services/process_agent.h"
 #include "server/services/waits.h"
@@ -311,14 +312,12 @@ static int connect_running(struct services *services, const struct caller *calle
 {
     struct db_scope scope = caller_scope(caller);
     _cleanup_(store_process_free) struct store_process row = {.owner = NULL};
-    struct error unneeded;
 
     if (store_process_get(services->db, &scope, sandbox, id, &row, err) < 0)
         return -1;
     if (row.state != PROCESS_RUNNING || !is_at_agent(&row))
         return error_set(err, ERR_CONFLICT, "the process does not run, or not on its own");
-    if (store_process_touch(services->db, &scope, sandbox, &unneeded) < 0)
-        log_debug("the use of a sandbox is not noted: %s", unneeded.message);
+    activity_note(services->activity, &caller->tenant, sandbox);
     return process_agent_connect(services, sandbox, row.generation, deadline, ret_client, err);
 }
 

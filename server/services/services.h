@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+struct activity;
 struct attach;
 struct audit;
 struct db_pool;
@@ -40,6 +41,7 @@ struct services {
     struct streams *streams;
     struct event_follower *event_follower;
     struct attach *attach;
+    struct activity *activity;
     struct places *transfers; /* transfers.h */
     struct places *waits;     /* waits.h */
     struct executors *executors;

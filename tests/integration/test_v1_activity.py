@@ -48,6 +48,15 @@ def used(stack, client):
     made.remove()
 
 
+def await_writing(stack, client):
+    """Uses are written in the order of their seconds: once a later one is, all before are."""
+    later = Used(stack, client)
+    later.forget()
+    later.processes.signal(later.process, "CONT")
+    eventually(later.is_recent, 60)
+    later.remove()
+
+
 @pytest.mark.parametrize("use", [
     lambda u: u.processes.exec("true"),
     lambda u: u.processes.start("true"),
@@ -69,12 +78,16 @@ def test_a_use(used, use):
     lambda u: u.processes.logs(u.process),
     lambda u: u.processes.write(u.process, b"\n"),
 ], ids=["sandbox", "list", "get", "wait", "logs", "a running process"])
-def test_no_use(used, look, request):
+def test_no_use(stack, client, used, look, request):
     if request.node.callspec.id == "a running process":
-        look(used)  # it wrote something: what it does by itself is no use
-    used.forget()
-    if request.node.callspec.id != "a running process":
+        used.forget()
+        look(used)  # it writes something; what it does by itself from then on is no use
+        eventually(used.is_recent, 60)
+        used.forget()
+    else:
+        used.forget()
         look(used)
+    await_writing(stack, client)
     assert not used.is_recent()
 
 

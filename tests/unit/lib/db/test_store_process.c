@@ -346,7 +346,7 @@ static void test_what_is_a_use(void **state)
     let_idle(&container);
     end(&detached_end);
     assert_false(is_used(&container));
-    assert_int_equal(store_process_touch(pool, &default_scope, &container, NULL), 0);
+    assert_int_equal(store_process_touch(pool, &default_scope, &container, 1, NULL), 0);
     assert_true(is_used(&container));
 }
 
@@ -358,13 +358,13 @@ static void test_a_use_is_written_once_a_second(void **state)
 
     (void)state;
     let_idle(&container);
-    assert_int_equal(store_process_touch(pool, &default_scope, &container, NULL), 0);
+    assert_int_equal(store_process_touch(pool, &default_scope, &container, 1, NULL), 0);
     /* As if the second never passed, however slow this machine is. */
     free(value_of("UPDATE sandboxes SET last_active_at = now() + interval '1 hour'"
                   " WHERE id = '%s' RETURNING id",
                   &container));
     before = number_of(version, &container);
-    assert_int_equal(store_process_touch(pool, &default_scope, &container, NULL), 0);
+    assert_int_equal(store_process_touch(pool, &default_scope, &container, 1, NULL), 0);
     assert_int_equal(number_of(version, &container), before);
 }
 
