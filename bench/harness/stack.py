@@ -19,6 +19,13 @@ class StackError(Exception):
     """The service did not start or did not answer."""
 
 
+def memory_folder():
+    """/run is memory on Debian; a machine that was started without systemd may have it on disk."""
+    kind = subprocess.run(["stat", "-f", "-c", "%T", "/run"], check=True, capture_output=True,
+                          text=True).stdout.strip()
+    return "/run" if kind == "tmpfs" else "/dev/shm"
+
+
 class Stack:
     """`with Stack(build) as stack:` runs `atoll dev` from `build`/bin until the block ends."""
 
@@ -26,7 +33,7 @@ class Stack:
         self.cli = str(pathlib.Path(build).resolve() / "bin" / "atoll")
         # /var/tmp is on disk where /tmp may be memory: a commit has to cost what it costs.
         self.state = pathlib.Path(tempfile.mkdtemp(prefix="atoll-bench.", dir="/var/tmp"))
-        self.run = pathlib.Path(tempfile.mkdtemp(prefix="ab.", dir="/run"))
+        self.run = pathlib.Path(tempfile.mkdtemp(prefix="ab.", dir=memory_folder()))
         self.log = self.state / "dev.log"
         self.images_mounted = False
         self.process = None
