@@ -1,6 +1,7 @@
 /* Files of the container dialect: paths are from /sandbox on, contents are text. */
 #include "lib/base/util.h"
 #include "server/handlers/execution_view.h"
+#include "server/handlers/file_batch.h"
 #include "server/handlers/project_containers.h"
 #include "server/services/files.h"
 #include "server/services/text.h"
@@ -11,10 +12,7 @@
 
 enum {
     PATH_MAX_CHARACTERS = 4095,
-    BATCH_MAX = 1000,
     LIST_MAX = AGENT_LIST_MAX - 1,
-    MODE = 0644,
-    WHERE_SIZE = 24,
 };
 
 /* --- write */
@@ -44,7 +42,7 @@ const struct json_table project_container_file_table =
 const struct json_field project_container_batch_body = {
     .name = "files",
     .type = JSON_TYPE_ARRAY,
-    .max = BATCH_MAX,
+    .max = FILE_BATCH_MAX,
     .of = &project_container_file_table,
     .about = "Files to write; all are checked before the first is written.",
 };
@@ -72,7 +70,7 @@ int handle_project_container_write(struct call *call, struct error *err)
 {
     _cleanup_(container_record_free) struct container_record record = {.owner = NULL};
     _cleanup_cjson_ cJSON *json = NULL;
-    struct agent_file_content content = {.user = FILES_USER, .mode = MODE};
+    struct agent_file_content content = {.user = FILES_USER, .mode = FILE_BATCH_MODE};
     struct written_view view = {.success = true};
     struct file_body body;
     struct error result;
@@ -112,85 +110,41 @@ static const struct json_field batch_fields[] = {
     {.name = "files_written",
      .type = JSON_TYPE_INTEGER,
      .required = true,
-     .max = BATCH_MAX,
+     .max = FILE_BATCH_MAX,
      .offset = offsetof(struct batch_view, files_written)},
     {.name = "errors",
      .type = JSON_TYPE_MAP,
      .omitted = true,
-     .max = BATCH_MAX,
+     .max = FILE_BATCH_MAX,
      .offset = offsetof(struct batch_view, errors),
      .about = "Why, by the path of each file that was not written; left out when all were."},
 };
 const struct json_table project_container_batch_result_table =
     JSON_TABLE("ProjectContainerBatchResult", batch_fields);
 
-/* The files of a request. The contents belong to its JSON, the paths to the batch. */
-struct batch {
-    size_t count;
-    const char **names; /* as the client wrote them */
-    struct agent_file_content *contents;
-    struct error *results;
-    char **paths;
-};
-
-static void batch_free(struct batch *batch)
+static int take_file(struct file_batch *batch, size_t i, const cJSON *item, struct error *err)
 {
-    for (size_t i = 0; batch->paths && i < batch->count; i++)
-        free(batch->paths[i]);
-    free(batch->paths);
-    free(batch->names);
-    free(batch->contents);
-    free(batch->results);
-}
-
-static int no_memory(struct error *err)
-{
-    return error_set(err, ERR_UNAVAILABLE, "there is no memory for the request");
-}
-
-static int batch_allocate(struct batch *batch, size_t count, struct error *err)
-{
-    batch->count = count;
-    batch->names = calloc(count + 1, sizeof(*batch->names));
-    batch->contents = calloc(count + 1, sizeof(*batch->contents));
-    batch->results = calloc(count + 1, sizeof(*batch->results));
-    batch->paths = calloc(count + 1, sizeof(*batch->paths));
-    return batch->names && batch->contents && batch->results && batch->paths ? 0 : no_memory(err);
-}
-
-static int take_file(struct batch *batch, size_t i, const cJSON *item, struct error *err)
-{
+    struct file_batch_entry entry = {.user = FILES_USER, .mode = FILE_BATCH_MODE};
     struct file_body body;
-    char where[WHERE_SIZE];
-    char field[ERROR_FIELD_MAX];
-    char path[FILES_PATH_SIZE];
+    char where[FILE_BATCH_WHERE_SIZE];
 
-    (void)snprintf(where, sizeof(where), "files[%zu]", i);
-    (void)snprintf(field, sizeof(field), "%s.path", where);
-    if (json_decode(item, file_fields, ARRAY_SIZE(file_fields), where, &body, err) < 0 ||
-        files_resolve(field, body.path, path, err) < 0)
+    file_batch_where(i, NULL, where, sizeof(where));
+    if (json_decode(item, file_fields, ARRAY_SIZE(file_fields), where, &body, err) < 0)
         return -1;
-    batch->names[i] = body.path;
-    batch->paths[i] = strdup(path);
-    batch->contents[i] = (struct agent_file_content){
-        .user = FILES_USER,
-        .path = batch->paths[i],
-        .mode = MODE,
-        .data = body.content,
-        .size = strlen(body.content),
-    };
-    return batch->paths[i] ? 0 : no_memory(err);
+    entry.path = body.path;
+    entry.content = body.content;
+    return file_batch_take(batch, i, &entry, err);
 }
 
-static int take_files(const cJSON *array, struct batch *batch, struct error *err)
+static int take_files(const cJSON *array, struct file_batch *batch, struct error *err)
 {
     const cJSON *item;
     size_t i = 0;
 
-    if (!cJSON_IsArray(array) || cJSON_GetArraySize(array) > BATCH_MAX)
+    if (!cJSON_IsArray(array) || cJSON_GetArraySize(array) > FILE_BATCH_MAX)
         return error_set_field(err, ERR_INVALID_FIELD, "files",
-                               "the body must be an array of at most %d files", BATCH_MAX);
-    if (batch_allocate(batch, (size_t)cJSON_GetArraySize(array), err) < 0)
+                               "the body must be an array of at most %d files", FILE_BATCH_MAX);
+    if (file_batch_allocate(batch, (size_t)cJSON_GetArraySize(array), err) < 0)
         return -1;
     cJSON_ArrayForEach(item, array)
     {
@@ -200,7 +154,7 @@ static int take_files(const cJSON *array, struct batch *batch, struct error *err
     return 0;
 }
 
-static cJSON *batch_view(const struct batch *batch)
+static cJSON *batch_view(const struct file_batch *batch)
 {
     struct batch_view view = {.success = true};
 
@@ -220,7 +174,7 @@ static cJSON *batch_view(const struct batch *batch)
 int handle_project_container_batch(struct call *call, struct error *err)
 {
     _cleanup_(container_record_free) struct container_record record = {.owner = NULL};
-    _cleanup_(batch_free) struct batch batch = {.count = 0};
+    _cleanup_(file_batch_free) struct file_batch batch = {.count = 0};
     _cleanup_cjson_ cJSON *json = NULL;
 
     if (call_json_body(call, false, &json, err) < 0 || take_files(json, &batch, err) < 0 ||
@@ -452,7 +406,7 @@ static int respond_content(struct call *call, const char *path, const struct fil
     struct content_view view = {.path = path};
 
     if (!output_view(bytes->data, bytes->size, &content, &base64))
-        return no_memory(err);
+        return error_set(err, ERR_UNAVAILABLE, "there is no memory for the answer");
     view.content = content;
     view.content_base64 = base64;
     return call_respond_json(call, 200, json_encode(&project_container_content_table, &view), err);

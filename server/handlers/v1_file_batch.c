@@ -1,13 +1,9 @@
 /* Many files in one request: all are checked before the first is written. */
-#include "lib/base/base64.h"
 #include "lib/base/util.h"
+#include "server/handlers/file_batch.h"
 #include "server/handlers/v1_files.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-enum { BATCH_MAX = 1000, PATH_MAX_CHARACTERS = 4095, MODE_DEFAULT = 0644, WHERE_SIZE = 32 };
+enum { PATH_MAX_CHARACTERS = 4095 };
 
 struct file_body {
     const char *path;
@@ -55,7 +51,7 @@ static const struct json_field batch_fields[] = {
      .type = JSON_TYPE_ARRAY,
      .required = true,
      .min = 1,
-     .max = BATCH_MAX,
+     .max = FILE_BATCH_MAX,
      .of = &file_table,
      .offset = offsetof(struct batch_body, files)},
     {.name = "user",
@@ -106,119 +102,58 @@ static const struct json_field results_fields[] = {
     {.name = "items",
      .type = JSON_TYPE_ARRAY,
      .required = true,
-     .max = BATCH_MAX,
+     .max = FILE_BATCH_MAX,
      .of = &result_table,
      .offset = offsetof(struct results_shown, items),
      .about = "In the order of the request."},
     {.name = "written",
      .type = JSON_TYPE_INTEGER,
      .required = true,
-     .max = BATCH_MAX,
+     .max = FILE_BATCH_MAX,
      .offset = offsetof(struct results_shown, written)},
     {.name = "failed",
      .type = JSON_TYPE_INTEGER,
      .required = true,
-     .max = BATCH_MAX,
+     .max = FILE_BATCH_MAX,
      .offset = offsetof(struct results_shown, failed)},
 };
 const struct json_table v1_file_batch_result_table = JSON_TABLE("FileBatchResult", results_fields);
 
-/* The files of a request, checked. Each entry owns its path; `decoded` what base64 became. */
-struct batch {
-    size_t count;
-    struct agent_file_content *contents;
-    char **paths;
-    char **decoded;
-    struct error *results;
-};
-
-static void batch_free(struct batch *batch)
-{
-    for (size_t i = 0; i < batch->count; i++) {
-        if (batch->paths)
-            free(batch->paths[i]);
-        if (batch->decoded)
-            free(batch->decoded[i]);
-    }
-    free(batch->contents);
-    free(batch->paths);
-    free(batch->decoded);
-    free(batch->results);
-}
-
-static int batch_allocate(struct batch *batch, size_t count, struct error *err)
-{
-    batch->count = count;
-    batch->contents = calloc(count, sizeof(*batch->contents));
-    batch->paths = calloc(count, sizeof(*batch->paths));
-    batch->decoded = calloc(count, sizeof(*batch->decoded));
-    batch->results = calloc(count, sizeof(*batch->results));
-    if (batch->contents && batch->paths && batch->decoded && batch->results)
-        return 0;
-    return error_set(err, ERR_UNAVAILABLE, "there is no memory for the request");
-}
-
-static int take_path(struct batch *batch, size_t i, const char *path, const char *where,
-                     struct error *err)
-{
-    char field[ERROR_FIELD_MAX];
-    char resolved[FILES_PATH_SIZE];
-
-    (void)snprintf(field, sizeof(field), "%s.path", where);
-    if (files_resolve(field, path, resolved, err) < 0)
-        return -1;
-    batch->contents[i].path = batch->paths[i] = strdup(resolved);
-    return batch->paths[i] ? 0 : error_set(err, ERR_UNAVAILABLE, "there is no memory for a path");
-}
-
-static int take_content(struct batch *batch, size_t i, const struct file_body *body,
-                        const char *where, struct error *err)
-{
-    struct agent_file_content *content = &batch->contents[i];
-    char field[ERROR_FIELD_MAX];
-
-    content->data = body->content;
-    content->size = strlen(body->content);
-    if (!body->encoding || strcmp(body->encoding, "utf-8") == 0)
-        return 0;
-    (void)snprintf(field, sizeof(field), "%s.content", where);
-    if (!base64_decode(body->content, content->size, &batch->decoded[i], &content->size))
-        return error_set_field(err, ERR_NOT_POSSIBLE, field, "'%s' is not base64", field);
-    content->data = batch->decoded[i];
-    return 0;
-}
-
-static int take_file(struct batch *batch, size_t i, const cJSON *item, const char *user,
+static int take_file(struct file_batch *batch, size_t i, const cJSON *item, const char *user,
                      struct error *err)
 {
     struct file_body body = {.encoding = NULL};
-    char where[WHERE_SIZE];
+    struct file_batch_entry entry = {.user = user, .mode = FILE_BATCH_MODE};
+    char where[FILE_BATCH_WHERE_SIZE];
     char field[ERROR_FIELD_MAX];
 
-    (void)snprintf(where, sizeof(where), "files[%zu]", i);
-    (void)snprintf(field, sizeof(field), "%s.mode", where);
-    batch->contents[i].user = user;
-    batch->contents[i].mode = MODE_DEFAULT;
+    file_batch_where(i, NULL, where, sizeof(where));
+    file_batch_where(i, "mode", field, sizeof(field));
     if (json_decode(item, file_fields, ARRAY_SIZE(file_fields), where, &body, err) < 0 ||
-        take_path(batch, i, body.path, where, err) < 0 ||
-        (body.mode && v1_file_mode(field, body.mode, &batch->contents[i].mode, err) < 0))
+        (body.mode && v1_file_mode(field, body.mode, &entry.mode, err) < 0))
         return -1;
-    return take_content(batch, i, &body, where, err);
+    entry.path = body.path;
+    entry.content = body.content;
+    entry.encoding = body.encoding;
+    return file_batch_take(batch, i, &entry, err);
 }
 
-static int take_files(struct batch *batch, const struct batch_body *body, struct error *err)
+static int take_files(struct file_batch *batch, const struct batch_body *body, struct error *err)
 {
     const cJSON *item;
     size_t i = 0;
 
-    if (batch_allocate(batch, (size_t)cJSON_GetArraySize(body->files), err) < 0)
+    if (file_batch_allocate(batch, (size_t)cJSON_GetArraySize(body->files), err) < 0)
         return -1;
-    cJSON_ArrayForEach(item,
-                       body->files) if (take_file(batch, i++, item, body->user, err) < 0) return -1;
+    cJSON_ArrayForEach(item, body->files)
+    {
+        if (take_file(batch, i++, item, body->user, err) < 0)
+            return -1;
+    }
     return 0;
 }
 
-static cJSON *view(const struct batch *batch)
+static cJSON *view(const struct file_batch *batch)
 {
     struct results_shown shown = {.items = cJSON_CreateArray()};
 
@@ -246,7 +181,7 @@ static cJSON *view(const struct batch *batch)
 
 int handle_v1_file_batch(struct call *call, struct error *err)
 {
-    _cleanup_(batch_free) struct batch batch = {.count = 0};
+    _cleanup_(file_batch_free) struct file_batch batch = {.count = 0};
     struct batch_body body = {.user = FILES_USER};
     _cleanup_cjson_ cJSON *json = NULL;
 
