@@ -38,7 +38,7 @@
 #include <sys/sysinfo.h>
 
 enum {
-    WAITING_THREADS = 128,       /* for starts that wait for their turn */
+    WAITING_THREADS = 192,       /* for starts that wait for their turn; more than a flow has */
     WAIT_MS = 2000,              /* so long; then 429 */
     TURN_MS = 50,                /* of what has started: most commands are done by then */
     SPARE_THREADS = 32,          /* for requests beside these: a few milliseconds each */
@@ -277,6 +277,7 @@ static int start_listening(struct server *server, struct error *err)
         .secret = secret,
         .max_connections = (unsigned)config->server_max_connections,
         .upstreams = threads,
+        /* Fewer than starts may hold: a burst waits at the edge, rather than be refused. */
         .flow_upstreams =
             (unsigned)config->sandbox_max_concurrent + WAITS_OF_TENANT + SPARE_THREADS,
         .max_queued = (unsigned)config->server_max_connections,

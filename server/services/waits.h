@@ -12,7 +12,7 @@
 
 enum {
     WAITS_MAX = 192,
-    WAITS_OF_TENANT = 96,
+    WAITS_OF_TENANT = 64,
 };
 
 /* Zeroed: none. */

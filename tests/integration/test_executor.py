@@ -826,24 +826,34 @@ def test_a_path_leads_nowhere_else(own):
 
 
 def test_use_counts_as_activity(client, own, stack):
-    def age():
-        stack.postgres.execute(
-            f"UPDATE sandboxes SET last_active_at = now() - interval '1 hour' WHERE id = '{own.id}'")
+    other = Executor(client, new_sandbox(client))
 
-    def is_fresh():
+    def age(executor):
+        stack.postgres.execute(
+            "UPDATE sandboxes SET last_active_at = now() - interval '1 hour'"
+            f" WHERE id = '{executor.id}'")
+
+    def is_fresh(executor):
         return stack.postgres.value(
             f"SELECT (last_active_at > now() - interval '1 minute')::integer FROM sandboxes "
-            f"WHERE id = '{own.id}'") == 1
+            f"WHERE id = '{executor.id}'") == 1
 
-    process_id = own.start("sleep 300")["id"]
+    def kill(executor):
+        executor.post("kill_process", id=executor.start("sleep 300")["id"])
+
     for use in (lambda: own.run("true"), lambda: own.post("list_dir", path="/tmp"),
-                lambda: own.post("kill_process", id=process_id)):
-        age()
+                lambda: kill(own)):
+        age(own)
         use()
-        assert is_fresh()
-    age()
+        eventually(lambda: is_fresh(own), 30, "the use is written")
+    age(own)
     own.list()
-    assert not is_fresh()
+    age(other)
+    kill(other)
+    # Uses are written in their order: once a later one is, all before are.
+    eventually(lambda: is_fresh(other), 30, "the other's use is written")
+    assert not is_fresh(own)
+    assert client.request("DELETE", f"/v1/sandboxes/{other.id}").status == 204
 
 
 def test_the_record_names_the_executor(own, stack):
