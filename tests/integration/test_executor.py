@@ -830,7 +830,7 @@ def test_use_counts_as_activity(client, own, stack):
 
     def age(executor):
         stack.postgres.execute(
-            "UPDATE sandboxes SET last_active_at = now() - interval '1 hour'"
+            "UPDATE sandboxes SET last_active_at = now() - interval '10 minutes'"
             f" WHERE id = '{executor.id}'")
 
     def is_fresh(executor):
