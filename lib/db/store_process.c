@@ -23,7 +23,7 @@ static const struct db_statement begin_statement = {
     " FROM sandboxes WHERE " OWN_CONTAINER "),"
     " policy AS (SELECT version, command_policy::text AS rules FROM projects"
     " WHERE tenant_id = $1::uuid AND id = (SELECT project_id FROM place)"
-    " AND command_policy->>'mode' <> 'off' AND $12::bigint NOT IN (-1, version)),"
+    " AND command_policy->>'mode' <> 'off' AND $12::bigint <> version),"
     " begun AS (INSERT INTO processes (id, tenant_id, sandbox_id, generation, node_id, boot_id,"
     " state, deadline_at, request_id, kind, command, tag, has_terminal, has_input)"
     " SELECT $3::uuid, $1::uuid, id, generation, $4::text, $5::uuid, 'running', 'infinity',"
@@ -39,6 +39,15 @@ static const struct db_statement begin_statement = {
     " SELECT state, generation, env::text, command_timeout_ms, begun.started_at, policy.rules,"
     " policy.version FROM place LEFT JOIN begun ON true LEFT JOIN policy ON true"};
 
+/* No lock: a stop may come between this and the command, as it may come right behind a begin. */
+static const struct db_statement look_statement = {
+    "process_look",
+    "SELECT s.state, s.generation, s.env::text, s.command_timeout_ms, now(),"
+    " p.command_policy::text, p.version, NOT s." SECOND_PASSED " AND s.idle_timeout_s >= $3::bigint"
+    " FROM (SELECT * FROM sandboxes WHERE " OWN_CONTAINER ") s"
+    " LEFT JOIN projects p ON p.tenant_id = $1::uuid AND p.id = s.project_id"
+    " AND p.command_policy->>'mode' <> 'off'"};
+
 enum begin_column {
     BEGIN_STATE,
     BEGIN_GENERATION,
@@ -47,7 +56,11 @@ enum begin_column {
     BEGIN_STARTED_AT,
     BEGIN_POLICY,
     BEGIN_POLICY_VERSION,
+    LOOK_FRESH, /* of a look alone */
 };
+
+/* Below this idle timeout each exec is begun, so that its container is used. */
+enum { FRESH_IDLE_S = 5 };
 
 /* An exec's end is a use of its container; a detached process ends whenever it does. */
 static const struct db_statement end_statement = {
@@ -64,6 +77,17 @@ static const struct db_statement end_statement = {
     " WHERE s.id = ended.sandbox_id AND ended.kind = 'exec' AND s.is_up"
     " AND s." SECOND_PASSED ")"
     " SELECT FROM processes WHERE id = $2::uuid"};
+
+static const struct db_statement write_statement = {
+    "process_write",
+    "INSERT INTO processes (id, tenant_id, sandbox_id, generation, node_id, boot_id, deadline_at,"
+    " request_id, kind, command, tag, has_terminal, has_input, started_at, state, exit_code,"
+    " signal, timed_out, truncated, ended_at, cpu_usec, memory_peak_bytes, wall_usec)"
+    " VALUES ($1::uuid, $2::uuid, $3::uuid, $4::bigint, $5::text, $6::uuid, 'infinity', $7::text,"
+    " 'exec', $8::text::jsonb, $9::text, false, false,"
+    " 'epoch'::timestamptz + $10::bigint * interval '1 microsecond', $11::text, $12::bigint,"
+    " $13::bigint, $14::boolean, $15::boolean, CASE WHEN $11::text <> 'running' THEN now() END,"
+    " $16::bigint, $17::bigint, $18::bigint) ON CONFLICT (id) DO NOTHING"};
 
 #define PROCESS_COLUMNS                                                                            \
     "p.id, p.sandbox_id, p.generation, p.kind, p.state, p.command::text, p.tag, p.has_terminal,"   \
@@ -109,6 +133,10 @@ static const struct db_statement list_statement = {
     "process_list", "SELECT " PROCESS_COLUMNS OWN_PROCESSES " AND p.id < $3::uuid"
                     " AND ($4::text IS NULL OR p.tag = $4::text)"
                     " ORDER BY p.id DESC LIMIT $5::bigint"};
+
+static const struct db_statement use_statement = {
+    "process_use", "UPDATE sandboxes SET last_active_at = now() WHERE " OWN_CONTAINER
+                   " AND is_up AND " SECOND_PASSED};
 
 static const struct db_statement touch_statement = {
     "process_touch",
@@ -180,6 +208,24 @@ int store_process_begin(struct db_pool *pool, const struct db_scope *scope,
     return take_place(&result, ret_place, err);
 }
 
+int store_process_look(struct db_pool *pool, const struct db_scope *scope, const struct id *sandbox,
+                       struct store_process_place *ret_place, struct error *err)
+{
+    const struct db_param params[] = {db_uuid(&scope->tenant), db_uuid(sandbox),
+                                      db_int8(FRESH_IDLE_S)};
+    const struct db_call call = DB_CALL(look_statement, params);
+    _cleanup_pg_result_ PGresult *result = NULL;
+    bool is_fresh;
+
+    if (db_run(pool, scope, DB_LOOKUP, &call, 1, &result, err) < 0)
+        return -1;
+    is_fresh = PQntuples(result) > 0 && db_get_bool(result, 0, LOOK_FRESH);
+    if (take_place(&result, ret_place, err) < 0)
+        return -1;
+    ret_place->is_fresh = is_fresh;
+    return 0;
+}
+
 /* SQL NULL for what is not known. */
 static struct db_param counter(int64_t value)
 {
@@ -208,6 +254,47 @@ int store_process_end(struct db_pool *pool, const struct db_scope *scope,
         return -1;
     *ret_found = PQntuples(result) == 1;
     return 0;
+}
+
+int store_process_write(struct db_pool *pool, const struct db_scope *scope,
+                        const struct store_process_new *process,
+                        const struct store_process_place *place,
+                        const struct store_process_end *end, const struct store_origin *origin,
+                        struct error *err)
+{
+    static const struct store_process_end none = {.state = PROCESS_RUNNING,
+                                                  .exit_code = -1,
+                                                  .cpu_usec = -1,
+                                                  .memory_peak_bytes = -1,
+                                                  .wall_usec = -1};
+    const struct store_process_end *how = end ? end : &none;
+    const struct db_param params[] = {db_uuid(&process->id),
+                                      db_uuid(&scope->tenant),
+                                      db_uuid(&process->sandbox),
+                                      db_int8(place->generation),
+                                      db_text(process->node_id),
+                                      db_uuid(&process->boot_id),
+                                      db_text(origin->request_id),
+                                      db_text(process->command_json),
+                                      db_text(process->tag),
+                                      db_int8(place->started_usec),
+                                      db_text(process_state_name(how->state)),
+                                      counter(how->exit_code),
+                                      counter(how->signal > 0 ? how->signal : -1),
+                                      db_bool(how->timed_out),
+                                      db_bool(how->truncated),
+                                      counter(how->cpu_usec),
+                                      counter(how->memory_peak_bytes),
+                                      counter(how->wall_usec)};
+    const struct db_param use_params[] = {db_uuid(&scope->tenant), db_uuid(&process->sandbox)};
+    const struct db_call calls[] = {DB_CALL(write_statement, params),
+                                    DB_CALL(use_statement, use_params)};
+    PGresult *results[2] = {NULL};
+    int status =
+        db_run(pool, scope, end ? DB_DURABLE : DB_RELAXED, calls, end ? 1 : 2, results, err);
+
+    db_results_clear(results, 2);
+    return status;
 }
 
 static int64_t read_counter(const PGresult *result, int row, enum process_column column)

@@ -67,9 +67,6 @@ struct store_process_new {
     int64_t policy_version; /* of the project whose command policy lets it run; 0: none was asked */
 };
 
-/* In the place of a version: the command runs already. */
-#define STORE_POLICY_UNASKED INT64_C(-1)
-
 /* What the container gives to a process that begins. */
 struct store_process_place {
     uint32_t generation;
@@ -78,10 +75,21 @@ struct store_process_place {
     const char *env_json;        /* belongs to `owner`, like the next */
     const char *policy_json; /* not NULL: nothing was begun, this policy has to be asked first */
     int64_t policy_version;
+    /* Of a look at it: the container was used within the last second, and its idle timeout is
+     * seconds longer than that. */
+    bool is_fresh;
     void *owner;
 };
 
 void store_process_place_free(struct store_process_place *place);
+
+/*
+ * What a process would begin with now: as store_process_begin, but nothing is written. Where there
+ * is a policy, or the place is not fresh, the process must be begun before it runs. The caller
+ * frees *ret_place.
+ */
+int store_process_look(struct db_pool *pool, const struct db_scope *scope, const struct id *sandbox,
+                       struct store_process_place *ret_place, struct error *err);
 
 /*
  * Begins a process in a running container, and notes that the container is used, at most once a
@@ -118,6 +126,17 @@ struct store_process_end {
  */
 int store_process_end(struct db_pool *pool, const struct db_scope *scope,
                       const struct store_process_end *end, bool *ret_found, struct error *err);
+
+/*
+ * Writes the row of an exec that runs already, or of one that is over: of `place` the generation
+ * and the start are taken. `end` NULL: it runs, which is not waited for, and its container is used;
+ * else durably, with this end. A row that is there stays.
+ */
+int store_process_write(struct db_pool *pool, const struct db_scope *scope,
+                        const struct store_process_new *process,
+                        const struct store_process_place *place,
+                        const struct store_process_end *end, const struct store_origin *origin,
+                        struct error *err);
 
 /* The caller frees the process. */
 int store_process_get(struct db_pool *pool, const struct db_scope *scope, const struct id *sandbox,

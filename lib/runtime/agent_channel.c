@@ -215,22 +215,68 @@ int agent_channel_receive(struct agent_channel *channel, struct error *err)
     return error_set(err, ERR_UNAVAILABLE, "the sandbox ended before its agent had answered");
 }
 
-static int wait_ready(struct agent_channel *channel, const struct agent_outgoing *outgoing,
-                      int64_t deadline_usec, struct error *err)
+/* *ret_ready is false when nothing came until then. */
+static int wait_until(const struct agent_channel *channel, const struct agent_outgoing *outgoing,
+                      int64_t until_usec, bool *ret_ready, struct error *err)
 {
     struct pollfd watched = {
         .fd = channel->fd,
         .events = (short)(POLLIN | (all_sent(outgoing) ? 0 : POLLOUT)),
     };
-    int left = deadline_left_ms(deadline_usec);
+    int left = deadline_left_ms(until_usec);
     int ready = left > 0 ? poll(&watched, 1, left) : 0;
 
     if (ready < 0 && errno != EINTR)
         return error_set_errno(err, errno, "cannot wait for the sandbox's agent");
-    if (ready != 0)
+    *ret_ready = ready != 0;
+    return 0;
+}
+
+static int wait_ready(struct agent_channel *channel, const struct agent_outgoing *outgoing,
+                      int64_t deadline_usec, struct error *err)
+{
+    bool ready = false;
+
+    if (wait_until(channel, outgoing, deadline_usec, &ready, err) < 0)
+        return -1;
+    if (ready)
         return 0;
     channel->late = true;
     return error_set(err, ERR_UNAVAILABLE, "the sandbox's agent was not done in time");
+}
+
+/* How long an exchange may take. */
+struct patience {
+    int64_t deadline_usec;
+    const struct agent_notice *notice; /* NULL: none, or no more */
+    int64_t notice_usec;               /* the time of its next call */
+};
+
+static void give_notice(struct patience *patience)
+{
+    int64_t begun = monotonic_usec();
+    bool done = patience->notice->call(patience->notice->user);
+    int64_t now = monotonic_usec();
+
+    patience->deadline_usec += now - begun;
+    patience->notice_usec = now + patience->notice->after_usec;
+    if (done)
+        patience->notice = NULL;
+}
+
+static int wait_patiently(struct agent_channel *channel, const struct agent_outgoing *outgoing,
+                          struct patience *patience, struct error *err)
+{
+    while (patience->notice && patience->notice_usec < patience->deadline_usec) {
+        bool ready = false;
+
+        if (wait_until(channel, outgoing, patience->notice_usec, &ready, err) < 0)
+            return -1;
+        if (ready)
+            return 0;
+        give_notice(patience);
+    }
+    return wait_ready(channel, outgoing, patience->deadline_usec, err);
 }
 
 /* Hands over the frames that have arrived. */
@@ -255,7 +301,7 @@ static int deliver(struct agent_channel *channel, agent_reply_fn reply, void *co
 }
 
 static int run_exchange(struct agent_channel *channel, struct agent_outgoing *outgoing,
-                        agent_reply_fn reply, void *context, int64_t deadline_usec,
+                        agent_reply_fn reply, void *context, struct patience *patience,
                         struct error *err)
 {
     bool done = false;
@@ -263,7 +309,7 @@ static int run_exchange(struct agent_channel *channel, struct agent_outgoing *ou
     for (;;) {
         if (send_pending(channel, outgoing, err) < 0)
             return -1;
-        if (wait_ready(channel, outgoing, deadline_usec, err) < 0)
+        if (wait_patiently(channel, outgoing, patience, err) < 0)
             return -1;
         if (agent_channel_receive(channel, err) < 0)
             return -1;
@@ -288,19 +334,32 @@ static int check_ready(struct agent_channel *channel, const struct agent_outgoin
     return error_set(err, ERR_INTERNAL, "the sandbox's agent answered what was not asked");
 }
 
-int agent_channel_exchange(struct agent_channel *channel, struct agent_outgoing *outgoing,
-                           agent_reply_fn reply, void *context, int64_t deadline_usec,
-                           struct error *err)
+int agent_channel_exchange_noticed(struct agent_channel *channel, struct agent_outgoing *outgoing,
+                                   agent_reply_fn reply, void *context, int64_t deadline_usec,
+                                   const struct agent_notice *notice, struct error *err)
 {
+    struct patience patience = {
+        .deadline_usec = deadline_usec,
+        .notice = notice,
+        .notice_usec = notice ? monotonic_usec() + notice->after_usec : 0,
+    };
     int result;
 
     if (check_ready(channel, outgoing, err) < 0)
         return -1;
-    result = run_exchange(channel, outgoing, reply, context, deadline_usec, err);
+    result = run_exchange(channel, outgoing, reply, context, &patience, err);
     /* An answer before the whole request was sent leaves the agent waiting for the rest. */
     if (result < 0 || !all_sent(outgoing))
         channel->broken = true;
     return result;
+}
+
+int agent_channel_exchange(struct agent_channel *channel, struct agent_outgoing *outgoing,
+                           agent_reply_fn reply, void *context, int64_t deadline_usec,
+                           struct error *err)
+{
+    return agent_channel_exchange_noticed(channel, outgoing, reply, context, deadline_usec, NULL,
+                                          err);
 }
 
 /* A transfer under way. */

@@ -68,6 +68,19 @@ int agent_channel_receive(struct agent_channel *channel, struct error *err);
 typedef int (*agent_reply_fn)(void *context, const struct agent_frame *frame, bool *ret_done,
                               struct error *err);
 
+/* Called when an exchange is not over after `after_usec`, and so long after each call again until
+ * it returns true. What it takes is added to the exchange's deadline. */
+struct agent_notice {
+    bool (*call)(void *user);
+    void *user;
+    int64_t after_usec;
+};
+
+/* As agent_channel_exchange, with a notice; NULL: none. */
+int agent_channel_exchange_noticed(struct agent_channel *channel, struct agent_outgoing *outgoing,
+                                   agent_reply_fn reply, void *context, int64_t deadline_usec,
+                                   const struct agent_notice *notice, struct error *err);
+
 /* Sends everything and hands each frame that comes back to `reply`, until that is done. */
 int agent_channel_exchange(struct agent_channel *channel, struct agent_outgoing *outgoing,
                            agent_reply_fn reply, void *context, int64_t deadline_usec,

@@ -179,13 +179,19 @@ int agent_client_run(struct agent_client *client, const struct sandbox_files *fi
         .out = collected_of(request),
         .err = collected_of(request),
     };
+    const struct agent_notice slow = {
+        .call = request->on_slow,
+        .user = request->slow_user,
+        .after_usec = (int64_t)request->slow_ms * 1000,
+    };
 
     if (files && agent_request_writes(&outgoing, files, owner, err) < 0)
         return -1;
     if (agent_request_exec(&outgoing, request, files ? files->count : 0, err) < 0)
         return -1;
-    if (agent_channel_exchange(&client->channel, &outgoing, agent_conversation_reply, &conversation,
-                               deadline_usec, err) < 0)
+    if (agent_channel_exchange_noticed(&client->channel, &outgoing, agent_conversation_reply,
+                                       &conversation, deadline_usec, slow.call ? &slow : NULL,
+                                       err) < 0)
         return is_overdue(client, &conversation)
                    ? fill_result(&conversation, overdue_result(), ret_result, err)
                    : -1;

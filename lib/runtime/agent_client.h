@@ -43,6 +43,12 @@ struct agent_exec_request {
     bool (*take_memory)(void *user, size_t size);
     void *memory_user;
     bool kill_leftovers; /* what the command left running dies before the call returns */
+    /* Called when the command is not over after so long, and so long after each call again until
+     * it returns true; what it takes is added to the call's deadline. NULL: nobody wants to know.
+     */
+    bool (*on_slow)(void *user);
+    void *slow_user;
+    uint32_t slow_ms;
 };
 
 struct agent_exec_result {

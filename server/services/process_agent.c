@@ -143,11 +143,9 @@ static enum process_state state_after(const struct error *err)
     }
 }
 
-void process_abandon(struct services *services, const struct caller *caller, const struct id *id,
-                     const struct error *err)
+struct store_process_end process_end_unseen(const struct id *id, const struct error *err)
 {
-    struct db_scope scope = caller_scope(caller);
-    const struct store_process_end end = {
+    return (struct store_process_end){
         .id = *id,
         .state = state_after(err),
         .exit_code = -1,
@@ -155,6 +153,13 @@ void process_abandon(struct services *services, const struct caller *caller, con
         .memory_peak_bytes = -1,
         .wall_usec = -1,
     };
+}
+
+void process_abandon(struct services *services, const struct caller *caller, const struct id *id,
+                     const struct error *err)
+{
+    struct db_scope scope = caller_scope(caller);
+    const struct store_process_end end = process_end_unseen(id, err);
     struct error failure;
     bool found;
 

@@ -1,14 +1,23 @@
-/* Commands whose request waits for their end: see processes.h. */
+/*
+ * Commands whose request waits for their end: see processes.h.
+ *
+ * Most are over at once, and a row that is written twice costs as much as the command. So the row
+ * is written with the end, if that comes soon; nobody knows its id before. It is begun before the
+ * command where that matters: a policy decides, the request has a key, or the container could be
+ * found idle meanwhile.
+ */
 #include "lib/base/util.h"
 #include "server/services/environment.h"
 #include "server/services/process_agent.h"
 #include "server/services/waits.h"
 
+#include <atoll/log.h>
 #include <string.h>
 
 enum {
-    AGENT_EXTRA_MS = 5 * 1000
-}; /* so long after its own deadlines the agent must have answered */
+    AGENT_EXTRA_MS = 5 * 1000, /* so long after its own deadlines the agent must have answered */
+    UNWRITTEN_MS = 200,        /* a command that runs longer has a row */
+};
 
 DEFINE_CLEANUP(char **, environment, environment_free)
 
@@ -27,7 +36,41 @@ struct command {
     const struct process_spec *spec;
     struct id id;
     struct store_process_place place;
+    bool may_have_row; /* PostgreSQL may also have forgotten it: it was not waited for */
 };
+
+/* Writes the row as it is now: over with `end`, or under way (NULL). */
+static int write_row(const struct command *command, const struct store_process_end *end,
+                     struct error *err)
+{
+    const struct store_process_new process = {
+        .id = command->id,
+        .sandbox = *command->sandbox,
+        .kind = STORE_PROCESS_EXEC,
+        .command_json = command->spec->command_json,
+        .tag = command->spec->tag,
+        .node_id = command->services->node_id,
+        .boot_id = command->services->boot_id,
+    };
+    struct db_scope scope = caller_scope(command->caller);
+    struct store_origin origin = caller_origin(command->caller);
+
+    return store_process_write(command->services->db, &scope, &process, &command->place, end,
+                               &origin, err);
+}
+
+/* An agent_exec_request's on_slow. */
+static bool write_slow(void *user)
+{
+    struct command *command = user;
+    struct error err;
+
+    command->may_have_row = true;
+    if (write_row(command, NULL, &err) == 0)
+        return true;
+    log_warn("a command that runs is not recorded yet: %s", err.message);
+    return false;
+}
 
 static uint32_t time_limit(const struct command *command)
 {
@@ -89,35 +132,19 @@ static void take_result(const struct command *command, struct agent_exec_result 
     result->err = TAKE_PTR(exec->err);
 }
 
-static int end_row(const struct command *command, const struct store_process_end *end,
-                   bool *ret_found, struct error *err)
-{
-    struct db_scope scope = caller_scope(command->caller);
-
-    return store_process_end(command->services->db, &scope, end, ret_found, err);
-}
-
-/* PostgreSQL crashed and forgot the begin, which was not waited for: it is made again. */
-static int begin_again(const struct command *command, struct error *err)
-{
-    _cleanup_(store_process_place_free) struct store_process_place place = {.owner = NULL};
-    const struct store_process_new process = {
-        .id = command->id,
-        .sandbox = *command->sandbox,
-        .kind = STORE_PROCESS_EXEC,
-        .command_json = command->spec->command_json,
-        .tag = command->spec->tag,
-        .node_id = command->services->node_id,
-        .boot_id = command->services->boot_id,
-        .policy_version = STORE_POLICY_UNASKED,
-    };
-    struct db_scope scope = caller_scope(command->caller);
-    struct store_origin origin = caller_origin(command->caller);
-
-    return store_process_begin(command->services->db, &scope, &process, &origin, &place, err);
-}
-
 /* The end stands in PostgreSQL before it is answered. */
+static int record_end(const struct command *command, const struct store_process_end *end,
+                      struct error *err)
+{
+    struct db_scope scope = caller_scope(command->caller);
+    bool found = false;
+
+    if (command->may_have_row &&
+        store_process_end(command->services->db, &scope, end, &found, err) < 0)
+        return -1;
+    return found ? 0 : write_row(command, end, err);
+}
+
 static int record(const struct command *command, const struct agent_exec_result *exec,
                   const struct process_result *result, struct error *err)
 {
@@ -132,13 +159,18 @@ static int record(const struct command *command, const struct agent_exec_result 
         .memory_peak_bytes = (int64_t)exec->max_rss_bytes,
         .wall_usec = result->wall_usec,
     };
-    bool found;
 
-    if (end_row(command, &end, &found, err) < 0)
-        return -1;
-    if (found)
-        return 0;
-    return begin_again(command, err) < 0 ? -1 : end_row(command, &end, &found, err);
+    return record_end(command, &end, err);
+}
+
+/* The command did not run, or nobody saw its end; `why` stays. */
+static void abandon(const struct command *command, const struct error *why)
+{
+    const struct store_process_end end = process_end_unseen(&command->id, why);
+    struct error failure;
+
+    if (record_end(command, &end, &failure) < 0)
+        log_error("the end of a command is not recorded: %s", failure.message);
 }
 
 static int run(struct command *command, const void *stdin_data, size_t stdin_size,
@@ -157,13 +189,16 @@ static int run(struct command *command, const void *stdin_data, size_t stdin_siz
         .memory_user = spec->memory_user,
         .max_output = spec->max_output ? spec->max_output
                                        : (uint64_t)command->services->config->sandbox_max_output,
+        .on_slow = command->may_have_row ? NULL : write_slow,
+        .slow_user = command,
+        .slow_ms = UNWRITTEN_MS,
     };
     struct agent_exec_result exec = {.out = NULL};
     struct process_result result;
     int status;
 
     if (run_at_agent(command, &request, &exec, err) < 0) {
-        process_abandon(command->services, command->caller, &command->id, err);
+        abandon(command, err);
         return process_explain_failure(err);
     }
     take_result(command, &exec, &result);
@@ -176,6 +211,24 @@ static int run(struct command *command, const void *stdin_data, size_t stdin_siz
     return status;
 }
 
+/* Looks at the place alone, where the row may come later. */
+static int begin(struct command *command, struct error *err)
+{
+    struct db_scope scope = caller_scope(command->caller);
+
+    if (!scope.claim) {
+        if (store_process_look(command->services->db, &scope, command->sandbox, &command->place,
+                               err) < 0)
+            return -1;
+        if (command->place.is_fresh && !command->place.policy_json)
+            return caller_new_id(command->caller, &command->id, err);
+        store_process_place_free(&command->place);
+    }
+    command->may_have_row = true;
+    return process_begin(command->services, command->caller, command->sandbox, command->spec,
+                         STORE_PROCESS_EXEC, &command->id, &command->place, err);
+}
+
 int processes_exec(struct services *services, const struct caller *caller, const struct id *sandbox,
                    const struct process_spec *spec, const void *stdin_data, size_t stdin_size,
                    struct process_result *ret_result, struct error *err)
@@ -185,11 +238,11 @@ int processes_exec(struct services *services, const struct caller *caller, const
     _cleanup_wait_ struct wait_place place = {.places = NULL};
     int status;
 
-    if (wait_enter(services, caller, &place, err) < 0 ||
-        process_begin(services, caller, sandbox, spec, STORE_PROCESS_EXEC, &command.id,
-                      &command.place, err) < 0)
+    if (wait_enter(services, caller, &place, err) < 0)
         return -1;
-    status = run(&command, stdin_data, stdin_size, ret_result, err);
+    status = begin(&command, err);
+    if (status == 0)
+        status = run(&command, stdin_data, stdin_size, ret_result, err);
     store_process_place_free(&command.place);
     return status;
 }

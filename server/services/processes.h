@@ -4,6 +4,7 @@
  * process of a container outside of it is ERR_NOT_FOUND, as a missing one is.
  *
  * A process's row is committed before anything else happens, its end before anybody is told of it.
+ * An exec, which nobody is told of before its end, may get its row a little later (process_exec.c).
  * An end is what the agent says of a wait status; one that nobody saw is `lost`.
  */
 #ifndef SERVER_SERVICES_PROCESSES_H

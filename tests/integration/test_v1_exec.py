@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import threading
 
 import pytest
 
@@ -51,6 +52,35 @@ def test_a_time_limit(box):
     result = box.exec("echo before; trap '' TERM; sleep 7655", timeout=0.2)
     assert result["timed_out"] is True and result["state"] == "killed"
     assert result["stdout"] == "before\n"
+
+
+def test_a_quick_command_is_recorded(box):
+    box.exec("true")  # the sandbox is in use
+    result = box.exec(["/bin/sh", "-c", "exit 3"], tag="quick")
+    row = box.get(result["id"])
+    assert (row["state"], row["exit_code"], row["tag"]) == ("failed", 3, "quick")
+    assert row["started_at"] <= row["ended_at"]
+    missing = box.try_exec(["/no/such"], tag="missing")
+    assert_problem(missing, 422)
+    rows = box.client.get(f"{box.path}?tag=missing").json["items"]
+    assert [(row["state"], row["exit_code"]) for row in rows] == [("failed", None)]
+
+
+def test_a_command_that_runs_is_listed(box):
+    box.exec("true")  # the sandbox is in use
+    done = {}
+    thread = threading.Thread(
+        target=lambda: done.update(box.exec("until [ -e /tmp/go ]; do sleep 0.1; done; exit 5",
+                                            tag="under way")))
+    thread.start()
+    (row,) = eventually(lambda: box.client.get(f"{box.path}?tag=under%20way").json["items"])
+    assert (row["state"], row["exit_code"], row["ended_at"]) == ("running", None, None)
+    box.exec("touch /tmp/go")
+    thread.join()
+    assert (done["id"], done["exit_code"]) == (row["id"], 5)
+    after = box.get(row["id"])
+    assert (after["state"], after["exit_code"]) == ("failed", 5)
+    assert after["started_at"] == row["started_at"]
 
 
 def test_too_much_output_is_flagged(box):

@@ -235,6 +235,166 @@ static void test_a_sandbox_ends_only_its_own(void **state)
                      0);
 }
 
+/* --- look, write */
+
+static struct store_process_place look(const struct id *container)
+{
+    struct store_process_place place;
+    struct error err;
+
+    if (store_process_look(pool, &default_scope, container, &place, &err) < 0)
+        fail_msg("%s", err.message);
+    return place;
+}
+
+static void write_row(const struct store_process_new *process,
+                      const struct store_process_place *place, const struct store_process_end *how)
+{
+    struct error err;
+
+    if (store_process_write(pool, &default_scope, process, place, how, &test_origin, &err) < 0)
+        fail_msg("%s", err.message);
+}
+
+static enum error_code look_fails(const struct id *container)
+{
+    struct store_process_place place;
+    struct error err;
+
+    assert_int_equal(store_process_look(pool, &default_scope, container, &place, &err), -1);
+    return err.code;
+}
+
+static void test_a_look_finds_what_a_begin_finds(void **state)
+{
+    struct id container = make_running_container(pool, &default_tenant);
+    struct id stopped = make_container(pool, &default_tenant);
+    struct id none;
+    struct store_process_place place = look(&container);
+
+    (void)state;
+    assert_int_equal(place.generation, 1);
+    assert_string_equal(place.env_json, "{\"NAME\": \"value\"}");
+    assert_true(place.started_usec > 0);
+    assert_null(place.policy_json);
+    store_process_place_free(&place);
+    assert_int_equal(
+        number_of("SELECT count(*) FROM processes WHERE sandbox_id = '%s'", &container), 0);
+    assert_int_equal(id_new(&none, NULL), 0);
+    assert_int_equal(look_fails(&stopped), ERR_CONFLICT);
+    assert_int_equal(look_fails(&none), ERR_NOT_FOUND);
+}
+
+/* What could be found idle while the command runs is not. */
+static void test_what_is_fresh(void **state)
+{
+    struct id container = make_running_container(pool, &default_tenant);
+    struct store_process_place place;
+
+    (void)state;
+    free(value_of("UPDATE sandboxes SET last_active_at = now() + interval '1 hour',"
+                  " idle_timeout_s = 5 WHERE id = '%s' RETURNING id",
+                  &container));
+    place = look(&container);
+    assert_true(place.is_fresh);
+    store_process_place_free(&place);
+    free(value_of("UPDATE sandboxes SET idle_timeout_s = 4 WHERE id = '%s' RETURNING id",
+                  &container));
+    place = look(&container);
+    assert_false(place.is_fresh);
+    store_process_place_free(&place);
+    free(value_of("UPDATE sandboxes SET idle_timeout_s = 3600 WHERE id = '%s' RETURNING id",
+                  &container));
+    let_idle(&container);
+    place = look(&container);
+    assert_false(place.is_fresh);
+    store_process_place_free(&place);
+}
+
+static void test_a_look_finds_the_policy(void **state)
+{
+    struct id container = make_running_container(pool, &default_tenant);
+    struct store_process_place place;
+
+    (void)state;
+    free(value_of("UPDATE projects SET command_policy = '{\"mode\": \"enforce\"}' WHERE id ="
+                  " (SELECT project_id FROM sandboxes WHERE id = '%s') RETURNING id",
+                  &container));
+    place = look(&container);
+    assert_non_null(place.policy_json);
+    store_process_place_free(&place);
+}
+
+/* Also when the container was stopped or deleted meanwhile: the command has run. */
+static void test_a_row_is_written_with_its_end(void **state)
+{
+    struct id container = make_running_container(pool, &default_tenant);
+    struct store_process_new process = simple_process(&container, STORE_PROCESS_EXEC);
+    struct store_process_end how = exited(&process.id);
+    struct store_process_place place = look(&container);
+    struct store_process shown;
+
+    (void)state;
+    process.tag = "quick";
+    how.state = PROCESS_FAILED;
+    how.exit_code = 3;
+    step_container(pool, &default_tenant, &container, 1, SANDBOX_RUNNING, SANDBOX_STOPPED);
+    write_row(&process, &place, &how);
+    shown = get(&container, &process.id);
+    assert_int_equal(shown.kind, STORE_PROCESS_EXEC);
+    assert_int_equal(shown.state, PROCESS_FAILED);
+    assert_int_equal(shown.exit_code, 3);
+    assert_int_equal(shown.signal, 0);
+    assert_int_equal(shown.generation, 1);
+    assert_string_equal(shown.command_json, "[\"true\"]");
+    assert_string_equal(shown.tag, "quick");
+    assert_int_equal(shown.started_usec, place.started_usec);
+    assert_true(shown.ended_usec >= shown.started_usec);
+    assert_int_equal(shown.cpu_usec, 7);
+    assert_int_equal(shown.wall_usec, 9);
+    store_process_free(&shown);
+    store_process_place_free(&place);
+}
+
+static void test_a_row_is_written_while_it_runs(void **state)
+{
+    struct id container = make_running_container(pool, &default_tenant);
+    const struct store_process_new process = simple_process(&container, STORE_PROCESS_EXEC);
+    const struct store_process_end how = exited(&process.id);
+    struct store_process_place place = look(&container);
+    struct store_process shown;
+
+    (void)state;
+    let_idle(&container);
+    write_row(&process, &place, NULL);
+    assert_true(is_used(&container));
+    shown = get(&container, &process.id);
+    assert_int_equal(shown.state, PROCESS_RUNNING);
+    assert_int_equal(shown.ended_usec, 0);
+    assert_int_equal(shown.exit_code, -1);
+    assert_int_equal(shown.started_usec, place.started_usec);
+    store_process_free(&shown);
+    end(&how);
+    write_row(&process, &place, NULL); /* as after an answer that was lost */
+    shown = get(&container, &process.id);
+    assert_int_equal(shown.state, PROCESS_COMPLETED);
+    store_process_free(&shown);
+    store_process_place_free(&place);
+}
+
+static void test_a_look_at_another_tenant(void **state)
+{
+    struct id container = make_running_container(pool, &default_tenant);
+    const struct store_process_new process = simple_process(&container, STORE_PROCESS_EXEC);
+    const struct db_scope other = {.tenant = make_tenant("other")};
+    struct store_process_place place;
+    struct error err;
+
+    (void)state;
+    assert_int_equal(store_process_look(pool, &other, &process.sandbox, &place, &err), -1);
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+}
+
 /* --- get, list */
 
 static void test_a_process_is_reachable_in_its_generation(void **state)
@@ -378,6 +538,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_wait_status_replaces_lost_and_nothing_else, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_sandbox_ends_only_its_own, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_look_finds_what_a_begin_finds, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_fresh, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_look_finds_the_policy, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_row_is_written_with_its_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_row_is_written_while_it_runs, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_look_at_another_tenant, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_process_is_reachable_in_its_generation, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_process_is_found_in_its_container_alone, setup,

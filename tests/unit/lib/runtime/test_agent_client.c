@@ -254,6 +254,66 @@ static void test_silence_ends_at_the_deadline(void **state)
     end(&scene);
 }
 
+/* A command that is slow for an observer who listens at the third call. */
+struct slow {
+    const struct scene *scene;
+    unsigned calls;
+};
+
+static bool on_slow(void *user)
+{
+    struct slow *slow = user;
+
+    if (++slow->calls < 3)
+        return false;
+    say_exit(slow->scene, 0);
+    return true;
+}
+
+static int run_slow(struct scene *scene, struct slow *slow, uint32_t slow_ms)
+{
+    static const char *const argv[] = {"true", NULL};
+    static const char *const env[] = {NULL};
+    const struct agent_exec_request request = {
+        .argv = argv,
+        .env = env,
+        .cwd = "/",
+        .user = "user",
+        .max_output = MAX_OUTPUT,
+        .on_slow = on_slow,
+        .slow_user = slow,
+        .slow_ms = slow_ms,
+    };
+
+    return agent_client_exec(scene->client, &request, monotonic_usec() + FAR_USEC, &scene->result,
+                             &scene->err);
+}
+
+static void test_a_slow_command_is_told_of(void **state)
+{
+    struct scene scene = begin();
+    struct slow slow = {.scene = &scene};
+
+    (void)state;
+    assert_int_equal(run_slow(&scene, &slow, 1), 0);
+    assert_int_equal(slow.calls, 3);
+    assert_false(scene.result.overdue);
+    assert_int_equal(scene.result.exit_code, 0);
+    end(&scene);
+}
+
+static void test_a_fast_command_is_not_told_of(void **state)
+{
+    struct scene scene = begin();
+    struct slow slow = {.scene = &scene};
+
+    (void)state;
+    say_exit(&scene, 0);
+    assert_int_equal(run_slow(&scene, &slow, FAR_USEC / 1000), 0);
+    assert_int_equal(slow.calls, 0);
+    end(&scene);
+}
+
 static void test_silence_before_the_command_is_no_result(void **state)
 {
     struct sandbox_file items[] = {{.path = "/a", .content = "a", .size = 1},
@@ -408,6 +468,8 @@ int main(void)
         cmocka_unit_test(test_exit_twice),
         cmocka_unit_test(test_early_close_is_no_exit_code),
         cmocka_unit_test(test_silence_ends_at_the_deadline),
+        cmocka_unit_test(test_a_slow_command_is_told_of),
+        cmocka_unit_test(test_a_fast_command_is_not_told_of),
         cmocka_unit_test(test_silence_before_the_command_is_no_result),
         cmocka_unit_test(test_errors_keep_their_cause),
         cmocka_unit_test(test_files_are_answered_one_by_one),
