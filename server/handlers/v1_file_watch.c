@@ -137,7 +137,7 @@ static bool show_path(const char *folder, const char *below, struct shown_path *
 
 static cJSON *overflow_view(const struct watch_part *part)
 {
-    _cleanup_(shown_path_free) struct shown_path path = {NULL};
+    _cleanup_(shown_path_free) struct shown_path path = {.text = NULL};
     struct overflow_shown shown = {.reason = part->event->is_unwatched ? "folders" : "events"};
 
     if (!show_path(part->folder, part->event->path, &path))
@@ -150,8 +150,8 @@ static cJSON *overflow_view(const struct watch_part *part)
 static cJSON *event_view(const struct watch_part *part)
 {
     const struct agent_watch_event *event = part->event;
-    _cleanup_(shown_path_free) struct shown_path path = {NULL};
-    _cleanup_(shown_path_free) struct shown_path target = {NULL};
+    _cleanup_(shown_path_free) struct shown_path path = {.text = NULL};
+    _cleanup_(shown_path_free) struct shown_path target = {.text = NULL};
     struct event_shown shown = {.folder = event->is_folder};
 
     if (!show_path(part->folder, event->path, &path) ||
