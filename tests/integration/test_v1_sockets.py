@@ -125,14 +125,15 @@ def test_who_reads_nothing_is_told_so(processes):
 
 def test_readers_come_and_go(processes):
     process_id = processes.start("echo begin; cat", stdin=True)
-    with attach(processes, process_id) as first, attach(processes, process_id, "since=3") as second:
+    with attach(processes, process_id) as first:
         assert first.read_until(b"begin\n") == b"begin\n"
-        assert second.read_until(b"in\n") == b"in\n"
-        first.send_bytes(b"from the first\n")
-        assert second.read_until(b"first\n") == b"from the first\n"
-        second.send_json(type="close_stdin")
-        assert first.read_to_end()[2]["state"] == "completed"
-        assert second.read_to_end()[2]["state"] == "completed"
+        with attach(processes, process_id, "since=3") as second:
+            assert second.read_until(b"in\n") == b"in\n"
+            first.send_bytes(b"from the first\n")
+            assert second.read_until(b"first\n") == b"from the first\n"
+            second.send_json(type="close_stdin")
+            assert first.read_to_end()[2]["state"] == "completed"
+            assert second.read_to_end()[2]["state"] == "completed"
     # The log says the same after the end.
     with attach(processes, process_id, "tail=1") as late:
         assert late.read_message()["state"] == "completed"
