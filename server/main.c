@@ -258,6 +258,15 @@ static unsigned http_timeout_ms(const struct config *config)
     return (unsigned)longest + HTTP_GRACE_MS;
 }
 
+/* What one tenant may have under way: fewer than starts may hold, so that a burst waits at the edge
+ * rather than be refused, and no more than it can use, so that others need not pass it. */
+static unsigned flow_threads(const struct config *config)
+{
+    unsigned running = (unsigned)config->sandbox_max_concurrent;
+
+    return (running > WAITS_OF_TENANT ? running : WAITS_OF_TENANT) + SPARE_THREADS;
+}
+
 static int start_listening(struct server *server, struct error *err)
 {
     const struct config *config = server->config;
@@ -277,9 +286,7 @@ static int start_listening(struct server *server, struct error *err)
         .secret = secret,
         .max_connections = (unsigned)config->server_max_connections,
         .upstreams = threads,
-        /* Fewer than starts may hold: a burst waits at the edge, rather than be refused. */
-        .flow_upstreams =
-            (unsigned)config->sandbox_max_concurrent + WAITS_OF_TENANT + SPARE_THREADS,
+        .flow_upstreams = flow_threads(config),
         .max_queued = (unsigned)config->server_max_connections,
         .queue_timeout_ms = QUEUE_TIMEOUT_MS,
         .streams = server->services.streams,
