@@ -1,10 +1,8 @@
 /* Files found by name and content. */
-#include "lib/base/base64.h"
 #include "lib/base/util.h"
 #include "server/handlers/execution_view.h"
 #include "server/handlers/v1_files.h"
 #include "server/services/file_search.h"
-#include "server/services/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -151,22 +149,22 @@ const struct json_table v1_file_found_table = JSON_TABLE("FileSearch", found_fie
 
 static cJSON *match_view(const char *folder, const struct agent_match *match)
 {
-    bool exact = true;
     _cleanup_free_ char *path = v1_file_path(folder, match->path);
-    _cleanup_free_ char *shown = path ? text_from_bytes(path, strlen(path), &exact) : NULL;
-    _cleanup_free_ char *base64 = exact || !path ? NULL : base64_encode(path, strlen(path));
+    _cleanup_free_ char *shown = NULL;
+    _cleanup_free_ char *base64 = NULL;
     _cleanup_free_ char *text = NULL;
     _cleanup_free_ char *text_base64 = NULL;
     struct match_shown view = {
-        .path = shown,
-        .path_base64 = base64,
         .type = v1_file_type(match->type),
         .line = match->line > 0 ? (int64_t)match->line : JSON_NULL_INTEGER,
         .cut = match->is_cut,
     };
 
-    if (!shown || !output_view(match->text, strlen(match->text), &text, &text_base64))
+    if (!path || !output_view(path, strlen(path), &shown, &base64) ||
+        !output_view(match->text, strlen(match->text), &text, &text_base64))
         return NULL;
+    view.path = shown;
+    view.path_base64 = base64;
     view.text = match->line > 0 ? text : NULL;
     view.text_base64 = text_base64;
     return json_encode(&match_table, &view);

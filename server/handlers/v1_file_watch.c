@@ -1,8 +1,7 @@
 /* What changes in a folder, as a stream of events. */
-#include "lib/base/base64.h"
 #include "lib/base/util.h"
+#include "server/handlers/execution_view.h"
 #include "server/handlers/v1_files.h"
-#include "server/services/text.h"
 #include "server/services/watches.h"
 #include "server/stream/stream.h"
 
@@ -127,12 +126,8 @@ static void shown_path_free(struct shown_path *path)
 static bool show_path(const char *folder, const char *below, struct shown_path *ret_path)
 {
     _cleanup_free_ char *whole = v1_file_path(folder, below);
-    bool exact;
 
-    if (!whole || !(ret_path->text = text_from_bytes(whole, strlen(whole), &exact)))
-        return false;
-    ret_path->base64 = exact ? NULL : base64_encode(whole, strlen(whole));
-    return exact || ret_path->base64;
+    return whole && output_view(whole, strlen(whole), &ret_path->text, &ret_path->base64);
 }
 
 static cJSON *overflow_view(const struct watch_part *part)
