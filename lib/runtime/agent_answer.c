@@ -10,6 +10,19 @@ int agent_protocol_error(struct error *err)
     return error_set(err, ERR_INTERNAL, "the sandbox's agent broke its protocol");
 }
 
+int agent_next_frame(struct agent_buffer *buffer, struct agent_frame *ret_frame, struct error *err)
+{
+    switch (agent_buffer_next(buffer, ret_frame)) {
+    case AGENT_FRAME_PARTIAL:
+        return 0;
+    case AGENT_FRAME_BROKEN:
+        return agent_protocol_error(err);
+    case AGENT_FRAME_WHOLE:
+        break;
+    }
+    return 1;
+}
+
 static const char *stage_meaning(uint32_t stage)
 {
     switch (stage) {

@@ -52,6 +52,10 @@ int agent_ping_reply(void *context, const struct agent_frame *frame, bool *ret_d
 /* The error of an agent that says what it may not. */
 int agent_protocol_error(struct error *err);
 
+/* The next frame that has arrived: 1; none is whole yet: 0; or -1, ERR_INTERNAL. It is valid until
+ * the buffer is used again. */
+int agent_next_frame(struct agent_buffer *buffer, struct agent_frame *ret_frame, struct error *err);
+
 /* Decodes an ERROR frame into `ret_failure`. -1 when it is malformed. */
 int agent_take_failure(const struct agent_frame *frame, struct error *ret_failure,
                        struct error *err);

@@ -161,18 +161,12 @@ int agent_attach_next(struct agent_attach *attach, struct agent_attach_event *re
                       struct error *err)
 {
     struct agent_frame frame;
+    int found;
 
     if (attach->done)
         return 0;
-    switch (agent_buffer_next(&attach->client->channel.buffer, &frame)) {
-    case AGENT_FRAME_PARTIAL:
-        return 0;
-    case AGENT_FRAME_BROKEN:
-        return agent_protocol_error(err);
-    case AGENT_FRAME_WHOLE:
-        break;
-    }
-    return take_frame(attach, &frame, ret_event, err);
+    found = agent_next_frame(&attach->client->channel.buffer, &frame, err);
+    return found > 0 ? take_frame(attach, &frame, ret_event, err) : found;
 }
 
 void agent_attach_free(struct agent_attach *attach)

@@ -125,6 +125,7 @@ int agent_control_step(struct agent_control *control, struct error *err)
 {
     struct agent_channel *channel = &control->client->channel;
     struct agent_frame frame;
+    int found;
 
     if (!control->is_busy)
         return 1;
@@ -133,13 +134,6 @@ int agent_control_step(struct agent_control *control, struct error *err)
         return -1;
     if (agent_channel_receive(channel, err) < 0)
         return -1;
-    switch (agent_buffer_next(&channel->buffer, &frame)) {
-    case AGENT_FRAME_PARTIAL:
-        return 0;
-    case AGENT_FRAME_BROKEN:
-        return agent_protocol_error(err);
-    case AGENT_FRAME_WHOLE:
-        break;
-    }
-    return take_answer(control, &frame, err);
+    found = agent_next_frame(&channel->buffer, &frame, err);
+    return found > 0 ? take_answer(control, &frame, err) : found;
 }

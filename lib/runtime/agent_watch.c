@@ -100,6 +100,7 @@ int agent_watch_next(struct agent_watch *watch, struct agent_watch_event *ret_ev
                      struct error *err)
 {
     struct agent_frame frame;
+    int found;
 
     if (watch->has_first) {
         watch->has_first = false;
@@ -108,15 +109,8 @@ int agent_watch_next(struct agent_watch *watch, struct agent_watch_event *ret_ev
     }
     if (watch->done)
         return 0;
-    switch (agent_buffer_next(&watch->client->channel.buffer, &frame)) {
-    case AGENT_FRAME_PARTIAL:
-        return 0;
-    case AGENT_FRAME_BROKEN:
-        return agent_protocol_error(err);
-    case AGENT_FRAME_WHOLE:
-        break;
-    }
-    return take_frame(watch, &frame, ret_event, err);
+    found = agent_next_frame(&watch->client->channel.buffer, &frame, err);
+    return found > 0 ? take_frame(watch, &frame, ret_event, err) : found;
 }
 
 static int await_first(struct agent_watch *watch, int64_t deadline_usec, struct error *err)
