@@ -1,7 +1,8 @@
 /*
- * Identifiers: UUIDs of version 7 (RFC 9562: 48 bits of Unix milliseconds, then random bits), so
- * that they sort by time. The API shows them as 32 lowercase hex digits (they double as host
- * names) and takes them with dashes and in upper case too.
+ * Identifiers: UUIDs of version 7 (RFC 9562: 48 bits of Unix milliseconds, 12 bits of the time
+ * within it as in its section 6.2, method 3, then random bits), so that they sort by time, and
+ * those that one client makes one after the other do so too. The API shows them as 32 lowercase hex
+ * digits (they double as host names) and takes them with dashes and in upper case too.
  */
 #ifndef ATOLL_ID_H
 #define ATOLL_ID_H

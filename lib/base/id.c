@@ -6,19 +6,23 @@
 #include <sys/random.h>
 #include <time.h>
 
+enum { NSEC_PER_MSEC = 1000000, FRACTIONS = 4096 /* of a millisecond: 12 bits */ };
+
 int id_new(struct id *ret_id, struct error *err)
 {
     struct id id;
     struct timespec now;
-    uint64_t milliseconds;
+    uint64_t milliseconds, fraction;
 
     if (getrandom(id.bytes, sizeof(id.bytes), 0) != (ssize_t)sizeof(id.bytes))
         return error_set_errno(err, errno, "cannot get random bytes for an id");
     (void)clock_gettime(CLOCK_REALTIME, &now);
-    milliseconds = (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+    milliseconds = (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / NSEC_PER_MSEC;
+    fraction = (uint64_t)now.tv_nsec % NSEC_PER_MSEC * FRACTIONS / NSEC_PER_MSEC;
     for (unsigned i = 0; i < 6; i++)
         id.bytes[i] = (uint8_t)(milliseconds >> (40 - 8 * i));
-    id.bytes[6] = (uint8_t)(0x70u | (id.bytes[6] & 0x0fu)); /* version 7 */
+    id.bytes[6] = (uint8_t)(0x70u | fraction >> 8); /* version 7 */
+    id.bytes[7] = (uint8_t)fraction;
     id.bytes[8] = (uint8_t)(0x80u | (id.bytes[8] & 0x3fu)); /* variant of RFC 9562 */
     *ret_id = id;
     return 0;

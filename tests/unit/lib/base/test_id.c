@@ -18,7 +18,7 @@ static void test_new_ids_are_version_7_and_ordered(void **state)
         assert_int_equal(id_new(&id, NULL), 0);
         assert_int_equal(id.bytes[6] >> 4, 7);
         assert_int_equal(id.bytes[8] >> 6, 2);
-        assert_true(memcmp(previous.bytes, id.bytes, 6) <= 0);
+        assert_true(memcmp(previous.bytes, id.bytes, 8) <= 0);
         assert_false(id_equal(&previous, &id));
         previous = id;
     }
