@@ -63,15 +63,15 @@ static cJSON *encode_time(const struct json_field *field, const void *member)
     return cJSON_CreateString(text);
 }
 
-/* The value leaves the struct. */
-static cJSON *encode_moved(void *member)
+/* The value leaves the struct. One that is required was lost to a lack of memory. */
+static cJSON *encode_moved(const struct json_field *field, void *member)
 {
     static const cJSON *const nothing = NULL;
     cJSON *value;
 
     memcpy(&value, member, sizeof(value));
     memcpy(member, &nothing, sizeof(nothing)); /* NOLINT(bugprone-sizeof-expression) */
-    return value ? value : cJSON_CreateNull();
+    return value || field->required ? value : cJSON_CreateNull();
 }
 
 static cJSON *encode_field(const struct json_field *field, void *member)
@@ -96,7 +96,7 @@ static cJSON *encode_field(const struct json_field *field, void *member)
     case JSON_TYPE_STRINGS:
     case JSON_TYPE_MAP:
     case JSON_TYPE_ANY:
-        return encode_moved(member);
+        return encode_moved(field, member);
     }
     return NULL;
 }
@@ -119,4 +119,13 @@ cJSON *json_encode(const struct json_table *table, void *source)
         }
     }
     return failed ? NULL : TAKE_PTR(object);
+}
+
+void json_append(cJSON **array, cJSON *item)
+{
+    if (*array && item && cJSON_AddItemToArray(*array, item))
+        return;
+    cJSON_Delete(item);
+    cJSON_Delete(*array);
+    *array = NULL;
 }

@@ -101,6 +101,13 @@ int json_decode(const cJSON *object, const struct json_field *fields, size_t cou
  */
 cJSON *json_encode(const struct json_table *table, void *source);
 
+/*
+ * Appends `item`, which is taken over in any case. When memory is short (`item` is NULL, or the
+ * array was) the array is freed and NULL from then on: a loop needs no check of its own, as
+ * json_encode refuses a required array that is NULL.
+ */
+void json_append(cJSON **array, cJSON *item);
+
 /* JSON text under construction; zeroed at first. What cannot be added makes it `failed`. */
 struct json_text {
     char *data; /* NUL-terminated; NULL while nothing was added */

@@ -1,6 +1,7 @@
 #include "lib/runtime/agent_channel.h"
 
 #include "lib/base/util.h"
+#include "lib/runtime/agent_answer.h"
 
 #include <atoll/cleanup.h>
 #include <errno.h>
@@ -285,15 +286,10 @@ static int deliver(struct agent_channel *channel, agent_reply_fn reply, void *co
 {
     while (!*ret_done) {
         struct agent_frame frame;
+        int found = agent_next_frame(&channel->buffer, &frame, err);
 
-        switch (agent_buffer_next(&channel->buffer, &frame)) {
-        case AGENT_FRAME_PARTIAL:
-            return 0;
-        case AGENT_FRAME_BROKEN:
-            return error_set(err, ERR_INTERNAL, "the sandbox's agent sent a malformed frame");
-        case AGENT_FRAME_WHOLE:
-            break;
-        }
+        if (found <= 0)
+            return found;
         if (reply(context, &frame, ret_done, err) < 0)
             return -1;
     }

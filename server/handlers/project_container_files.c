@@ -315,15 +315,8 @@ static cJSON *list_view(const char *folder, struct agent_file_list *list)
 
     if (count > 0)
         qsort(list->items, count, sizeof(*list->items), compare_paths);
-    for (size_t i = 0; i < count; i++) {
-        cJSON *entry = entry_view(folder, &list->items[i]);
-
-        if (!entry || !cJSON_AddItemToArray(view.files, entry)) {
-            cJSON_Delete(entry);
-            cJSON_Delete(view.files);
-            return NULL;
-        }
-    }
+    for (size_t i = 0; i < count; i++)
+        json_append(&view.files, entry_view(folder, &list->items[i]));
     return json_encode(&project_container_list_table, &view);
 }
 

@@ -170,7 +170,7 @@ cJSON *sandbox_list_view(const struct sandbox_list *list)
     char cursor[ID_TEXT_SIZE];
 
     for (size_t i = 0; i < list->count; i++)
-        cJSON_AddItemToArray(shown.sandboxes, sandbox_view(&list->items[i]));
+        json_append(&shown.sandboxes, sandbox_view(&list->items[i]));
     if (list->more) {
         id_format(&list->items[list->count - 1].id, cursor);
         shown.next_cursor = cursor;

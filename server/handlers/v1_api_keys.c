@@ -123,18 +123,14 @@ static struct key_view view_of(const struct store_api_key *key)
 
 static cJSON *items_of(const struct store_api_keys *keys)
 {
-    _cleanup_cjson_ cJSON *items = cJSON_CreateArray();
+    cJSON *items = cJSON_CreateArray();
 
     for (size_t i = 0; i < keys->count; i++) {
         struct key_view view = view_of(&keys->items[i]);
-        cJSON *item = json_encode(&api_key_table, &view);
 
-        if (!cJSON_AddItemToArray(items, item)) {
-            cJSON_Delete(item);
-            return NULL;
-        }
+        json_append(&items, json_encode(&api_key_table, &view));
     }
-    return TAKE_PTR(items);
+    return items;
 }
 
 /* --- the handlers */

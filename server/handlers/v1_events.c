@@ -202,7 +202,7 @@ static int respond_page(struct call *call, const struct store_events *events, bo
     char cursor[PLACE_SIZE];
 
     for (size_t i = 0; i < events->count; i++)
-        cJSON_AddItemToArray(items, view(&events->items[i]));
+        json_append(&items, view(&events->items[i]));
     if (more)
         format_place(&events->items[events->count - 1].place, cursor);
     return page_respond_by_name(call, &event_page_table, items, more ? cursor : NULL, err);

@@ -166,13 +166,7 @@ static cJSON *view(const struct file_batch *batch)
             .code = written ? NULL : error_code_name(error->code),
             .detail = written ? NULL : error->message,
         };
-        cJSON *item = json_encode(&result_table, &result);
-
-        if (!item || !cJSON_AddItemToArray(shown.items, item)) {
-            cJSON_Delete(item);
-            cJSON_Delete(shown.items);
-            return NULL;
-        }
+        json_append(&shown.items, json_encode(&result_table, &result));
         shown.written += written;
         shown.failed += !written;
     }

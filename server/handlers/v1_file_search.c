@@ -79,15 +79,11 @@ struct match_shown {
     bool cut;
 };
 
-#define TEXT_MEMBER(name_, required_, omitted_, member, about_)                                    \
-    {                                                                                              \
-        .name = (name_), .type = JSON_TYPE_STRING, .required = (required_), .omitted = (omitted_), \
-        .max = INT64_MAX, .offset = offsetof(struct match_shown, member), .about = (about_)        \
-    }
-
 static const struct json_field match_fields[] = {
-    TEXT_MEMBER("path", true, false, path, "Absolute; U+FFFD stands for a byte that is not UTF-8."),
-    TEXT_MEMBER("path_base64", false, true, path_base64, "Its exact bytes, where it is not UTF-8."),
+    V1_FILE_TEXT(struct match_shown, "path", true, false, path,
+                 "Absolute; U+FFFD stands for a byte that is not UTF-8."),
+    V1_FILE_TEXT(struct match_shown, "path_base64", false, true, path_base64,
+                 "Its exact bytes, where it is not UTF-8."),
     {.name = "type",
      .type = JSON_TYPE_STRING,
      .required = true,
@@ -99,8 +95,9 @@ static const struct json_field match_fields[] = {
      .max = INT64_MAX,
      .offset = offsetof(struct match_shown, line),
      .about = "Number of the line, where content was searched for."},
-    TEXT_MEMBER("text", false, false, text, "The line, or 1,023 bytes of it."),
-    TEXT_MEMBER("text_base64", false, true, text_base64, "Its exact bytes, where it is not UTF-8."),
+    V1_FILE_TEXT(struct match_shown, "text", false, false, text, "The line, or 1,023 bytes of it."),
+    V1_FILE_TEXT(struct match_shown, "text_base64", false, true, text_base64,
+                 "Its exact bytes, where it is not UTF-8."),
     {.name = "text_truncated",
      .type = JSON_TYPE_BOOL,
      .required = true,
@@ -181,15 +178,8 @@ static cJSON *found_view(const char *folder, const struct agent_matches *matches
         .unread = (int64_t)matches->unread,
     };
 
-    for (size_t i = 0; i < matches->count; i++) {
-        cJSON *item = match_view(folder, &matches->items[i]);
-
-        if (!item || !cJSON_AddItemToArray(view.items, item)) {
-            cJSON_Delete(item);
-            cJSON_Delete(view.items);
-            return NULL;
-        }
-    }
+    for (size_t i = 0; i < matches->count; i++)
+        json_append(&view.items, match_view(folder, &matches->items[i]));
     return json_encode(&v1_file_found_table, &view);
 }
 

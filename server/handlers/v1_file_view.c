@@ -1,7 +1,7 @@
 #include "server/handlers/v1_file_view.h"
 
-#include "lib/base/base64.h"
 #include "lib/base/util.h"
+#include "server/handlers/execution_view.h"
 #include "server/services/text.h"
 
 #include <inttypes.h>
@@ -26,18 +26,10 @@ struct file_shown {
 };
 
 static const struct json_field fields[] = {
-    {.name = "path",
-     .type = JSON_TYPE_STRING,
-     .required = true,
-     .max = INT64_MAX,
-     .offset = offsetof(struct file_shown, path),
-     .about = "Absolute; U+FFFD stands for a byte that is not UTF-8."},
-    {.name = "path_base64",
-     .type = JSON_TYPE_STRING,
-     .omitted = true,
-     .max = INT64_MAX,
-     .offset = offsetof(struct file_shown, path_base64),
-     .about = "Its exact bytes, where `path` is not exact."},
+    V1_FILE_TEXT(struct file_shown, "path", true, false, path,
+                 "Absolute; U+FFFD stands for a byte that is not UTF-8."),
+    V1_FILE_TEXT(struct file_shown, "path_base64", false, true, path_base64,
+                 "Its exact bytes, where `path` is not exact."),
     {.name = "type",
      .type = JSON_TYPE_STRING,
      .required = true,
@@ -165,17 +157,14 @@ static char *shown_text(const char *text)
 cJSON *v1_file_view(const char *folder, const struct agent_file_entry *entry)
 {
     _cleanup_free_ char *path = v1_file_path(folder, entry->path);
-    bool exact = true;
-    _cleanup_free_ char *text = path ? text_from_bytes(path, strlen(path), &exact) : NULL;
-    _cleanup_free_ char *base64 = exact || !path ? NULL : base64_encode(path, strlen(path));
+    _cleanup_free_ char *text = NULL;
+    _cleanup_free_ char *base64 = NULL;
     _cleanup_free_ char *link = shown_text(entry->link);
     _cleanup_free_ char *owner = shown_text(entry->owner);
     _cleanup_free_ char *group = shown_text(entry->group);
     char mode[MODE_TEXT_SIZE];
     char tag[V1_FILE_TAG_SIZE];
     struct file_shown shown = {
-        .path = text,
-        .path_base64 = base64,
         .type = v1_file_type(entry->type),
         .size = (int64_t)entry->size,
         .mode = mode,
@@ -188,8 +177,10 @@ cJSON *v1_file_view(const char *folder, const struct agent_file_entry *entry)
         .etag = tag,
     };
 
-    if (!text || !link || !owner || !group)
+    if (!path || !link || !owner || !group || !output_view(path, strlen(path), &text, &base64))
         return NULL;
+    shown.path = text;
+    shown.path_base64 = base64;
     (void)snprintf(mode, sizeof(mode), "%04o", entry->mode & 07777);
     v1_file_tag(entry, tag);
     return json_encode(&v1_file_table, &shown);
@@ -204,15 +195,8 @@ cJSON *v1_file_list_view(const char *folder, const struct agent_file_list *list,
 
     (void)snprintf(cursor, sizeof(cursor), "%" PRIu64, skipped + count);
     shown.next_cursor = shown.truncated ? cursor : NULL;
-    for (size_t i = 0; i < count; i++) {
-        cJSON *item = v1_file_view(folder, &list->items[i]);
-
-        if (!item || !cJSON_AddItemToArray(shown.items, item)) {
-            cJSON_Delete(item);
-            cJSON_Delete(shown.items);
-            return NULL;
-        }
-    }
+    for (size_t i = 0; i < count; i++)
+        json_append(&shown.items, v1_file_view(folder, &list->items[i]));
     return json_encode(&v1_file_list_table, &shown);
 }
 

@@ -7,6 +7,13 @@
 
 enum { V1_FILE_TAG_SIZE = 64, V1_FILE_USER_MAX = AGENT_USER_MAX - 1 };
 
+/* A text of `type_` at `member_`, as long as it is; left out where it is NULL and `omitted_`. */
+#define V1_FILE_TEXT(type_, name_, required_, omitted_, member_, about_)                           \
+    {                                                                                              \
+        .name = (name_), .type = JSON_TYPE_STRING, .required = (required_), .omitted = (omitted_), \
+        .max = INT64_MAX, .offset = offsetof(type_, member_), .about = (about_)                    \
+    }
+
 extern const struct json_table v1_file_table;
 extern const struct json_table v1_file_list_table;
 

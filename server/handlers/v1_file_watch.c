@@ -49,17 +49,12 @@ struct event_shown {
     bool folder;
 };
 
-#define PATH_MEMBER(name_, required_, omitted_, member, about_)                                    \
-    {                                                                                              \
-        .name = (name_), .type = JSON_TYPE_STRING, .required = (required_), .omitted = (omitted_), \
-        .max = INT64_MAX, .offset = offsetof(struct event_shown, member), .about = (about_)        \
-    }
-
 static const struct json_field event_fields[] = {
-    PATH_MEMBER("path", true, false, path, "Absolute."),
-    PATH_MEMBER("path_base64", false, true, path_base64, "Its exact bytes, where it is not UTF-8."),
-    PATH_MEMBER("target", false, true, target, "Of a move: where it is now."),
-    PATH_MEMBER("target_base64", false, true, target_base64, NULL),
+    V1_FILE_TEXT(struct event_shown, "path", true, false, path, "Absolute."),
+    V1_FILE_TEXT(struct event_shown, "path_base64", false, true, path_base64,
+                 "Its exact bytes, where it is not UTF-8."),
+    V1_FILE_TEXT(struct event_shown, "target", false, true, target, "Of a move: where it is now."),
+    V1_FILE_TEXT(struct event_shown, "target_base64", false, true, target_base64, NULL),
     {.name = "folder",
      .type = JSON_TYPE_BOOL,
      .required = true,
@@ -79,16 +74,8 @@ static const struct json_field overflow_fields[] = {
      .required = true,
      .choices = "events|folders",
      .offset = offsetof(struct overflow_shown, reason)},
-    {.name = "path",
-     .type = JSON_TYPE_STRING,
-     .required = true,
-     .max = INT64_MAX,
-     .offset = offsetof(struct overflow_shown, path)},
-    {.name = "path_base64",
-     .type = JSON_TYPE_STRING,
-     .omitted = true,
-     .max = INT64_MAX,
-     .offset = offsetof(struct overflow_shown, path_base64)},
+    V1_FILE_TEXT(struct overflow_shown, "path", true, false, path, NULL),
+    V1_FILE_TEXT(struct overflow_shown, "path_base64", false, true, path_base64, NULL),
 };
 static const struct json_table overflow_table = JSON_TABLE("FileOverflow", overflow_fields);
 

@@ -65,7 +65,7 @@ int handle_v1_image_list(struct call *call, struct error *err)
     end = list.count - first > (size_t)query.limit ? first + (size_t)query.limit : list.count;
     items = cJSON_CreateArray();
     for (size_t i = first; i < end; i++)
-        cJSON_AddItemToArray(items, image_view(&list.items[i]));
+        json_append(&items, image_view(&list.items[i]));
     return page_respond_by_name(call, &v1_image_page_table, items,
                                 end < list.count ? list.items[end - 1].name : NULL, err);
 }

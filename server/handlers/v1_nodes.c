@@ -93,7 +93,7 @@ int handle_v1_node_list(struct call *call, struct error *err)
         return -1;
     items = cJSON_CreateArray();
     for (size_t i = 0; i < list.count; i++)
-        cJSON_AddItemToArray(items, node_view(&list.items[i]));
+        json_append(&items, node_view(&list.items[i]));
     return page_respond_by_name(call, &v1_node_page_table, items,
                                 list.more ? list.items[list.count - 1].id : NULL, err);
 }

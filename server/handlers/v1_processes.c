@@ -80,7 +80,7 @@ int handle_v1_process_list(struct call *call, struct error *err)
         return -1;
     items = cJSON_CreateArray();
     for (size_t i = 0; i < list.count; i++)
-        cJSON_AddItemToArray(items, v1_process_view(&list.items[i]));
+        json_append(&items, v1_process_view(&list.items[i]));
     return page_respond(call, &v1_process_page_table, items,
                         more ? &list.items[list.count - 1].row.id : NULL, err);
 }

@@ -84,7 +84,7 @@ int handle_v1_tenant_list(struct call *call, struct error *err)
         return -1;
     items = cJSON_CreateArray();
     for (size_t i = 0; i < list.count; i++)
-        cJSON_AddItemToArray(items, tenant_view(&list.items[i]));
+        json_append(&items, tenant_view(&list.items[i]));
     return page_respond(call, &v1_tenant_page_table, items,
                         list.more ? &list.items[list.count - 1].id : NULL, err);
 }

@@ -146,6 +146,6 @@ int handle_usage(struct call *call, struct error *err)
         return -1;
     view = (struct usage_view){range.from_usec, range.until_usec, cJSON_CreateArray()};
     for (size_t i = 0; i < count; i++)
-        cJSON_AddItemToArray(view.items, view_item(&items[i]));
+        json_append(&view.items, view_item(&items[i]));
     return call_respond_json(call, 200, json_encode(&usage_table, &view), err);
 }

@@ -326,7 +326,7 @@ int handle_v1_webhook_list(struct call *call, struct error *err)
         return -1;
     items = cJSON_CreateArray();
     for (size_t i = 0; i < list.count; i++)
-        cJSON_AddItemToArray(items, webhook_view(&list.items[i], NULL));
+        json_append(&items, webhook_view(&list.items[i], NULL));
     return page_respond(call, &v1_webhook_page_table, items,
                         more ? &list.items[list.count - 1].id : NULL, err);
 }
@@ -393,7 +393,7 @@ int handle_v1_webhook_deliveries(struct call *call, struct error *err)
         return -1;
     items = cJSON_CreateArray();
     for (size_t i = 0; i < list.count; i++)
-        cJSON_AddItemToArray(items, delivery_view(&list.items[i]));
+        json_append(&items, delivery_view(&list.items[i]));
     return page_respond(call, &v1_webhook_delivery_page_table, items,
                         more ? &list.items[list.count - 1].id : NULL, err);
 }
