@@ -41,6 +41,7 @@ enum {
     WAITING_THREADS = 192,       /* for starts that wait for their turn; more than a flow has */
     WAIT_MS = 2000,              /* so long; then 429 */
     TURN_MS = 50,                /* of what has started: most commands are done by then */
+    SHARE_MS = 100,              /* that a tenant may pause between its starts */
     SPARE_THREADS = 32,          /* for requests beside these: a few milliseconds each */
     QUEUE_TIMEOUT_MS = 5000,     /* then 503 rather than a wait that nobody sees */
     HTTP_GRACE_MS = 5000,        /* that the HTTP layer waits longer than the edge */
@@ -151,11 +152,13 @@ static int open_admission(const struct config *config, struct admission **ret_ad
         .running = (unsigned)config->sandbox_max_concurrent,
         .held = held_threads(config),
         .turn_ms = TURN_MS,
+        .share_ms = SHARE_MS,
         .wait_ms = WAIT_MS,
     };
 
     if (limits.starting == 0)
-        limits.starting = (unsigned)get_nprocs() + 1; /* one waits for PostgreSQL or the launcher */
+        limits.starting = (unsigned)get_nprocs();
+    limits.spare = limits.starting;
     return admission_open(&limits, ret_admission, err);
 }
 

@@ -59,7 +59,7 @@ enum config_type { CONFIG_STRING, CONFIG_INTEGER, CONFIG_BOOL };
       "Executions at once on this node; more wait up to 2 s, then the answer is 429")              \
     X(sandbox_max_starts, "sandbox", "max_concurrent_starts", "ATOLL_MAX_STARTS", CONFIG_INTEGER,  \
       "0", 0, 4096, NULL, 0,                                                                       \
-      "Sandboxes that start at once, in turns by tenant; 0: processors and one")                   \
+      "Sandboxes that start at once, shared by the tenants; 0: as many as there are processors")   \
     X(sandbox_cleanup_interval_s, "sandbox", "cleanup_interval_seconds", "ATOLL_CLEANUP_INTERVAL", \
       CONFIG_INTEGER, "300", 1, 86400, NULL, 1, "How often the worker looks for what has expired") \
     X(sandbox_idle_timeout_s, "sandbox", "idle_timeout_seconds", "ATOLL_IDLE_TIMEOUT",             \

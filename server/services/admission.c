@@ -1,6 +1,7 @@
 #include "server/services/admission.h"
 
 #include "lib/base/util.h"
+#include "server/services/starters.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -30,6 +31,7 @@ TAILQ_HEAD(tickets, admission_ticket);
 struct admission {
     struct admission_limits limits;
     pthread_mutex_t lock; /* over everything below */
+    struct starters starters;
     unsigned starting;
     unsigned running;
     unsigned waiting;
@@ -45,6 +47,10 @@ int admission_open(const struct admission_limits *limits, struct admission **ret
 
     if (!admission)
         return error_set_errno(err, ENOMEM, "cannot open the admission");
+    if (starters_init(&admission->starters, (size_t)limits->starting + limits->spare, err) < 0) {
+        free(admission);
+        return -1;
+    }
     admission->limits = *limits;
     (void)pthread_mutex_init(&admission->lock, NULL);
     TAILQ_INIT(&admission->queue);
@@ -58,18 +64,32 @@ void admission_close(struct admission *admission)
     if (!admission)
         return;
     (void)pthread_mutex_destroy(&admission->lock);
+    starters_done(&admission->starters);
     free(admission);
 }
 
-static bool fits(const struct admission *admission, bool run)
+static bool may_start(const struct admission *admission, const struct id *tenant)
 {
-    return admission->starting < admission->limits.starting &&
-           (!run || admission->running < admission->limits.running);
+    const struct admission_limits *limits = &admission->limits;
+    unsigned own = starters_under_way(&admission->starters, tenant);
+
+    if (own == 0)
+        return admission->starting < limits->starting + limits->spare;
+    return admission->starting < limits->starting &&
+           own < starters_share(&admission->starters, tenant, limits->starting,
+                                limits->share_ms * INT64_C(1000), monotonic_usec());
 }
 
-static void take(struct admission *admission, bool run, struct admission_ticket *ticket)
+static bool fits(const struct admission *admission, const struct id *tenant, bool run)
 {
-    *ticket = (struct admission_ticket){.starting = true, .running = run};
+    return (!run || admission->running < admission->limits.running) && may_start(admission, tenant);
+}
+
+static void take(struct admission *admission, const struct id *tenant, bool run,
+                 struct admission_ticket *ticket)
+{
+    *ticket = (struct admission_ticket){.tenant = *tenant, .starting = true, .running = run};
+    starters_begin(&admission->starters, tenant, monotonic_usec());
     admission->starting++;
     admission->running += run;
 }
@@ -81,6 +101,7 @@ static void end_turn(struct admission *admission, struct admission_ticket *ticke
     if (ticket->timed)
         TAILQ_REMOVE(&admission->turns, ticket, link);
     ticket->starting = false;
+    starters_end(&admission->starters, &ticket->tenant, monotonic_usec());
     admission->starting--;
 }
 
@@ -102,9 +123,9 @@ static void admit_waiting(struct admission *admission)
 
     for (struct waiter *waiter = TAILQ_FIRST(&admission->queue); waiter; waiter = next) {
         next = TAILQ_NEXT(waiter, link);
-        if (!fits(admission, waiter->run))
+        if (!fits(admission, &waiter->tenant, waiter->run))
             continue;
-        take(admission, waiter->run, waiter->ticket);
+        take(admission, &waiter->tenant, waiter->run, waiter->ticket);
         admission->round = waiter->round > admission->round ? waiter->round : admission->round;
         decide(admission, waiter, ADMITTED);
     }
@@ -113,17 +134,16 @@ static void admit_waiting(struct admission *admission)
         (void)pthread_cond_signal(&TAILQ_FIRST(&admission->queue)->decided);
 }
 
-/* Ends the turns that have lasted too long: what takes long need not be waited for. */
+/* Ends the turns that have lasted too long: what takes long need not be waited for. Others' shares
+ * may have ended too. */
 static void end_long_turns(struct admission *admission)
 {
     int64_t now = monotonic_usec();
-    unsigned before = admission->starting;
     struct admission_ticket *ticket;
 
     while ((ticket = TAILQ_FIRST(&admission->turns)) && ticket->end <= now)
         end_turn(admission, ticket);
-    if (admission->starting != before)
-        admit_waiting(admission);
+    admit_waiting(admission);
 }
 
 /* The round after the last in which the tenant has a turn, or may have had one. */
@@ -238,8 +258,8 @@ int admission_enter(struct admission *admission, const struct id *tenant, bool r
 
     (void)pthread_mutex_lock(&admission->lock);
     end_long_turns(admission);
-    if (fits(admission, run))
-        take(admission, run, ret_ticket);
+    if (fits(admission, tenant, run))
+        take(admission, tenant, run, ret_ticket);
     else
         status = wait_for_turn(admission, tenant, run, ret_ticket, err);
     (void)pthread_mutex_unlock(&admission->lock);

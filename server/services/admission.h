@@ -5,9 +5,12 @@
  * most commands are done by then: so short ones do not get into each other's way. Executions also
  * hold one of the `running` places until their end.
  *
- * Turns go round by tenant: who waits gets a round, one later than its tenant's last, and rounds
- * are served in order. Waits are bounded in time, and in number: when too many wait, the last of
- * the longest queue gives way. What is given way or waits too long gets ERR_TOO_MANY. Thread-safe.
+ * Tenants that start something share the turns, in equal parts and one at least; a tenant that has
+ * none finds one of `spare` more, so that it need not wait for others' turns to end. Where that is
+ * not enough, turns go round by tenant: who waits gets a round, one later than its tenant's last,
+ * and rounds are served in order. Waits are bounded in time, and in number: when too many wait, the
+ * last of the longest queue gives way. What is given way or waits too long gets ERR_TOO_MANY.
+ * Thread-safe.
  */
 #ifndef SERVER_SERVICES_ADMISSION_H
 #define SERVER_SERVICES_ADMISSION_H
@@ -23,6 +26,8 @@ struct admission;
 
 struct admission_limits {
     unsigned starting; /* at once */
+    unsigned spare;    /* beyond these, for tenants that have none under way */
+    unsigned share_ms; /* so long after its last start a tenant's share is kept for it */
     unsigned running;  /* executions at once */
     unsigned held;     /* executions and waits together: each holds a request's thread */
     unsigned turn_ms;
@@ -31,6 +36,7 @@ struct admission_limits {
 
 /* What a request holds; zeroed it holds nothing. It may not move while it does. */
 struct admission_ticket {
+    struct id tenant;
     bool starting;
     bool running;
     bool timed;  /* the sandbox is there: the turn has an end */

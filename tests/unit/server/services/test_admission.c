@@ -55,7 +55,14 @@ static void *enter(void *data)
 
 static struct admission *make(unsigned starting, unsigned running, unsigned held, unsigned wait_ms)
 {
-    const struct admission_limits limits = {starting, running, held, LONG_MS, wait_ms};
+    const struct admission_limits limits = {
+        .starting = starting,
+        .share_ms = LONG_MS,
+        .running = running,
+        .held = held,
+        .turn_ms = LONG_MS,
+        .wait_ms = wait_ms,
+    };
     struct admission *admission;
 
     admitted = 0;
@@ -203,7 +210,8 @@ static void test_the_longest_queue_gives_way(void **state)
 
 static void test_a_long_turn_ends(void **state)
 {
-    const struct admission_limits limits = {1, 9, 99, 5, LONG_MS};
+    const struct admission_limits limits = {
+        .starting = 1, .running = 9, .held = 99, .turn_ms = 5, .wait_ms = LONG_MS};
     struct admission_ticket first, second, third;
     struct admission *admission;
 
@@ -268,6 +276,57 @@ static void test_a_tenant_that_comes_again_waits_for_the_others(void **state)
     assert_true(order[2] != order[3]);
 }
 
+static void test_tenants_share_the_turns(void **state)
+{
+    const struct admission_limits limits = {.starting = 4,
+                                            .spare = 2,
+                                            .share_ms = LONG_MS,
+                                            .running = 99,
+                                            .held = 99,
+                                            .turn_ms = LONG_MS};
+    _cleanup_admission_ struct admission *admission = NULL;
+    struct admission_ticket tickets[4], others[2], more;
+
+    (void)state;
+    assert_int_equal(admission_open(&limits, &admission, NULL), 0);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(admission_enter(admission, &tenant_a, true, &tickets[i], NULL), 0);
+    assert_int_equal(admission_enter(admission, &tenant_a, true, &more, NULL), -1);
+    /* All turns are taken; who has none need not wait for one. */
+    assert_int_equal(admission_enter(admission, &tenant_b, true, &others[0], NULL), 0);
+    assert_int_equal(admission_enter(admission, &tenant_b, true, &more, NULL), -1);
+    assert_int_equal(admission_enter(admission, &tenant_c, true, &others[1], NULL), 0);
+    admission_leave(admission, &others[1]);
+    admission_leave(admission, &others[0]);
+    /* What A gives back is B's as well now, and C's part is kept for it. */
+    for (size_t i = 0; i < 3; i++)
+        admission_leave(admission, &tickets[i]);
+    assert_int_equal(admission_enter(admission, &tenant_a, true, &tickets[0], NULL), 0);
+    assert_int_equal(admission_enter(admission, &tenant_a, true, &more, NULL), -1);
+    assert_int_equal(admission_enter(admission, &tenant_b, true, &others[0], NULL), 0);
+    for (size_t i = 0; i < 4; i += 3)
+        admission_leave(admission, &tickets[i]);
+    admission_leave(admission, &others[0]);
+}
+
+static void test_a_share_is_kept_for_a_moment(void **state)
+{
+    const struct admission_limits limits = {
+        .starting = 2, .share_ms = 0, .running = 99, .held = 99, .turn_ms = LONG_MS};
+    _cleanup_admission_ struct admission *admission = NULL;
+    struct admission_ticket tickets[2];
+
+    (void)state;
+    assert_int_equal(admission_open(&limits, &admission, NULL), 0);
+    tickets[0] = hold(admission, true);
+    assert_int_equal(admission_enter(admission, &tenant_a, true, &tickets[1], NULL), 0);
+    admission_leave(admission, &tickets[0]);
+    /* C starts nothing any more. */
+    assert_int_equal(admission_enter(admission, &tenant_a, true, &tickets[0], NULL), 0);
+    admission_leave(admission, &tickets[0]);
+    admission_leave(admission, &tickets[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +338,8 @@ int main(void)
         cmocka_unit_test(test_a_long_turn_ends),
         cmocka_unit_test(test_a_tenant_that_comes_late_does_not_catch_up),
         cmocka_unit_test(test_a_tenant_that_comes_again_waits_for_the_others),
+        cmocka_unit_test(test_tenants_share_the_turns),
+        cmocka_unit_test(test_a_share_is_kept_for_a_moment),
     };
 
     return cmocka_run_group_tests_name("services/admission", tests, NULL, NULL);
