@@ -20,6 +20,7 @@
 #include "server/routes/openapi.h"
 #include "server/routes/router.h"
 #include "server/services/activity.h"
+#include "server/services/agents.h"
 #include "server/services/attach.h"
 #include "server/services/audit.h"
 #include "server/services/events.h"
@@ -47,6 +48,7 @@ enum {
     HTTP_GRACE_MS = 5000,        /* that the HTTP layer waits longer than the edge */
     DRAIN_MS = 10000,            /* for requests under way when the server is told to stop */
     LAUNCHER_TIMEOUT_MS = 10000, /* it answers in milliseconds; longer and it is away */
+    AGENT_IDLE_MS = 1000,        /* that a connection to an agent is kept for the next command */
     DATABASE_RETRY_USEC = 1000000,
     STREAM_GUARD_MS = 10000, /* a revoked key ends a stream after this and the guard's own time */
     STREAM_OFFER_MS = 10000, /* the edge takes a stream at once, or its client has gone */
@@ -88,6 +90,7 @@ static void server_close(struct server *server)
     watches_stop(server->services.watches);
     streams_free(server->services.streams);
     activity_stop(server->services.activity);
+    agents_stop(server->services.agents);
     places_free(server->services.transfers);
     places_free(server->services.waits);
     description_done(&server->description);
@@ -210,6 +213,7 @@ static int open_services(struct server *server, struct error *err)
         streams_create(&stream_options, &services->streams, err) < 0 ||
         event_follower_start(services, &services->event_follower, err) < 0 ||
         activity_start(services->db, &services->activity, err) < 0 ||
+        agents_start(AGENT_IDLE_MS, &services->agents, err) < 0 ||
         attach_start(services, &services->attach, err) < 0 ||
         executors_create(&services->executors, err) < 0 ||
         watches_start(services, &services->watches, err) < 0)

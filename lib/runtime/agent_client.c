@@ -109,6 +109,15 @@ bool agent_client_lost(const struct agent_client *client)
     return client->channel.lost;
 }
 
+bool agent_client_idle(const struct agent_client *client)
+{
+    const struct agent_channel *channel = &client->channel;
+    char byte;
+
+    return !channel->broken && !channel->lost && channel->buffer.start == channel->buffer.end &&
+           recv(channel->fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
 /* Hands the collected output over with what else is known of the command. */
 static int fill_result(struct agent_conversation *conversation, struct agent_exec_result result,
                        struct agent_exec_result *ret_result, struct error *err)

@@ -82,6 +82,9 @@ void agent_client_free(struct agent_client *client);
 /* True when the agent closed the connection before it had answered: the sandbox ended. */
 bool agent_client_lost(const struct agent_client *client);
 
+/* True when the agent still listens and nothing is under way: the next call starts afresh. */
+bool agent_client_idle(const struct agent_client *client);
+
 /* Asks whether the agent is there. */
 int agent_client_ping(struct agent_client *client, int64_t deadline_usec, struct error *err);
 

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 
 struct activity;
+struct agents;
 struct attach;
 struct audit;
 struct db_pool;
@@ -42,6 +43,7 @@ struct services {
     struct event_follower *event_follower;
     struct attach *attach;
     struct activity *activity;
+    struct agents *agents;
     struct places *transfers; /* transfers.h */
     struct places *waits;     /* waits.h */
     struct executors *executors;
