@@ -8,8 +8,9 @@
  * Each stream is `POST /v1/sandboxes/{id}/exec` of PATH, a ticker (bench/ticker.c), with
  * `Accept: text/event-stream`; the sandboxes take them in turn. A line carries its number and the
  * time it was written, so its delay is what lies between that and the moment this program has read
- * it. One JSON line on stdout: p50/p95/p99 of the delays, the lines that never came, and the
- * streams that ended before their `exit`.
+ * it. One JSON line on stdout: p50/p95/p99 of all delays, and of those while all streams ran
+ * (`together`: neither the starts nor the ends of the commands are in it), the lines that never
+ * came, and the streams that ended before their `exit`.
  */
 #include "bench/http.h"
 #include "bench/samples.h"
@@ -51,7 +52,9 @@ struct follower {
     uint64_t rate;
     uint64_t lines;
     int epoll;
+    uint64_t running; /* streams that have brought a line, and not their last */
     struct samples delays;
+    struct samples together;
     uint64_t missing;
     int64_t now_usec; /* when what is being looked at was read */
 };
@@ -71,9 +74,13 @@ static void take_output_line(struct follower *follower, struct stream *stream)
     if (*end != '\0' || written_usec == 0 || number <= stream->last_number)
         die("a line came twice, or is not what the ticker wrote");
     follower->missing += number - stream->last_number - 1;
+    follower->running += stream->last_number == 0;
     stream->last_number = number;
-    if (!samples_add(&follower->delays, follower->now_usec - (int64_t)written_usec))
+    if (!samples_add(&follower->delays, follower->now_usec - (int64_t)written_usec) ||
+        (follower->running == follower->count &&
+         !samples_add(&follower->together, follower->now_usec - (int64_t)written_usec)))
         die("out of memory");
+    follower->running -= number == follower->lines;
 }
 
 static void take_output(struct follower *follower, struct stream *stream, const char *data)
@@ -304,7 +311,9 @@ static void print_result(struct follower *follower, const struct stream *streams
     }
     printf("{");
     samples_print(&follower->delays);
-    printf(",\"streams\":%llu,\"lost\":%llu,\"unfinished\":%llu}\n",
+    printf(",\"together\":{");
+    samples_print(&follower->together);
+    printf("},\"streams\":%llu,\"lost\":%llu,\"unfinished\":%llu}\n",
            (unsigned long long)follower->count, (unsigned long long)follower->missing,
            (unsigned long long)unfinished);
 }
@@ -322,6 +331,7 @@ int main(int argc, char **argv)
     follow(&follower);
     print_result(&follower, streams);
     samples_free(&follower.delays);
+    samples_free(&follower.together);
     free(streams);
     close(follower.epoll);
     return 0;

@@ -25,7 +25,7 @@ TARGETS = (
     ("engine_to_exec", "Engine API's exec : exec of `true`, p50", "×", 40.0, True),
     ("exec_per_second_32", "exec of `true`, 32 in parallel", "/s", 1800.0, True),
     ("streams_lost", "lines lost of the streams", "", 0.0, False),
-    ("streams_p99_ms", "delay of a stream's line, p99", "ms", 50.0, False),
+    ("streams_p99_ms", "delay of a line while all streams run, p99", "ms", 50.0, False),
     ("stream_memory_kb", "server memory for each stream", "KB", 64.0, False),
     ("slow_server_mb", "growth of the server, `yes` to a slow reader", "MB", 4.0, False),
     ("slow_agent_mb", "growth of the agent, `yes` to a slow reader", "MB", 4.0, False),
