@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import hashlib
-import json
 import time
 import urllib.parse
 from pathlib import Path
@@ -125,29 +124,19 @@ def test_a_full_screen_program(processes):
         assert ws.read_to_end()[2]["exit_code"] == 0
 
 
-CURSES = r"""
-import curses
-def draw(screen):
-    while True:
-        rows, cols = screen.getmaxyx()
-        screen.erase()
-        screen.addstr(0, 0, "size-%dx%d-" % (rows, cols))
-        screen.refresh()
-        key = screen.getch()
-        if key == curses.KEY_RESIZE:
-            curses.update_lines_cols()
-        elif key == ord("q"):
-            return
-curses.wrapper(draw)
-"""
-
-
-def test_an_editor_like_program(processes):
-    """The base image has no vim: a program of curses does what it does with its terminal."""
-    with run(processes, arguments=json.dumps(["python3", "-c", CURSES]), pty="true",
-             rows=24, cols=80, environment='{"TERM":"xterm"}') as ws:
-        ws.read_until(b"size-24x80-")
+def test_an_editor(processes):
+    """vim, which the base image lacks but has the libraries of: a text is typed, and saved."""
+    content = f"{processes.sandbox}/files/content"
+    assert processes.client.request(
+        "PUT", f"{content}?path=vim&mode=0755", Path("/usr/bin/vim.tiny").read_bytes(),
+        headers={"Content-Type": "application/octet-stream"}).status == 200
+    with run(processes, arguments='["./vim", "-u", "NONE", "note"]', pty="true", rows=24, cols=80,
+             environment='{"TERM":"xterm"}') as ws:
+        ws.read_until(b'"note" [New File]')
         ws.send_json(type="resize", rows=40, cols=100)
-        ws.read_until(b"40x100")
-        ws.send_bytes(b"q")
+        ws.send_bytes(b":set lines?\r")
+        ws.read_until(b"lines=40")
+        ws.send_bytes("ihällo\rworld\x1b".encode())
+        ws.send_bytes(b":wq\r")
         assert ws.read_to_end()[2]["exit_code"] == 0
+    assert processes.client.get(f"{content}?path=note").body.decode() == "hällo\nworld\n"

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import struct
+import time
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 MAGIC = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -25,6 +26,7 @@ class Refused(Exception):
 
 class WebSocket:
     def __init__(self, client, path, headers=None, protocols=None, authorize=True, timeout=60):
+        self.timeout = timeout
         self.socket = socket.create_connection((client.host, client.port), timeout=timeout)
         self.reader = self.socket.makefile("rb")
         self.key = base64.b64encode(os.urandom(16)).decode()
@@ -92,7 +94,9 @@ class WebSocket:
 
     def read_message(self):
         """The next message: a dict, or (stream, offset, bytes). None at the end; pings are answered."""
+        deadline = time.monotonic() + self.timeout
         while frame_read := self.read_frame():
+            assert time.monotonic() < deadline, "nothing but pings"
             opcode, payload = frame_read
             if opcode == PING:
                 self.send_frame(PONG, payload)
