@@ -19,6 +19,7 @@ enum {
     TOKEN_FILE_MAX = 65536,
     LIST_LIMIT_DEFAULT = 1000,
     PAGE_MAX = 200,
+    EVENT_WORD_SIZE = 128,
 };
 
 struct api {
@@ -33,8 +34,10 @@ struct api {
 struct answer {
     char *data;
     size_t size;
-    bool (*take)(const char *data, void *user); /* of a stream: each event's data */
+    bool (*take)(const struct api_event *event, void *user); /* of a stream */
     void *user;
+    char name[EVENT_WORD_SIZE]; /* of the event whose lines are being read */
+    char id[EVENT_WORD_SIZE];
     bool stopped; /* by take */
     FILE *out;    /* where bytes go that are no refusal; NULL: into `data` */
     CURL *curl;   /* of `out`: it knows the status */
@@ -172,7 +175,36 @@ static bool append(struct answer *answer, const char *data, size_t size)
     return true;
 }
 
-/* Hands on the whole lines of a stream; events have one line of data each. */
+/* What is behind "name:" of a line of an event; NULL when it is another. */
+static const char *event_field(const char *line, const char *name)
+{
+    size_t length = strlen(name);
+
+    if (strncmp(line, name, length) != 0 || line[length] != ':')
+        return NULL;
+    line += length + 1;
+    return line + (*line == ' ');
+}
+
+/* The service's events have one line of data each, and it is their last. */
+static void take_line(struct answer *answer, const char *line)
+{
+    const char *name = event_field(line, "event");
+    const char *id = event_field(line, "id");
+    const char *data = event_field(line, "data");
+
+    if (name)
+        (void)snprintf(answer->name, sizeof(answer->name), "%s", name);
+    if (id)
+        (void)snprintf(answer->id, sizeof(answer->id), "%s", id);
+    if (!data)
+        return;
+    answer->stopped =
+        !answer->take(&(struct api_event){answer->name, answer->id, data}, answer->user);
+    answer->name[0] = '\0';
+}
+
+/* Hands on the whole lines of a stream. */
 static void take_lines(struct answer *answer)
 {
     char *line = answer->data;
@@ -180,8 +212,7 @@ static void take_lines(struct answer *answer)
 
     while (!answer->stopped && (end = strchr(line, '\n'))) {
         *end = '\0';
-        if (strncmp(line, "data:", 5) == 0)
-            answer->stopped = !answer->take(line + 5 + (line[5] == ' '), answer->user);
+        take_line(answer, line);
         line = end + 1;
     }
     answer->size = strlen(line);
@@ -412,12 +443,13 @@ int api_list(struct api *api, const struct api_list *list, struct error *err)
     return CLI_OK;
 }
 
-int api_follow(struct api *api, const char *path, bool (*take)(const char *data, void *user),
-               void *user, struct error *err)
+int api_follow(struct api *api, const char *method, const char *path, const cJSON *body,
+               bool (*take)(const struct api_event *event, void *user), void *user,
+               struct error *err)
 {
     struct answer answer = {.take = take, .user = user};
     long status = 0;
-    int result = perform(api, "GET", path, NULL, &answer, &status, err);
+    int result = perform(api, method, path, body, &answer, &status, err);
 
     if (result == 0 && status != 200)
         result = refused(status, answer.data, err);

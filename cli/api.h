@@ -59,12 +59,20 @@ struct api_list {
 /* Prints a list, page by page. */
 int api_list(struct api *api, const struct api_list *list, struct error *err);
 
+/* An event of a stream (text/event-stream); for the call it is handed to. */
+struct api_event {
+    const char *name; /* "" where it has none */
+    const char *id;   /* the last that came */
+    const char *data;
+};
+
 /*
- * Reads a stream of events (text/event-stream) until it ends; `take` gets the data of each. Its
- * false ends the stream.
+ * Reads the stream of events that answers a request until it ends; `body` may be NULL. `take` gets
+ * each; its false ends the stream.
  */
-int api_follow(struct api *api, const char *path, bool (*take)(const char *data, void *user),
-               void *user, struct error *err);
+int api_follow(struct api *api, const char *method, const char *path, const cJSON *body,
+               bool (*take)(const struct api_event *event, void *user), void *user,
+               struct error *err);
 
 /* Writes the bytes of an answer as they come. When it fails, some of them may be written. */
 int api_save(struct api *api, const char *path, FILE *out, struct error *err);

@@ -18,8 +18,9 @@
     X(CLI_USAGE, 2, "unknown command, argument or configuration")                                  \
     X(CLI_UNREACHABLE, 3, "the service cannot be reached")                                         \
     X(CLI_NOT_FOUND, 4, "there is no such thing, or it is not yours")                              \
-    X(CLI_RUN_TIMED_OUT, 124, "`atoll run`: the time limit ended the program")                     \
-    X(CLI_RUN_FAILED, 125, "`atoll run`: the service did not run the program")
+    X(CLI_RUN_TIMED_OUT, 124, "`atoll run`, `exec`: the time limit ended the program")             \
+    X(CLI_RUN_FAILED, 125,                                                                         \
+      "`atoll run`: the service did not run the program; `exec`: it cannot tell its end")
 
 enum cli_exit {
 #define CLI_EXIT_ENUM(symbol, code, meaning) symbol = (code),

@@ -32,6 +32,10 @@ int verb_rm(struct cli *cli, const struct arguments *arguments, struct error *er
 int verb_cat(struct cli *cli, const struct arguments *arguments, struct error *err);
 int verb_ls(struct cli *cli, const struct arguments *arguments, struct error *err);
 
+int verb_exec(struct cli *cli, const struct arguments *arguments, struct error *err);
+int verb_processes(struct cli *cli, const struct arguments *arguments, struct error *err);
+int verb_logs(struct cli *cli, const struct arguments *arguments, struct error *err);
+
 int verb_run_code(struct cli *cli, const struct arguments *arguments, struct error *err);
 int verb_events(struct cli *cli, const struct arguments *arguments, struct error *err);
 int verb_usage(struct cli *cli, const struct arguments *arguments, struct error *err);

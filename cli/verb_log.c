@@ -57,15 +57,15 @@ static int make_path(const struct arguments *arguments, const char *path,
 }
 
 /* One event of a stream, on a line of its own. */
-static bool print_event(const char *data, void *user)
+static bool print_event(const struct api_event *event, void *user)
 {
     const struct api *api = user;
-    _cleanup_cjson_ cJSON *event = cJSON_Parse(data);
+    _cleanup_cjson_ cJSON *shown = cJSON_Parse(event->data);
 
     if (api_json(api))
-        (void)puts(data);
-    else if (event)
-        table_print_row(stdout, event, event_columns, ARRAY_SIZE(event_columns));
+        (void)puts(event->data);
+    else if (shown)
+        table_print_row(stdout, shown, event_columns, ARRAY_SIZE(event_columns));
     return fflush(stdout) == 0;
 }
 
@@ -84,7 +84,7 @@ int verb_events(struct cli *cli, const struct arguments *arguments, struct error
         api_open(cli, arguments, &api, err) < 0)
         return -1;
     if (argument_value(arguments, "--follow"))
-        return api_follow(api, path, print_event, api, err);
+        return api_follow(api, "GET", path, NULL, print_event, api, err);
     list.path = path;
     return api_list(api, &list, err);
 }

@@ -2,13 +2,12 @@
 #include "cli/api.h"
 #include "cli/body.h"
 #include "cli/format.h"
+#include "cli/outcome.h"
 #include "cli/verb_functions.h"
-#include "lib/base/base64.h"
 #include "lib/base/util.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,43 +130,6 @@ static int make_body(const struct arguments *arguments, cJSON *body, struct erro
     return body_add_pairs(body, arguments, "--env", "environment", err);
 }
 
-/* A stream's exact bytes: from base64, where the text is not. */
-static void write_output(FILE *out, const cJSON *result, const char *text, const char *base64)
-{
-    const char *plain = cJSON_GetStringValue(table_member(result, text));
-    const char *encoded = cJSON_GetStringValue(table_member(result, base64));
-    _cleanup_free_ char *data = NULL;
-    size_t size;
-
-    if (encoded && base64_decode(encoded, strlen(encoded), &data, &size))
-        (void)fwrite(data, 1, size, out);
-    else if (plain)
-        (void)fputs(plain, out);
-}
-
-/* The shell's way: 128 and the number of the signal. */
-static int signal_exit(const char *name)
-{
-    for (int number = 1; name && number < NSIG; number++) {
-        const char *known = sigabbrev_np(number);
-
-        if (known && strncmp(name, "SIG", 3) == 0 && strcmp(name + 3, known) == 0)
-            return 128 + number;
-    }
-    return CLI_RUN_FAILED;
-}
-
-static int exit_of(const cJSON *result)
-{
-    const cJSON *code = table_member(result, "exit_code");
-
-    if (cJSON_IsTrue(table_member(result, "timed_out")))
-        return CLI_RUN_TIMED_OUT;
-    if (cJSON_IsNumber(code))
-        return code->valueint;
-    return signal_exit(cJSON_GetStringValue(table_member(result, "signal")));
-}
-
 int verb_run_code(struct cli *cli, const struct arguments *arguments, struct error *err)
 {
     _cleanup_api_ struct api *api = NULL;
@@ -178,8 +140,8 @@ int verb_run_code(struct cli *cli, const struct arguments *arguments, struct err
         api_call(api, "POST", "/v1/runs", body, &result, err) < 0)
         return -1;
     if (!api_json(api)) {
-        write_output(stdout, result, "stdout", "stdout_base64");
-        write_output(stderr, result, "stderr", "stderr_base64");
+        outcome_write(stdout, result, "stdout", "stdout_base64");
+        outcome_write(stderr, result, "stderr", "stderr_base64");
     }
-    return exit_of(result);
+    return outcome_exit(result);
 }

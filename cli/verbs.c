@@ -45,6 +45,17 @@ static const struct cli_option create_options[] = {
     {"--env", "NAME=VALUE", "a variable; may come often"},
     {"--label", "NAME=VALUE", "a label; may come often"},
 };
+static const struct cli_option exec_options[] = {
+    {"--cwd", "PATH", "where it runs; /sandbox unless said"},
+    {"--user", "NAME", "who runs it; 'user' unless said"},
+    {"--env", "NAME=VALUE", "a variable; may come often"},
+    {"--timeout", "TIME", "such as 500ms or 30s; none unless said"},
+    {"--stdin", NULL, "the command reads our standard input"},
+};
+static const struct cli_option logs_options[] = {
+    {"--follow", NULL, "go on with what it writes, until it has ended"},
+    {"--tail", "LINES", "begin with the last so many"},
+};
 static const struct cli_option cat_options[] = {
     {"--user", "NAME", "whose rights count; 'user' unless said"},
 };
@@ -117,6 +128,12 @@ const struct verb verbs[] = {
     {"stop", "ID...", "Stop sandboxes and keep their disks", API(1, ARGUMENTS_MAX, verb_stop),
      OPTIONS(stop_options)},
     {"rm", "ID...", "End sandboxes and remove their disks", API(1, ARGUMENTS_MAX, verb_rm)},
+    {"exec", "ID -- COMMAND", "Run a command in a sandbox that runs, and exit as it did",
+     API(1, 1, verb_exec), .takes_rest = true, OPTIONS(exec_options)},
+    {"processes", "ID", "List the commands of a sandbox, the newest first",
+     API(1, 1, verb_processes), OPTIONS(limit_options)},
+    {"logs", "ID PROCESS", "Print what a command of a sandbox wrote", API(2, 2, verb_logs),
+     OPTIONS(logs_options)},
     {"cat", "ID PATH", "Print a file of a sandbox that runs, byte by byte", API(2, 2, verb_cat),
      OPTIONS(cat_options)},
     {"ls", "ID [PATH]", "List a folder of a sandbox that runs, /sandbox unless said",

@@ -1,6 +1,9 @@
 """The command line against a running service: what it prints, and what it exits with."""
 
+import contextlib
 import json
+import socket
+import socketserver
 import subprocess
 import threading
 
@@ -96,6 +99,97 @@ def test_the_life_of_a_sandbox(run, stack):
     run("start", made)
     run("rm", made)
     assert "there is no" in run("inspect", made, code=4).stderr
+
+
+# --- commands
+
+
+@pytest.fixture
+def sandbox(run):
+    made = run("create", "--runtime", "python").stdout.strip()
+    yield made
+    run("rm", made)
+
+
+def test_exec_prints_and_exits_as_the_command_did(run, sandbox):
+    done = run("exec", sandbox, "--env", "A=1", "--cwd", "/tmp", "--", "sh", "-c",
+               "echo $A $(pwd) $0; echo oops >&2; exit 7", "it's", code=7)
+    assert (done.stdout, done.stderr) == ("1 /tmp it's\n", "oops\n")
+    assert run("exec", sandbox, "--stdin", "--", "cat", stdin="what it reads").stdout == \
+        "what it reads"
+    run("exec", sandbox, "--", "sh", "-c", "kill -TERM $$", code=143)
+    run("exec", sandbox, "--timeout", "300ms", "--", "sleep", "60", code=124)
+    assert json.loads(run("exec", sandbox, "--json", "--", "true").stdout)["exit_code"] == 0
+
+
+@pytest.mark.parametrize("arguments, code", [
+    ([], 2), (["--timeout", "soon", "--", "true"], 2), (["--", "no-such-program"], 1),
+])
+def test_exec_refusals(run, sandbox, arguments, code):
+    done = run("exec", sandbox, *arguments, code=code)
+    assert done.stdout == "" and done.stderr.startswith("atoll: ")
+
+
+class Relay(socketserver.ThreadingTCPServer):
+    """Passes connections on to the server, until they are cut."""
+
+    daemon_threads = True
+
+    def __init__(self, address):
+        host, port = address.rsplit(":", 1)
+        self.target = (host, int(port))
+        self.open = []
+        super().__init__(("127.0.0.1", 0), None)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def finish_request(self, request, client_address):
+        upstream = socket.create_connection(self.target)
+        self.open += [request, upstream]
+        back = threading.Thread(target=self.copy, args=(upstream, request))
+        back.start()
+        self.copy(request, upstream)
+        back.join()
+
+    @staticmethod
+    def copy(source, target):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def cut(self):
+        for end in self.open:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        self.open.clear()
+
+
+def test_exec_goes_on_when_its_stream_is_cut(run, stack, sandbox):
+    """Nothing is missing, and nothing comes twice."""
+    command = "for i in 1 2 3 4; do echo line $i; until rm go; do sleep 0.01; done 2>&-; done"
+    found = []
+    with Relay(stack.address) as relay:
+        url = f"http://127.0.0.1:{relay.server_address[1]}"
+        thread = threading.Thread(target=lambda: found.append(
+            run("exec", sandbox, "--", "sh", "-c", command, ATOLL_URL=url)))
+        thread.start()
+        for _ in range(4):
+            eventually(lambda: relay.open)
+            relay.cut()
+            run("exec", sandbox, "--", "sh", "-c", "touch go; while [ -e go ]; do sleep 0.01; done")
+        thread.join()
+        relay.shutdown()
+    assert found[0].stdout == "line 1\nline 2\nline 3\nline 4\n"
+
+
+def test_logs_of_a_command(run, sandbox):
+    run("exec", sandbox, "--", "sh", "-c", "echo one; echo two")
+    process, kind, state = run("processes", sandbox).stdout.splitlines()[1].split()[:3]
+    assert (kind, state) == ("process", "completed")
+    assert run("logs", sandbox, process).stdout == "one\ntwo\n"
+    assert run("logs", sandbox, process, "--follow", "--tail", "1").stdout == "two\n"
+    run("logs", sandbox, "0" * 32, code=4)
+    run("logs", sandbox, process, "--tail", "some", code=2)
 
 
 # --- tenancy
