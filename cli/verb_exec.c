@@ -182,25 +182,32 @@ static bool print_event(const struct api_event *event, __attribute__((unused)) v
     return puts(event->data) >= 0 && fflush(stdout) == 0;
 }
 
+static int logs_path(const struct arguments *arguments, char path[static PATH_SIZE],
+                     struct error *err)
+{
+    const char *process = arguments->word_count > 1 ? arguments->words[1] : NULL;
+    const char *tail = argument_value(arguments, "--tail");
+    uint64_t lines;
+
+    if (api_check_id(arguments->words[0], err) < 0 || (process && api_check_id(process, err) < 0))
+        return -1;
+    if (tail && !parse_u64(tail, UINT32_MAX, &lines))
+        return error_set(err, ERR_BAD_REQUEST, "--tail needs a number");
+    (void)snprintf(path, PATH_SIZE, "/v1/sandboxes/%s%s%s/logs?follow=%s%s%s", arguments->words[0],
+                   process ? "/processes/" : "", process ? process : "",
+                   argument_value(arguments, "--follow") ? "true" : "false", tail ? "&tail=" : "",
+                   tail ? tail : "");
+    return 0;
+}
+
 int verb_logs(struct cli *cli, const struct arguments *arguments, struct error *err)
 {
     _cleanup_api_ struct api *api = NULL;
     struct following following = {.offset = "0"};
-    const char *tail = argument_value(arguments, "--tail");
-    const char *process = arguments->words[1];
-    uint64_t lines = 0;
     char path[PATH_SIZE];
 
-    if (api_check_id(arguments->words[0], err) < 0 || api_check_id(process, err) < 0)
+    if (logs_path(arguments, path, err) < 0 || api_open(cli, arguments, &api, err) < 0)
         return -1;
-    if (tail && !parse_u64(tail, UINT32_MAX, &lines))
-        return error_set(err, ERR_BAD_REQUEST, "--tail needs a number");
-    if (api_open(cli, arguments, &api, err) < 0)
-        return -1;
-    (void)snprintf(path, sizeof(path), "/v1/sandboxes/%s/processes/%s/logs?follow=%s%s%s",
-                   arguments->words[0], process,
-                   argument_value(arguments, "--follow") ? "true" : "false", tail ? "&tail=" : "",
-                   tail ? tail : "");
     return api_follow(api, "GET", path, NULL, api_json(api) ? print_event : take_event, &following,
                       err);
 }

@@ -126,6 +126,17 @@ enum process_column {
 static const struct db_statement get_statement = {
     "process_get", "SELECT " PROCESS_COLUMNS OWN_PROCESSES " AND p.id = $3::uuid"};
 
+/* The main command has no row of its own: it is what its container says of it. */
+static const struct db_statement main_statement = {
+    "process_main",
+    "SELECT id, id, generation, 'process', CASE WHEN is_up THEN 'running'"
+    " WHEN exit_signal IS NOT NULL THEN 'killed' WHEN exit_code IS NULL THEN 'lost'"
+    " WHEN exit_code = 0 THEN 'completed' ELSE 'failed' END,"
+    " (coalesce(entrypoint, '[]') || coalesce(command, '[]'))::text, NULL, false, false, exit_code,"
+    " exit_signal, false, false, started_at, CASE WHEN NOT is_up THEN state_changed_at END,"
+    " NULL, NULL, NULL, state = 'running' FROM sandboxes"
+    " WHERE " OWN_CONTAINER " AND (entrypoint IS NOT NULL OR command IS NOT NULL)"};
+
 static const struct db_statement place_statement = {
     "process_place", "SELECT id FROM sandboxes WHERE " OWN_CONTAINER};
 
@@ -331,23 +342,41 @@ static int read_process(const PGresult *result, int row, struct store_process *p
     return 0;
 }
 
-int store_process_get(struct db_pool *pool, const struct db_scope *scope, const struct id *sandbox,
-                      const struct id *id, struct store_process *ret_process, struct error *err)
+static int get_process(struct db_pool *pool, const struct db_scope *scope,
+                       const struct db_call *call, const char *missing,
+                       struct store_process *ret_process, struct error *err)
 {
-    const struct db_param params[] = {db_uuid(&scope->tenant), db_uuid(sandbox), db_uuid(id)};
-    const struct db_call call = DB_CALL(get_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
     struct store_process process;
 
-    if (db_run(pool, scope, DB_RELAXED, &call, 1, &result, err) < 0)
+    if (db_run(pool, scope, DB_RELAXED, call, 1, &result, err) < 0)
         return -1;
     if (PQntuples(result) == 0)
-        return error_set(err, ERR_NOT_FOUND, "there is no such process");
+        return error_set(err, ERR_NOT_FOUND, "%s", missing);
     if (read_process(result, 0, &process, err) < 0)
         return -1;
     process.owner = TAKE_PTR(result);
     *ret_process = process;
     return 0;
+}
+
+int store_process_get(struct db_pool *pool, const struct db_scope *scope, const struct id *sandbox,
+                      const struct id *id, struct store_process *ret_process, struct error *err)
+{
+    const struct db_param params[] = {db_uuid(&scope->tenant), db_uuid(sandbox), db_uuid(id)};
+    const struct db_call call = DB_CALL(get_statement, params);
+
+    return get_process(pool, scope, &call, "there is no such process", ret_process, err);
+}
+
+int store_process_main(struct db_pool *pool, const struct db_scope *scope, const struct id *sandbox,
+                       struct store_process *ret_process, struct error *err)
+{
+    const struct db_param params[] = {db_uuid(&scope->tenant), db_uuid(sandbox)};
+    const struct db_call call = DB_CALL(main_statement, params);
+
+    return get_process(pool, scope, &call, "there is no such sandbox with a main command",
+                       ret_process, err);
 }
 
 static int take_list(PGresult **result, struct store_process_list *ret_list, struct error *err)

@@ -142,6 +142,10 @@ int store_process_write(struct db_pool *pool, const struct db_scope *scope,
 int store_process_get(struct db_pool *pool, const struct db_scope *scope, const struct id *sandbox,
                       const struct id *id, struct store_process *ret_process, struct error *err);
 
+/* The main command of a container, as a process whose id is the container's: of its last start. */
+int store_process_main(struct db_pool *pool, const struct db_scope *scope, const struct id *sandbox,
+                       struct store_process *ret_process, struct error *err);
+
 /* What a list is narrowed to. */
 struct store_process_filter {
     const struct id *before; /* older than this one; NULL: all */

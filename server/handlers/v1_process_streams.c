@@ -91,11 +91,12 @@ static int respond_stream(struct call *call, const struct id *process,
     return 0;
 }
 
-int handle_v1_process_logs(struct call *call, struct error *err)
+static int respond_logs(struct call *call, const struct id *process, bool is_main,
+                        struct error *err)
 {
     struct logs_query query = {.since = 0};
     struct call_query_storage storage;
-    struct attach_options options = {.since = 0};
+    struct attach_options options = {.is_main = is_main};
     const char *media = choose_form(call, &options);
 
     if (call_query(call, &v1_process_logs_query, &storage, &query, err) < 0 ||
@@ -106,7 +107,17 @@ int handle_v1_process_logs(struct call *call, struct error *err)
     options.follow = query.follow;
     options.no_stdout = query.stream && strcmp(query.stream, "stderr") == 0;
     options.no_stderr = query.stream && strcmp(query.stream, "stdout") == 0;
-    return respond_stream(call, &call->ids[1], &options, media, err);
+    return respond_stream(call, process, &options, media, err);
+}
+
+int handle_v1_process_logs(struct call *call, struct error *err)
+{
+    return respond_logs(call, &call->ids[1], false, err);
+}
+
+int handle_v1_main_logs(struct call *call, struct error *err)
+{
+    return respond_logs(call, &call->id, true, err);
 }
 
 /* --- exec */

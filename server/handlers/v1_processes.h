@@ -31,6 +31,7 @@ int handle_v1_process_stdin(struct call *call, struct error *err);
 int handle_v1_process_resize(struct call *call, struct error *err);
 int handle_v1_process_wait(struct call *call, struct error *err);
 int handle_v1_process_logs(struct call *call, struct error *err);
+int handle_v1_main_logs(struct call *call, struct error *err);
 int handle_v1_exec(struct call *call, struct error *err);
 int handle_v1_exec_socket(struct call *call, struct error *err);
 int handle_v1_process_attach(struct call *call, struct error *err);

@@ -482,14 +482,14 @@ static struct follow *next_ended(struct attach *attach)
     return follow;
 }
 
+/* *ret_found is false for a main command: its end is the worker's to record. */
 static int record(struct attach *attach, const struct follow *follow,
-                  const struct store_process_end *end, struct error *err)
+                  const struct store_process_end *end, bool *ret_found, struct error *err)
 {
-    bool found;
     int status = -1;
 
     for (int i = 0; i < RECORD_ATTEMPTS && status < 0; i++) {
-        status = store_process_end(attach->services->db, &follow->scope, end, &found, err);
+        status = store_process_end(attach->services->db, &follow->scope, end, ret_found, err);
         if (status < 0 && (err->code != ERR_UNAVAILABLE || sleep(1) > 0))
             return -1;
     }
@@ -514,11 +514,12 @@ static void record_end(struct attach *attach, struct follow *follow)
 {
     const struct store_process_end end = process_end_of(&follow->event.process);
     struct error err;
+    bool found = false;
 
-    if (record(attach, follow, &end, &err) < 0) {
+    if (record(attach, follow, &end, &found, &err) < 0) {
         log_error("the end of a process cannot be recorded: %s", err.message);
         fail(follow, "the end cannot be recorded");
-    } else {
+    } else if (found) {
         take_end(&follow->row, &end);
     }
     format_exit(follow);
@@ -758,7 +759,8 @@ int attach_follow(struct services *services, const struct caller *caller, const 
     }
     follow->user = options->user;
     follow->release = options->release;
-    if (processes_get(services, caller, sandbox, id, &info, err) < 0 ||
+    if ((options->is_main ? processes_get_main(services, caller, sandbox, &info, err)
+                          : processes_get(services, caller, sandbox, id, &info, err)) < 0 ||
         open_follow(services, caller, &info, options, follow, err) < 0)
         return -1;
     *ret_stream = stream_ref(follow->stream);

@@ -65,6 +65,7 @@ struct attach_options {
     bool follow;    /* go on until the process has ended; else until the log's present end */
     bool no_stdout;
     bool no_stderr;
+    bool is_main;          /* of the main command, whatever the id: it may end without an EXIT */
     bool has_status;       /* begin with a STATUS */
     bool kill_when_gone;   /* what it started dies with the client's connection */
     const char *heartbeat; /* NULL: none */

@@ -219,6 +219,19 @@ int processes_get(struct services *services, const struct caller *caller, const 
     return processes_wait(services, caller, sandbox, id, 0, ret_info, err);
 }
 
+int processes_get_main(struct services *services, const struct caller *caller,
+                       const struct id *sandbox, struct process_info *ret_info, struct error *err)
+{
+    struct db_scope scope = caller_scope(caller);
+    struct process_info info = {.is_live = false};
+
+    if (store_process_main(services->db, &scope, sandbox, &info.row, err) < 0)
+        return -1;
+    look(services, 0, &info);
+    *ret_info = info;
+    return 0;
+}
+
 static const struct agent_process *find(const struct agent_process *processes, size_t count,
                                         const struct id *id)
 {

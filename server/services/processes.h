@@ -56,6 +56,11 @@ int processes_start(struct services *services, const struct caller *caller,
 int processes_get(struct services *services, const struct caller *caller, const struct id *sandbox,
                   const struct id *id, struct process_info *ret_info, struct error *err);
 
+/* The main command, as a process whose id is the sandbox's. Its end is known once the sandbox has
+ * stopped. */
+int processes_get_main(struct services *services, const struct caller *caller,
+                       const struct id *sandbox, struct process_info *ret_info, struct error *err);
+
 struct process_info_list {
     struct process_info *items; /* their rows' strings belong to `rows` */
     size_t count;

@@ -182,6 +182,13 @@ def test_exec_goes_on_when_its_stream_is_cut(run, stack, sandbox):
     assert found[0].stdout == "line 1\nline 2\nline 3\nline 4\n"
 
 
+def test_logs_of_the_main_command(run):
+    made = run("create", "--", "sh", "-c", "echo one; echo two; exec sleep 100").stdout.strip()
+    eventually(lambda: run("logs", made).stdout == "one\ntwo\n")
+    assert run("logs", made, "--tail", "1").stdout == "two\n"
+    run("rm", made)
+
+
 def test_logs_of_a_command(run, sandbox):
     run("exec", sandbox, "--", "sh", "-c", "echo one; echo two")
     process, kind, state = run("processes", sandbox).stdout.splitlines()[1].split()[:3]

@@ -9,6 +9,7 @@ import pytest
 
 from support.client import assert_problem
 from support.processes import Processes, agent_of, output_of
+from support.sse import EventStream
 from support.wait import eventually
 
 
@@ -245,6 +246,38 @@ def test_many_readers(processes):
     with concurrent.futures.ThreadPoolExecutor(20) as pool:
         results = list(pool.map(lambda _: processes.follow_to_end(process_id), range(20)))
     assert {out for out, _, _ in results} == {numbered(5000)}
+
+
+# --- the main command
+
+
+def test_the_main_command_is_read_as_a_process_is(stack, client):
+    made = new_sandbox(client, command="echo one; until rm go; do sleep 0.01; done 2>&-;"
+                                       " echo two >&2; exit 7")
+    logs = f"/v1/sandboxes/{made}/logs"
+    with EventStream(client, f"{logs}?follow=true") as stream:
+        assert output_of(stream.take(1)[0]) == b"one\n"
+        assert client.get(f"{logs}?stream=stderr").body == b""
+        assert client.post(f"/v1/sandboxes/{made}/exec", {"command": "touch go"}).status == 200
+        assert [(event[1], output_of(event)) for event in stream.take(1)] == [("stderr", b"two\n")]
+        last = stream.last_id
+    eventually(lambda: client.get(f"/v1/sandboxes/{made}").json["state"] == "stopped")
+    stack.server.restart()
+    client = stack.client()
+    assert client.get(logs).body == b"one\ntwo\n"
+    with EventStream(client, f"{logs}?follow=true", last_id=last) as stream:
+        _, name, data = stream.take(1)[0]
+    assert name == "exit"
+    assert (data["id"], data["state"], data["exit_code"]) == (made, "failed", 7)
+    assert client.post(f"/v1/sandboxes/{made}/start", {}).status == 200
+    eventually(lambda: client.get(logs).body == b"one\n")
+    assert client.request("DELETE", f"/v1/sandboxes/{made}").status == 204
+
+
+def test_logs_without_a_main_command(client, sandbox_id):
+    for accept in "text/plain", "text/event-stream":
+        response = client.get(f"/v1/sandboxes/{sandbox_id}/logs", headers={"Accept": accept})
+        assert_problem(response, 404, "not_found")
 
 
 # --- what ends, and what does not
