@@ -75,7 +75,7 @@ class Owner:
         if kind == "sandbox":
             return self.post("/sandbox", {"runtime": "shell", "code": "true"})
         if kind == "sandboxes":
-            return self.post("/v1/sandboxes", {})
+            return self.post("/v1/sandboxes", {"command": ["sleep", "infinity"]})
         if kind == "processes":
             return self.post(f"/v1/sandboxes/{self.of('sandboxes')}/processes", {"command": "true"})
         if kind == "projects":
