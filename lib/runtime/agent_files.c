@@ -322,6 +322,7 @@ int agent_files_download(struct agent_client *client, const char *user, const ch
                          agent_read_encode(&message, payload, sizeof(payload)));
     result = agent_channel_transfer(&client->channel, &outgoing, NULL, on_download_answer,
                                     &download, patience_usec, err);
+    client->channel.broken = true; /* more than the sink wanted may still be on its way */
     if (result == 0 && download.answer.failed) {
         *err = download.answer.failure;
         result = -1;

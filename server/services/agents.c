@@ -1,6 +1,7 @@
 #include "server/services/agents.h"
 
 #include "lib/base/util.h"
+#include "lib/runtime/launcher_client.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -197,4 +198,30 @@ void agents_give(struct agents *agents, const struct id *sandbox, uint32_t gener
         (void)pthread_mutex_unlock(&agents->lock);
     }
     agent_client_free(client);
+}
+
+int agents_connect(struct services *services, const struct id *sandbox, uint32_t generation,
+                   int64_t deadline_usec, struct agent_use *ret_use, struct error *err)
+{
+    struct agent_use use = {
+        .agents = services->agents,
+        .sandbox = *sandbox,
+        .generation = generation,
+        .client = agents_take(services->agents, sandbox, generation),
+    };
+    char path[LAUNCHER_CLIENT_PATH_SIZE];
+
+    if (!use.client) {
+        launcher_client_agent_path(services->launcher, sandbox, generation, path);
+        if (agent_client_connect(path, deadline_usec, &use.client, err) < 0)
+            return -1;
+    }
+    *ret_use = use;
+    return 0;
+}
+
+void agents_leave(struct agent_use *use)
+{
+    if (use->client)
+        agents_give(use->agents, &use->sandbox, use->generation, TAKE_PTR(use->client));
 }

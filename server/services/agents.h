@@ -1,19 +1,19 @@
 /*
- * Connections to agents that have just been used, kept for the next command of the same container:
- * a new one costs both sides more than the command's own messages.
+ * Connections to agents that have just been used, kept for the next request to the same container:
+ * a new one costs both sides more than a short request's own messages.
  *
  * A connection is kept for a short time, and at most so many are, of each container and in all: an
  * agent holds memory for each, and has room for AGENT_PEERS_MAX. The server ends them, not the
- * agent, so that no command is sent to where nobody reads it. One is kept only when nothing is
- * under way on it: a command that is broken off ends with its connection. Thread-safe.
+ * agent, so that no request is sent to where nobody reads it. One is kept only when nothing is
+ * under way on it: what is broken off ends with its connection. Thread-safe.
  */
 #ifndef SERVER_SERVICES_AGENTS_H
 #define SERVER_SERVICES_AGENTS_H
 
 #include "lib/runtime/agent_client.h"
+#include "server/services/services.h"
 
-#include <atoll/error.h>
-#include <atoll/id.h>
+#include <atoll/cleanup.h>
 #include <stdint.h>
 
 enum {
@@ -38,5 +38,21 @@ struct agent_client *agents_take(struct agents *agents, const struct id *sandbox
  * where it is of no further use or there are enough. */
 void agents_give(struct agents *agents, const struct id *sandbox, uint32_t generation,
                  struct agent_client *client);
+
+/* A connection while it is used. Zeroed: none. */
+struct agent_use {
+    struct agents *agents;
+    struct id sandbox;
+    uint32_t generation;
+    struct agent_client *client;
+};
+
+/* Takes a connection that is kept, or makes one; errors as of agent_client_connect. */
+int agents_connect(struct services *services, const struct id *sandbox, uint32_t generation,
+                   int64_t deadline_usec, struct agent_use *ret_use, struct error *err);
+
+void agents_leave(struct agent_use *use);
+
+#define _cleanup_agent_use_ _cleanup_(agents_leave)
 
 #endif

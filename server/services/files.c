@@ -2,7 +2,7 @@
 
 #include "lib/base/util.h"
 #include "lib/db/store_container.h"
-#include "lib/runtime/launcher_client.h"
+#include "server/services/agents.h"
 
 #include <atoll/container.h>
 #include <stdio.h>
@@ -13,9 +13,6 @@ enum { ANSWER_USEC = 60 * 1000 * 1000 };
 
 /* A transfer is a use of the sandbox for as long as something moves. */
 enum { USE_USEC = 2 * 1000 * 1000 };
-
-DEFINE_CLEANUP(struct agent_client *, agent_client, agent_client_free)
-#define _cleanup_agent_ _cleanup_(cleanup_agent_client)
 
 int files_resolve(const char *field, const char *path, char ret_path[static FILES_PATH_SIZE],
                   struct error *err)
@@ -31,31 +28,28 @@ int files_resolve(const char *field, const char *path, char ret_path[static FILE
 
 /* Connects to the agent of a container that runs, which is a use of it. */
 static int open_agent(struct services *services, const struct caller *caller, const struct id *id,
-                      bool changes, int64_t deadline, struct agent_client **ret_client,
-                      struct error *err)
+                      bool changes, int64_t deadline, struct agent_use *ret_use, struct error *err)
 {
     _cleanup_(container_record_free) struct container_record record = {.owner = NULL};
     struct db_scope scope = caller_scope(caller);
-    char path[LAUNCHER_CLIENT_PATH_SIZE];
 
     if (store_container_use(services->db, &scope, id, changes, &record, err) < 0)
         return -1;
     if (record.state != SANDBOX_RUNNING)
         return error_set(err, ERR_CONFLICT, "the sandbox is %s: its files cannot be reached",
                          sandbox_state_name(record.state));
-    launcher_client_agent_path(services->launcher, &record.id, record.generation, path);
-    return agent_client_connect(path, deadline, ret_client, err);
+    return agents_connect(services, &record.id, record.generation, deadline, ret_use, err);
 }
 
 int files_change(struct services *services, const struct caller *caller, const struct id *id,
                  const struct agent_file_request *request, struct error *err)
 {
     int64_t deadline = monotonic_usec() + ANSWER_USEC;
-    _cleanup_agent_ struct agent_client *client = NULL;
+    _cleanup_agent_use_ struct agent_use agent = {.client = NULL};
 
-    if (open_agent(services, caller, id, true, deadline, &client, err) < 0)
+    if (open_agent(services, caller, id, true, deadline, &agent, err) < 0)
         return -1;
-    return agent_files_change(client, request, deadline, err);
+    return agent_files_change(agent.client, request, deadline, err);
 }
 
 int files_list(struct services *services, const struct caller *caller, const struct id *id,
@@ -63,11 +57,11 @@ int files_list(struct services *services, const struct caller *caller, const str
                struct error *err)
 {
     int64_t deadline = monotonic_usec() + ANSWER_USEC;
-    _cleanup_agent_ struct agent_client *client = NULL;
+    _cleanup_agent_use_ struct agent_use agent = {.client = NULL};
 
-    if (open_agent(services, caller, id, false, deadline, &client, err) < 0)
+    if (open_agent(services, caller, id, false, deadline, &agent, err) < 0)
         return -1;
-    return agent_files_list(client, request, deadline, ret_list, err);
+    return agent_files_list(agent.client, request, deadline, ret_list, err);
 }
 
 int files_read(struct services *services, const struct caller *caller, const struct id *id,
@@ -75,11 +69,11 @@ int files_read(struct services *services, const struct caller *caller, const str
                struct files_bytes *ret_bytes, struct error *err)
 {
     int64_t deadline = monotonic_usec() + ANSWER_USEC;
-    _cleanup_agent_ struct agent_client *client = NULL;
+    _cleanup_agent_use_ struct agent_use agent = {.client = NULL};
 
-    if (open_agent(services, caller, id, false, deadline, &client, err) < 0)
+    if (open_agent(services, caller, id, false, deadline, &agent, err) < 0)
         return -1;
-    return agent_files_read(client, user, path, offset, limit, deadline, &ret_bytes->entry,
+    return agent_files_read(agent.client, user, path, offset, limit, deadline, &ret_bytes->entry,
                             &ret_bytes->data, &ret_bytes->size, err);
 }
 
@@ -158,12 +152,12 @@ int files_download(struct services *services, const struct caller *caller, const
 {
     struct use use = begin_use(services, caller, id);
     const struct agent_sink used = {begin_used, piece_used, &use};
-    _cleanup_agent_ struct agent_client *client = NULL;
+    _cleanup_agent_use_ struct agent_use agent = {.client = NULL};
 
     use.sink = sink;
-    if (open_agent(services, caller, id, false, monotonic_usec() + ANSWER_USEC, &client, err) < 0)
+    if (open_agent(services, caller, id, false, monotonic_usec() + ANSWER_USEC, &agent, err) < 0)
         return -1;
-    return agent_files_download(client, user, path, offset, &used, ANSWER_USEC, err);
+    return agent_files_download(agent.client, user, path, offset, &used, ANSWER_USEC, err);
 }
 
 int files_upload(struct services *services, const struct caller *caller, const struct id *id,
@@ -172,12 +166,12 @@ int files_upload(struct services *services, const struct caller *caller, const s
 {
     struct use use = begin_use(services, caller, id);
     const struct agent_source used = {read_used, &use};
-    _cleanup_agent_ struct agent_client *client = NULL;
+    _cleanup_agent_use_ struct agent_use agent = {.client = NULL};
 
     use.source = source;
-    if (open_agent(services, caller, id, true, monotonic_usec() + ANSWER_USEC, &client, err) < 0)
+    if (open_agent(services, caller, id, true, monotonic_usec() + ANSWER_USEC, &agent, err) < 0)
         return -1;
-    return agent_files_upload(client, upload, &used, ANSWER_USEC, ret_entry, err);
+    return agent_files_upload(agent.client, upload, &used, ANSWER_USEC, ret_entry, err);
 }
 
 int files_pack(struct services *services, const struct caller *caller, const struct id *id,
@@ -186,12 +180,12 @@ int files_pack(struct services *services, const struct caller *caller, const str
 {
     struct use use = begin_use(services, caller, id);
     const struct agent_archive_sink used = {archive_used, &use};
-    _cleanup_agent_ struct agent_client *client = NULL;
+    _cleanup_agent_use_ struct agent_use agent = {.client = NULL};
 
     use.archive = sink;
-    if (open_agent(services, caller, id, false, monotonic_usec() + ANSWER_USEC, &client, err) < 0)
+    if (open_agent(services, caller, id, false, monotonic_usec() + ANSWER_USEC, &agent, err) < 0)
         return -1;
-    return agent_archive_pack(client, place, format, &used, ANSWER_USEC, err);
+    return agent_archive_pack(agent.client, place, format, &used, ANSWER_USEC, err);
 }
 
 int files_unpack(struct services *services, const struct caller *caller, const struct id *id,
@@ -200,12 +194,12 @@ int files_unpack(struct services *services, const struct caller *caller, const s
 {
     struct use use = begin_use(services, caller, id);
     const struct agent_source used = {read_used, &use};
-    _cleanup_agent_ struct agent_client *client = NULL;
+    _cleanup_agent_use_ struct agent_use agent = {.client = NULL};
 
     use.source = source;
-    if (open_agent(services, caller, id, true, monotonic_usec() + ANSWER_USEC, &client, err) < 0)
+    if (open_agent(services, caller, id, true, monotonic_usec() + ANSWER_USEC, &agent, err) < 0)
         return -1;
-    return agent_archive_unpack(client, place, &used, ANSWER_USEC, ret_count, err);
+    return agent_archive_unpack(agent.client, place, &used, ANSWER_USEC, ret_count, err);
 }
 
 void files_bytes_free(struct files_bytes *bytes)
@@ -219,13 +213,13 @@ int files_write(struct services *services, const struct caller *caller, const st
                 struct error *err)
 {
     int64_t deadline = monotonic_usec() + ANSWER_USEC;
-    _cleanup_agent_ struct agent_client *client = NULL;
+    _cleanup_agent_use_ struct agent_use agent = {.client = NULL};
 
-    if (open_agent(services, caller, id, true, deadline, &client, err) < 0)
+    if (open_agent(services, caller, id, true, deadline, &agent, err) < 0)
         return -1;
     for (size_t i = 0; i < count; i++) {
         results[i] = (struct error){.message = ""};
-        if (agent_files_write(client, &contents[i], deadline, &results[i]) == 0 ||
+        if (agent_files_write(agent.client, &contents[i], deadline, &results[i]) == 0 ||
             results[i].field[0] != '\0')
             continue;
         *err = results[i]; /* the agent's, not the file's */

@@ -88,20 +88,6 @@ static uint32_t time_limit(const struct command *command)
     return limit < most ? limit : most;
 }
 
-static int reach_agent(const struct command *command, int64_t deadline_usec,
-                       struct agent_client **ret_client, struct error *err)
-{
-    struct services *services = command->services;
-    uint32_t generation = command->place.generation;
-    struct agent_client *kept = agents_take(services->agents, command->sandbox, generation);
-
-    if (!kept)
-        return process_agent_connect(services, command->sandbox, generation, deadline_usec,
-                                     ret_client, err);
-    *ret_client = kept;
-    return 0;
-}
-
 static int run_at_agent(const struct command *command, struct agent_exec_request *request,
                         struct agent_exec_result *ret_exec, struct error *err)
 {
@@ -109,16 +95,14 @@ static int run_at_agent(const struct command *command, struct agent_exec_request
         monotonic_usec() +
         ((int64_t)request->timeout_ms + PROCESS_GRACE_MS + AGENT_EXTRA_MS) * INT64_C(1000);
     _cleanup_(cleanup_environment) char **environment = NULL;
-    struct agent_client *client;
-    int status;
+    _cleanup_agent_use_ struct agent_use use = {.client = NULL};
 
     if (process_environment(command->place.env_json, command->spec, &environment, err) < 0 ||
-        reach_agent(command, deadline, &client, err) < 0)
+        agents_connect(command->services, command->sandbox, command->place.generation, deadline,
+                       &use, err) < 0)
         return -1;
     request->env = (const char *const *)environment;
-    status = agent_client_exec(client, request, deadline, ret_exec, err);
-    agents_give(command->services->agents, command->sandbox, command->place.generation, client);
-    return status;
+    return agent_client_exec(use.client, request, deadline, ret_exec, err);
 }
 
 static enum process_state state_of(const struct agent_exec_result *exec)

@@ -12,6 +12,7 @@ from support.wait import eventually
 from test_v1_processes import new_sandbox
 
 COMMANDS = 8  # as many connections are kept of a sandbox
+BYTES = {"Content-Type": "application/octet-stream"}
 
 
 @pytest.fixture
@@ -87,6 +88,23 @@ def test_what_a_command_left_running_outlives_the_connection(box, stack, sandbox
     pid = int(box.exec("sleep 1000 >/dev/null 2>&1 & echo $!")["stdout"])
     eventually(lambda: len(sockets_of(agent)) == 1)
     assert box.exec(["kill", "-0", str(pid)])["exit_code"] == 0
+
+
+def test_files_and_commands_take_turns(box):
+    files = f"{box.sandbox}/files"
+    content = bytes(range(256)) * 2000
+    for turn in range(3):
+        path = f"{files}/content?path=/tmp/f{turn}"
+        assert box.client.request("PUT", path, content, headers=BYTES).status == 200
+        assert box.exec(f"wc -c < /tmp/f{turn}")["stdout"].strip() == str(len(content))
+        part = box.client.get(path, headers={"Range": "bytes=5-9"})
+        assert (part.status, part.body) == (206, content[5:10])
+        assert box.exec("echo between")["stdout"] == "between\n"
+        assert box.client.get(path).body == content
+        assert_problem(box.client.get(f"{files}/content?path=/tmp/none"), 404)
+        assert_problem(box.client.request("PUT", f"{files}/content?path=/proc/x", content,
+                                          headers=BYTES), 404)
+        assert box.exec("echo after")["stdout"] == "after\n"
 
 
 def test_many_at_once_are_not_mixed_up(box, stack, sandbox_id):

@@ -4,6 +4,7 @@
 #include "lib/agentproto/frame.h"
 #include "lib/agentproto/message.h"
 #include "lib/base/util.h"
+#include "lib/runtime/agent_files.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -214,6 +215,75 @@ static void test_exit_twice(void **state)
     assert_int_equal(scene.result.exit_code, 0);
     assert_int_equal(ping(&scene), -1);
     assert_int_equal(scene.err.code, ERR_INTERNAL);
+    end(&scene);
+}
+
+static void test_what_a_call_leaves_behind(void **state)
+{
+    struct scene scene = begin();
+
+    (void)state;
+    assert_true(agent_client_idle(scene.client));
+    say_exit(&scene, 0);
+    assert_int_equal(run(&scene), 0);
+    assert_true(agent_client_idle(scene.client));
+    say_error(&scene, AGENT_STAGE_EXEC, ENOENT);
+    assert_int_equal(run(&scene), -1);
+    assert_true(agent_client_idle(scene.client));
+    say_exit(&scene, 0);
+    assert_false(agent_client_idle(scene.client)); /* it has not been asked */
+    end(&scene);
+    scene = begin();
+    say_exit(&scene, 0);
+    say(&scene, "x", 1);
+    assert_int_equal(run(&scene), 0);
+    assert_false(agent_client_idle(scene.client));
+    end(&scene);
+    scene = begin();
+    assert_int_equal(run_until(&scene, NULL, NEAR_USEC), 0);
+    assert_true(scene.result.overdue);
+    assert_false(agent_client_idle(scene.client));
+    end(&scene);
+    scene = begin();
+    hang_up(&scene);
+    assert_false(agent_client_idle(scene.client));
+    end(&scene);
+}
+
+static int want_three(void *context, const struct agent_file_entry *entry, uint64_t *ret_wanted,
+                      struct error *err)
+{
+    (void)context;
+    (void)entry;
+    (void)err;
+    *ret_wanted = 3;
+    return 0;
+}
+
+static int take_piece(void *context, const void *data, size_t size, struct error *err)
+{
+    (void)context;
+    (void)data;
+    (void)size;
+    (void)err;
+    return 0;
+}
+
+static void test_a_download_leaves_nothing_to_be_used(void **state)
+{
+    const struct agent_sink sink = {.begin = want_three, .piece = take_piece};
+    const struct agent_entry_message entry = {
+        .type = AGENT_FILE_REGULAR, .size = 10, .path = "", .link = "", .owner = "", .group = ""};
+    struct scene scene = begin();
+    uint8_t payload[AGENT_ENTRY_MAX];
+
+    (void)state;
+    say_frame(&scene, AGENT_FRAME_ENTRY, payload,
+              agent_entry_encode(&entry, payload, sizeof(payload)));
+    say_frame(&scene, AGENT_FRAME_DATA, "0123", 4);
+    assert_int_equal(
+        agent_files_download(scene.client, "user", "/f", 0, &sink, FAR_USEC, &scene.err), 0);
+    assert_false(agent_client_idle(scene.client));
     end(&scene);
 }
 
@@ -466,6 +536,8 @@ int main(void)
         cmocka_unit_test(test_empty_output_frames_are_refused),
         cmocka_unit_test(test_exit_that_wait_never_gives),
         cmocka_unit_test(test_exit_twice),
+        cmocka_unit_test(test_what_a_call_leaves_behind),
+        cmocka_unit_test(test_a_download_leaves_nothing_to_be_used),
         cmocka_unit_test(test_early_close_is_no_exit_code),
         cmocka_unit_test(test_silence_ends_at_the_deadline),
         cmocka_unit_test(test_a_slow_command_is_told_of),
