@@ -41,7 +41,7 @@
 enum {
     WAITING_THREADS = 192,       /* for starts that wait for their turn; more than a flow has */
     WAIT_MS = 2000,              /* so long; then 429 */
-    TURN_MS = 50,                /* of what has started: most commands are done by then */
+    TURN_MS = 20,                /* of what has started: most commands are done by then */
     SHARE_MS = 100,              /* that a tenant may pause between its starts */
     SPARE_THREADS = 32,          /* for requests beside these: a few milliseconds each */
     QUEUE_TIMEOUT_MS = 5000,     /* then 503 rather than a wait that nobody sees */
