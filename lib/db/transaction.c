@@ -78,7 +78,9 @@ struct transaction {
     size_t count;
     PGresult **results; /* on failure what came nevertheless */
     bool was_prepared[ALL_CALLS_MAX];
+    size_t first; /* of the calls that are sent: 1 where it goes on with the one before */
     bool failed;  /* `err` is set, by the first statement that failed */
+    bool aborted; /* by that of another: it did not come to its turn */
     bool settled; /* PostgreSQL has answered the commit, or nothing was sent */
     int status;
     struct error *err;
@@ -91,6 +93,7 @@ static void check_result(const PGresult *result, struct transaction *transaction
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || transaction->failed)
         return;
     transaction->failed = true;
+    transaction->aborted = status == PGRES_PIPELINE_ABORTED;
     (void)db_error_from_result(result, transaction->err);
 }
 
@@ -137,17 +140,26 @@ static struct transaction *next_of(const struct transaction *transaction)
     return (struct transaction *)transaction->request.next;
 }
 
-/* Queues a transaction. */
-static int send_transaction(struct db_connection *connection, struct transaction *transaction)
+/* Whether what ends with `transaction` is committed by it, in a list that ends before `end`. */
+static bool is_last(const struct transaction *transaction, const struct transaction *end)
 {
-    for (size_t i = 0; i < transaction->count; i++) {
+    const struct transaction *next = next_of(transaction);
+
+    return next == end || next->first == 0;
+}
+
+/* Queues a transaction, but for what the one before it has said. */
+static int send_transaction(struct db_connection *connection, struct transaction *transaction,
+                            bool commits)
+{
+    for (size_t i = transaction->first; i < transaction->count; i++) {
         const struct db_call *call = &transaction->calls[i];
 
         transaction->was_prepared[i] = is_prepared(connection, call->statement);
         if (send_call(connection, call, !transaction->was_prepared[i]) < 0)
             return -1;
     }
-    return PQpipelineSync(connection->pg) ? 0 : -1;
+    return !commits || PQpipelineSync(connection->pg) ? 0 : -1;
 }
 
 /* Queues those from `first` to `end`, and sends them. */
@@ -157,18 +169,18 @@ static int send_all(struct db_connection *connection, struct transaction *first,
     if (!PQenterPipelineMode(connection->pg))
         return db_error_away(err);
     for (struct transaction *each = first; each != end; each = next_of(each))
-        if (send_transaction(connection, each) < 0)
+        if (send_transaction(connection, each, is_last(each, end)) < 0)
             return db_error_away(err);
     return db_connection_flush(connection, deadline_usec, err);
 }
 
 static int receive_transaction(struct db_connection *connection, struct transaction *transaction,
-                               int64_t deadline_usec)
+                               bool commits, int64_t deadline_usec)
 {
-    for (size_t i = 0; i < transaction->count; i++)
+    for (size_t i = transaction->first; i < transaction->count; i++)
         if (receive_call(connection, transaction, i, deadline_usec) < 0)
             return -1;
-    return receive_sync(connection, transaction, deadline_usec);
+    return commits ? receive_sync(connection, transaction, deadline_usec) : 0;
 }
 
 /* Does those from `first` to `end` (NULL: all) in one round trip; each has its own status. */
@@ -188,7 +200,7 @@ static void exchange(struct db_connection *connection, struct transaction *first
         if (status < 0) {
             if (each->err)
                 *each->err = err;
-        } else if (receive_transaction(connection, each, deadline) < 0) {
+        } else if (receive_transaction(connection, each, is_last(each, end), deadline) < 0) {
             status = db_error_away(&err);
         } else {
             each->status = each->failed ? -1 : 0;
@@ -209,6 +221,43 @@ static bool may_join(const struct db_request *request, const struct db_connectio
     return true;
 }
 
+/* Whether two look-ups begin alike: they see the same rows. */
+static bool same_scope(const struct transaction *a, const struct transaction *b)
+{
+    const struct db_call *x = &a->calls[0];
+    const struct db_call *y = &b->calls[0];
+
+    if (x->statement != y->statement)
+        return false;
+    for (size_t i = 0; i < x->param_count; i++)
+        if (x->params[i].size != y->params[i].size ||
+            memcmp(x->params[i].data, y->params[i].data, x->params[i].size) != 0)
+            return false;
+    return true;
+}
+
+/* Joined look-ups of one scope, one after the other, are one transaction: a start, a scope and an
+ * end for all of them. */
+static void join_scopes(struct transaction *first)
+{
+    for (struct transaction *each = first; next_of(each); each = next_of(each))
+        next_of(each)->first = same_scope(each, next_of(each)) ? 1 : 0;
+}
+
+/* Once more, alone: what another's failure aborted, or all that cannot go together. */
+static void exchange_each(struct db_connection *connection, struct transaction *first,
+                          bool only_aborted)
+{
+    for (struct transaction *each = first; each; each = next_of(each)) {
+        if (only_aborted && !each->aborted)
+            continue;
+        db_results_clear(each->results, each->count);
+        each->first = 0;
+        each->failed = each->aborted = false;
+        exchange(connection, each, next_of(each));
+    }
+}
+
 /* The list as it was joined, unless the connection is another one since: then one by one. */
 static void exchange_all(struct db_connection *connection, struct transaction *first)
 {
@@ -216,10 +265,13 @@ static void exchange_all(struct db_connection *connection, struct transaction *f
 
     for (struct transaction *each = next_of(first); each; each = next_of(each))
         together = together && may_join(&each->request, connection);
-    if (together)
-        exchange(connection, first, NULL);
-    for (struct transaction *each = first; each && !together; each = next_of(each))
-        exchange(connection, each, next_of(each));
+    if (!together) {
+        exchange_each(connection, first, false);
+        return;
+    }
+    join_scopes(first);
+    exchange(connection, first, NULL);
+    exchange_each(connection, first, true);
 }
 
 static void fail_all(struct transaction *first)

@@ -254,12 +254,13 @@ static void *read_often(void *context)
     return NULL;
 }
 
-static void read_together(bool may_be_away)
+/* Those of one tenant are one transaction where they come to their turn together. */
+static void read_together(size_t tenants, bool may_be_away)
 {
     struct reader readers[READERS] = {{.ok = false}};
 
     for (size_t i = 0; i < READERS; i++) {
-        readers[i].tenant = (struct id){{(uint8_t)(i + 1)}};
+        readers[i].tenant = (struct id){{(uint8_t)(i % tenants + 1)}};
         readers[i].breaks = i == 0;
         readers[i].may_be_away = may_be_away;
         assert_int_equal(pthread_create(&readers[i].thread, NULL, read_often, &readers[i]), 0);
@@ -274,13 +275,15 @@ static void read_together(bool may_be_away)
 static void test_each_look_up_has_its_own_tenant_and_failure(void **state)
 {
     (void)state;
-    read_together(false);
+    read_together(READERS, false);
+    read_together(1, false);
 }
 
 static void test_look_ups_end_when_their_connection_does(void **state)
 {
     (void)state;
-    read_together(true);
+    read_together(READERS, true);
+    read_together(1, true);
 }
 
 /* --- claims */
