@@ -163,12 +163,16 @@ def test_the_lifetime_deletes_a_container(calls, private_stack):
     ) == "max_lifetime"
 
 
+def kill_all(pids):
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):  # it went with its agent
+            os.kill(pid, signal.SIGKILL)
+
+
 def test_a_container_whose_host_lost_it_is_stopped(calls, private_stack):
     """As after a restart of the host: nothing of it lives, its row says running."""
     sandbox_id = make_container(calls, max_lifetime=600, idle_timeout=600)
-    for pid in private_stack.sandbox_processes():
-        with contextlib.suppress(ProcessLookupError):  # it went with its agent
-            os.kill(pid, signal.SIGKILL)
+    kill_all(private_stack.sandbox_processes())
     eventually(stopped_by(calls, sandbox_id, "lost"), 40, "the lost container is stopped")
     assert calls.post(f"/v1/sandboxes/{sandbox_id}/start").json["state"] == "running"
     assert calls.request("DELETE", f"/v1/sandboxes/{sandbox_id}").status == 204
@@ -182,8 +186,7 @@ def test_a_restart_of_the_daemons_loses_no_container(calls, private_stack):
     client = private_stack.client()
     before = set(private_stack.sandbox_processes())
     lost = make_container(client, max_lifetime=600, idle_timeout=600)
-    for pid in set(private_stack.sandbox_processes()) - before:
-        os.kill(pid, signal.SIGKILL)
+    kill_all(set(private_stack.sandbox_processes()) - before)
     eventually(stopped_by(client, lost, "lost"), 40, "the worker has looked")
     assert container(client, kept)["state"] == "running"
     for sandbox_id in (kept, lost):
@@ -195,8 +198,7 @@ def test_the_disk_outlives_what_stopped_its_container(calls, private_stack):
     command = "test -e /sandbox/mark && exit 9; touch /sandbox/mark; sync; sleep 1000"
     sandbox_id = make_container(calls, command=command, max_lifetime=600, idle_timeout=600)
     eventually(lambda: writes(private_stack) == 0, 20, "the mark is on the disk")
-    for pid in private_stack.sandbox_processes():
-        os.kill(pid, signal.SIGKILL)
+    kill_all(private_stack.sandbox_processes())
     eventually(stopped_by(calls, sandbox_id, "lost"), 40, "the lost container is stopped")
     assert calls.post(f"/v1/sandboxes/{sandbox_id}/start").json["state"] == "running"
     eventually(stopped_by(calls, sandbox_id, "command_exited"), 30, "its command ends")
