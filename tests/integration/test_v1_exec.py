@@ -8,9 +8,8 @@ import threading
 import pytest
 
 from support.client import assert_problem
-from support.processes import Processes, output_of
+from support.processes import Processes, new_sandbox, output_of
 from support.wait import eventually
-from test_v1_processes import new_sandbox
 
 
 @pytest.fixture(scope="module")

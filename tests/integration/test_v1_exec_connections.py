@@ -7,9 +7,8 @@ import signal
 import pytest
 
 from support.client import assert_problem
-from support.processes import Processes, agent_of
+from support.processes import Processes, agent_of, new_sandbox
 from support.wait import eventually
-from test_v1_processes import new_sandbox
 
 COMMANDS = 8  # as many connections are kept of a sandbox
 BYTES = {"Content-Type": "application/octet-stream"}

@@ -8,16 +8,9 @@ import signal
 import pytest
 
 from support.client import assert_problem
-from support.processes import Processes, agent_of, output_of
+from support.processes import Processes, agent_of, new_sandbox, output_of
 from support.sse import EventStream
 from support.wait import eventually
-
-
-def new_sandbox(client, **fields):
-    response = client.post("/v1/sandboxes", fields)
-    assert response.status == 201, response
-    client.created.add(response.json["id"])
-    return response.json["id"]
 
 
 @pytest.fixture

@@ -5,17 +5,10 @@ import concurrent.futures
 import pytest
 
 from support.client import assert_problem
-from support.processes import Processes
+from support.processes import Processes, new_sandbox
 from support.wait import eventually
 
 IGNORES = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
-
-
-def new_sandbox(client, **fields):
-    response = client.post("/v1/sandboxes", fields)
-    assert response.status == 201, response
-    client.created.add(response.json["id"])
-    return response.json["id"]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from support.daemon import Daemon
+from support.processes import new_sandbox
 from support.wait import eventually
 
 STACK_ENVIRONMENT = {
@@ -113,13 +114,6 @@ def test_retention_forgets_what_is_old_and_keeps_what_is_not(calls, private_stac
     assert rows(young) == before
 
 
-def make_container(calls, **fields):
-    response = calls.post("/v1/sandboxes", fields)
-    assert response.status == 201, response
-    calls.created.add(response.json["id"])
-    return response.json["id"]
-
-
 def container(calls, sandbox_id):
     response = calls.get(f"/v1/sandboxes/{sandbox_id}")
     return response.json if response.status == 200 else None
@@ -134,7 +128,7 @@ def stopped_by(calls, sandbox_id, reason):
 
 
 def test_an_idle_container_is_stopped_and_can_be_started(calls, private_stack):
-    sandbox_id = make_container(calls, idle_timeout=1, max_lifetime=600)
+    sandbox_id = new_sandbox(calls, idle_timeout=1, max_lifetime=600)
     eventually(stopped_by(calls, sandbox_id, "idle_timeout"), 30, "the idle container is stopped")
     eventually(lambda: not private_stack.sandbox_processes(), 10, "nothing of it runs")
     assert calls.post(f"/v1/sandboxes/{sandbox_id}/start").json["state"] == "running"
@@ -144,9 +138,9 @@ def test_an_idle_container_is_stopped_and_can_be_started(calls, private_stack):
 
 def test_a_paused_container_is_not_idle(calls):
     """Two of one age: the one that runs is stopped, the paused one stays."""
-    paused = make_container(calls, idle_timeout=1, max_lifetime=600)
+    paused = new_sandbox(calls, idle_timeout=1, max_lifetime=600)
     assert calls.post(f"/v1/sandboxes/{paused}/pause").status == 200
-    running = make_container(calls, idle_timeout=1, max_lifetime=600)
+    running = new_sandbox(calls, idle_timeout=1, max_lifetime=600)
     eventually(stopped_by(calls, running, "idle_timeout"), 30, "the running one is stopped")
     assert container(calls, paused)["state"] == "paused"
     for sandbox_id in (paused, running):
@@ -154,7 +148,7 @@ def test_a_paused_container_is_not_idle(calls):
 
 
 def test_the_lifetime_deletes_a_container(calls, private_stack):
-    sandbox_id = make_container(calls, max_lifetime=2)
+    sandbox_id = new_sandbox(calls, max_lifetime=2)
     eventually(lambda: container(calls, sandbox_id) is None, 30, "the container is deleted")
     private_stack.assert_clean()
     assert private_stack.postgres.value(
@@ -171,7 +165,7 @@ def kill_all(pids):
 
 def test_a_container_whose_host_lost_it_is_stopped(calls, private_stack):
     """As after a restart of the host: nothing of it lives, its row says running."""
-    sandbox_id = make_container(calls, max_lifetime=600, idle_timeout=600)
+    sandbox_id = new_sandbox(calls, max_lifetime=600, idle_timeout=600)
     kill_all(private_stack.sandbox_processes())
     eventually(stopped_by(calls, sandbox_id, "lost"), 40, "the lost container is stopped")
     assert calls.post(f"/v1/sandboxes/{sandbox_id}/start").json["state"] == "running"
@@ -180,12 +174,12 @@ def test_a_container_whose_host_lost_it_is_stopped(calls, private_stack):
 
 def test_a_restart_of_the_daemons_loses_no_container(calls, private_stack):
     """A later one that is truly lost shows that the worker has looked."""
-    kept = make_container(calls, max_lifetime=600, idle_timeout=600)
+    kept = new_sandbox(calls, max_lifetime=600, idle_timeout=600)
     for daemon in (private_stack.server, private_stack.launcher, private_stack.worker):
         daemon.restart()
     client = private_stack.client()
     before = set(private_stack.sandbox_processes())
-    lost = make_container(client, max_lifetime=600, idle_timeout=600)
+    lost = new_sandbox(client, max_lifetime=600, idle_timeout=600)
     kill_all(set(private_stack.sandbox_processes()) - before)
     eventually(stopped_by(client, lost, "lost"), 40, "the worker has looked")
     assert container(client, kept)["state"] == "running"
@@ -196,7 +190,7 @@ def test_a_restart_of_the_daemons_loses_no_container(calls, private_stack):
 def test_the_disk_outlives_what_stopped_its_container(calls, private_stack):
     """The main command leaves a mark; after the loss of its processes it finds it."""
     command = "test -e /sandbox/mark && exit 9; touch /sandbox/mark; sync; sleep 1000"
-    sandbox_id = make_container(calls, command=command, max_lifetime=600, idle_timeout=600)
+    sandbox_id = new_sandbox(calls, command=command, max_lifetime=600, idle_timeout=600)
     eventually(lambda: writes(private_stack) == 0, 20, "the mark is on the disk")
     kill_all(private_stack.sandbox_processes())
     eventually(stopped_by(calls, sandbox_id, "lost"), 40, "the lost container is stopped")
@@ -219,7 +213,7 @@ def writes(stack):
 
 
 def test_a_disk_without_a_sandbox_is_removed(calls, private_stack):
-    sandbox_id = make_container(calls, max_lifetime=600, idle_timeout=600)
+    sandbox_id = new_sandbox(calls, max_lifetime=600, idle_timeout=600)
     folder = private_stack.state_dir / "sandboxes"
     (disk,) = folder.glob(f"{sandbox_id}*")
     stray = folder / f"{'e' * 32}.disk"

@@ -7,6 +7,14 @@ from support import inventory
 from support.sse import EventStream
 
 
+def new_sandbox(client, **fields):
+    """Makes a sandbox of /v1 and returns its id."""
+    response = client.post("/v1/sandboxes", fields)
+    assert response.status == 201, response
+    client.created.add(response.json["id"])
+    return response.json["id"]
+
+
 def output_of(event):
     """The bytes of an event of stdout or stderr."""
     data = event[2]
