@@ -167,19 +167,19 @@ class Relay(socketserver.ThreadingTCPServer):
 def test_exec_goes_on_when_its_stream_is_cut(run, stack, sandbox):
     """Nothing is missing, and nothing comes twice."""
     command = "for i in 1 2 3 4; do echo line $i; until rm go; do sleep 0.01; done 2>&-; done"
-    found = []
     with Relay(stack.address) as relay:
-        url = f"http://127.0.0.1:{relay.server_address[1]}"
-        thread = threading.Thread(target=lambda: found.append(
-            run("exec", sandbox, "--", "sh", "-c", command, ATOLL_URL=url)))
-        thread.start()
-        for _ in range(4):
-            eventually(lambda: relay.open)
-            relay.cut()
-            run("exec", sandbox, "--", "sh", "-c", "touch go; while [ -e go ]; do sleep 0.01; done")
-        thread.join()
+        with subprocess.Popen(
+            [str(binary("atoll")), "exec", sandbox, "--", "sh", "-c", command],
+            cwd=stack.folder, stdout=subprocess.PIPE, text=True,
+            env={**stack.environment, "ATOLL_URL": f"http://127.0.0.1:{relay.server_address[1]}"},
+        ) as following:
+            for i in range(1, 5):
+                assert following.stdout.readline() == f"line {i}\n"
+                relay.cut()
+                run("exec", sandbox, "--", "touch", "go")
+            assert following.stdout.read() == ""
+        assert following.returncode == 0
         relay.shutdown()
-    assert found[0].stdout == "line 1\nline 2\nline 3\nline 4\n"
 
 
 def test_logs_of_the_main_command(run):
