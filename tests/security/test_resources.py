@@ -230,7 +230,8 @@ try:
 except BlockingIOError:
     print(count)
 """
-    count = int(client.run("python", code, memory_limit_mb=4096)["stdout"])
+    result = client.run("python", code, memory_limit_mb=4096, timeout_ms=80000)
+    count = int(result["stdout"])
     assert 100 < count < 256
 
 
