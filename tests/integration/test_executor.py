@@ -51,12 +51,22 @@ def executor(client, made):
     return Executor(client, made)
 
 
-@pytest.fixture
-def own(client):
-    """A sandbox of the test's own."""
+def of_the_test(client):
     sandbox = new_sandbox(client)
     yield Executor(client, sandbox)
     assert client.request("DELETE", f"/v1/sandboxes/{sandbox['id']}").status in (204, 404)
+
+
+@pytest.fixture
+def own(client):
+    """A sandbox of the test's own."""
+    yield from of_the_test(client)
+
+
+@pytest.fixture
+def other(client):
+    """A second one."""
+    yield from of_the_test(client)
 
 
 def assert_text(response, status, text):
@@ -825,8 +835,8 @@ def test_a_path_leads_nowhere_else(own):
 # --- use
 
 
-def test_use_counts_as_activity(client, own, stack):
-    other = Executor(client, new_sandbox(client))
+def test_use_counts_as_activity(client, own, other, stack):
+    running = other.start("sleep 300")["id"]
 
     def age(executor):
         stack.postgres.execute(
@@ -841,19 +851,23 @@ def test_use_counts_as_activity(client, own, stack):
     def kill(executor):
         executor.post("kill_process", id=executor.start("sleep 300")["id"])
 
+    def uses_are_written():
+        """A signal is noted, not written at once, and what is noted is written in its order."""
+        age(other)
+        path = f"/v1/sandboxes/{other.id}/processes/{running}/signal"
+        assert client.post(path, {"signal": "SIGCONT"}).status in (200, 204)
+        eventually(lambda: is_fresh(other), 30, "the other's use is written")
+
     for use in (lambda: own.run("true"), lambda: own.post("list_dir", path="/tmp"),
                 lambda: kill(own)):
         age(own)
         use()
         eventually(lambda: is_fresh(own), 30, "the use is written")
+    uses_are_written()
     age(own)
     own.list()
-    age(other)
-    kill(other)
-    # Uses are written in their order: once a later one is, all before are.
-    eventually(lambda: is_fresh(other), 30, "the other's use is written")
+    uses_are_written()
     assert not is_fresh(own)
-    assert client.request("DELETE", f"/v1/sandboxes/{other.id}").status == 204
 
 
 def test_the_record_names_the_executor(own, stack):
