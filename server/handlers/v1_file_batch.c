@@ -166,6 +166,7 @@ static cJSON *view(const struct file_batch *batch)
             .code = written ? NULL : error_code_name(error->code),
             .detail = written ? NULL : error->message,
         };
+
         json_append(&shown.items, json_encode(&result_table, &result));
         shown.written += written;
         shown.failed += !written;

@@ -52,7 +52,7 @@ def needs_rename():
 def kill_ready(stack):
     """Kills the ready sandbox, once there is one, and waits for its end, not for the launcher to
     hear of it."""
-    (pid,) = eventually(stack.ready_processes)
+    (pid,) = eventually(lambda: len(found := stack.ready_processes()) == 1 and found)
     pidfd = os.pidfd_open(pid)
     os.kill(pid, signal.SIGKILL)
     select.select([pidfd], [], [])
