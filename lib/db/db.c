@@ -1,5 +1,6 @@
 #include "lib/db/db.h"
 
+#include "lib/base/condition.h"
 #include "lib/base/util.h"
 #include "lib/db/pool.h"
 #include "lib/db/turns.h"
@@ -97,9 +98,7 @@ void db_pool_failure(struct db_pool *pool, char text[static ERROR_MESSAGE_MAX])
 
 static struct timespec wait_end(void)
 {
-    int64_t end = monotonic_usec() + WAIT_FOR_CONNECTION_MS * INT64_C(1000);
-
-    return (struct timespec){.tv_sec = end / 1000000, .tv_nsec = (end % 1000000) * 1000};
+    return condition_time(monotonic_usec() + WAIT_FOR_CONNECTION_MS * INT64_C(1000));
 }
 
 /*

@@ -1,5 +1,6 @@
 #include "server/auth/keyring.h"
 
+#include "lib/base/condition.h"
 #include "lib/base/util.h"
 #include "server/auth/issuer.h"
 #include "server/auth/jwks_fetch.h"
@@ -277,15 +278,10 @@ static void wake(struct keyring *keyring)
 
 static void init_locks(struct keyring *keyring)
 {
-    pthread_condattr_t attributes;
-
     (void)pthread_rwlock_init(&keyring->guard, NULL);
     (void)pthread_mutex_init(&keyring->lock, NULL);
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&keyring->changed, &attributes);
-    (void)pthread_cond_init(&keyring->fetched, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
+    condition_init(&keyring->changed);
+    condition_init(&keyring->fetched);
 }
 
 static int start(struct keyring *keyring, struct error *err)

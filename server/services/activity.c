@@ -1,5 +1,6 @@
 #include "server/services/activity.h"
 
+#include "lib/base/condition.h"
 #include "lib/base/util.h"
 #include "lib/db/store_process.h"
 
@@ -115,17 +116,13 @@ static void activity_free(struct activity *activity)
 int activity_start(struct db_pool *db, struct activity **ret_activity, struct error *err)
 {
     struct activity *activity = calloc(1, sizeof(*activity));
-    pthread_condattr_t attributes;
     int failure;
 
     if (!activity)
         return error_set(err, ERR_INTERNAL, "out of memory");
     activity->db = db;
     (void)pthread_mutex_init(&activity->lock, NULL);
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&activity->changed, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
+    condition_init(&activity->changed);
     failure = pthread_create(&activity->thread, NULL, write_uses, activity);
     if (failure) {
         activity_free(activity);

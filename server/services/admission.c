@@ -1,5 +1,6 @@
 #include "server/services/admission.h"
 
+#include "lib/base/condition.h"
 #include "lib/base/util.h"
 #include "server/services/starters.h"
 
@@ -195,16 +196,6 @@ static bool make_room(struct admission *admission, uint64_t round)
     return true;
 }
 
-static void init_condition(pthread_cond_t *condition)
-{
-    pthread_condattr_t attributes;
-
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(condition, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
-}
-
 /* When a waiter has something to do by itself: at its own end, or at that of the oldest turn. */
 static struct timespec next_look(const struct admission *admission, const struct waiter *waiter,
                                  int64_t end)
@@ -213,7 +204,7 @@ static struct timespec next_look(const struct admission *admission, const struct
 
     if (oldest && waiter == TAILQ_FIRST(&admission->queue) && oldest->end < end)
         end = oldest->end;
-    return (struct timespec){.tv_sec = end / 1000000, .tv_nsec = (end % 1000000) * 1000};
+    return condition_time(end);
 }
 
 static void wait_for_decision(struct admission *admission, struct waiter *waiter)
@@ -244,7 +235,7 @@ static int wait_for_turn(struct admission *admission, const struct id *tenant, b
 
     if (!make_room(admission, waiter.round))
         return refuse(admission, run, err);
-    init_condition(&waiter.decided);
+    condition_init(&waiter.decided);
     enqueue(admission, &waiter);
     wait_for_decision(admission, &waiter);
     (void)pthread_cond_destroy(&waiter.decided);

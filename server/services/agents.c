@@ -1,5 +1,6 @@
 #include "server/services/agents.h"
 
+#include "lib/base/condition.h"
 #include "lib/base/util.h"
 #include "lib/runtime/launcher_client.h"
 
@@ -103,10 +104,7 @@ static void rest(struct agents *agents)
         (void)pthread_cond_wait(&agents->changed, &agents->lock);
         return;
     }
-    end = (struct timespec){
-        .tv_sec = agents->kept[0].end_usec / 1000000,
-        .tv_nsec = agents->kept[0].end_usec % 1000000 * 1000,
-    };
+    end = condition_time(agents->kept[0].end_usec);
     (void)pthread_cond_timedwait(&agents->changed, &agents->lock, &end);
 }
 
@@ -135,17 +133,13 @@ static void agents_free(struct agents *agents)
 int agents_start(unsigned idle_ms, struct agents **ret_agents, struct error *err)
 {
     struct agents *agents = calloc(1, sizeof(*agents));
-    pthread_condattr_t attributes;
     int failure;
 
     if (!agents)
         return error_set(err, ERR_INTERNAL, "out of memory");
     agents->idle_usec = idle_ms * INT64_C(1000);
     (void)pthread_mutex_init(&agents->lock, NULL);
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&agents->changed, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
+    condition_init(&agents->changed);
     failure = pthread_create(&agents->thread, NULL, close_idle, agents);
     if (failure) {
         agents_free(agents);

@@ -1,5 +1,6 @@
 #include "server/services/audit.h"
 
+#include "lib/base/condition.h"
 #include "lib/base/util.h"
 #include "lib/db/store_audit.h"
 #include "server/services/services.h"
@@ -297,17 +298,13 @@ static void *write_events(void *argument)
 int audit_start(struct db_pool *db, struct audit **ret_audit, struct error *err)
 {
     struct audit *audit = calloc(1, sizeof(*audit));
-    pthread_condattr_t attributes;
     int failure;
 
     if (!audit)
         return error_set(err, ERR_INTERNAL, "out of memory");
     audit->db = db;
     (void)pthread_mutex_init(&audit->lock, NULL);
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&audit->changed, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
+    condition_init(&audit->changed);
     failure = pthread_create(&audit->thread, NULL, write_events, audit);
     if (failure) {
         free(audit);

@@ -1,5 +1,6 @@
 #include "server/services/events.h"
 
+#include "lib/base/condition.h"
 #include "lib/base/util.h"
 #include "server/services/standing.h"
 #include "server/stream/stream.h"
@@ -106,7 +107,7 @@ static bool look_for_all(struct db_pool *db, struct follow_list *follows)
 static bool rest(struct event_follower *follower, struct follow_list *follows, bool more)
 {
     int64_t end = monotonic_usec() + LOOK_MS * INT64_C(1000);
-    struct timespec until = {.tv_sec = end / 1000000, .tv_nsec = (end % 1000000) * 1000};
+    struct timespec until = condition_time(end);
     int waited = more ? ETIMEDOUT : 0;
     bool stopping;
 
@@ -142,7 +143,6 @@ int event_follower_start(struct services *services, struct event_follower **ret_
                          struct error *err)
 {
     struct event_follower *follower = calloc(1, sizeof(*follower));
-    pthread_condattr_t attributes;
     int failure;
 
     if (!follower)
@@ -150,10 +150,7 @@ int event_follower_start(struct services *services, struct event_follower **ret_
     follower->services = services;
     TAILQ_INIT(&follower->arrived);
     (void)pthread_mutex_init(&follower->lock, NULL);
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&follower->changed, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
+    condition_init(&follower->changed);
     failure = pthread_create(&follower->thread, NULL, run, follower);
     if (failure) {
         free(follower);

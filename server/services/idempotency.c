@@ -1,5 +1,6 @@
 #include "server/services/idempotency.h"
 
+#include "lib/base/condition.h"
 #include "lib/base/util.h"
 
 #include <atoll/log.h>
@@ -25,15 +26,11 @@ struct idempotency {
 int idempotency_create(struct idempotency **ret_idempotency, struct error *err)
 {
     struct idempotency *idempotency = calloc(1, sizeof(*idempotency));
-    pthread_condattr_t attributes;
 
     if (!idempotency)
         return error_set_errno(err, ENOMEM, "cannot make the table of idempotency keys");
     (void)pthread_mutex_init(&idempotency->lock, NULL);
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&idempotency->ended, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
+    condition_init(&idempotency->ended);
     LIST_INIT(&idempotency->at_work);
     *ret_idempotency = idempotency;
     return 0;
@@ -95,7 +92,7 @@ static void leave(struct idempotency *idempotency, struct attempt *attempt)
 static void wait_a_while(struct idempotency *idempotency, unsigned milliseconds)
 {
     int64_t end = monotonic_usec() + milliseconds * INT64_C(1000);
-    struct timespec until = {.tv_sec = end / 1000000, .tv_nsec = (end % 1000000) * 1000};
+    struct timespec until = condition_time(end);
 
     (void)pthread_mutex_lock(&idempotency->lock);
     (void)pthread_cond_timedwait(&idempotency->ended, &idempotency->lock, &until);

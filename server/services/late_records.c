@@ -1,5 +1,7 @@
 #include "server/services/late_records.h"
 
+#include "lib/base/condition.h"
+
 #include <atoll/log.h>
 #include <pthread.h>
 #include <time.h>
@@ -72,17 +74,13 @@ static void *write_records(void *argument)
 int late_records_start(struct db_pool *db, struct late_records **ret_records, struct error *err)
 {
     struct late_records *records = calloc(1, sizeof(*records));
-    pthread_condattr_t attributes;
     int failure;
 
     if (!records)
         return error_set(err, ERR_INTERNAL, "out of memory");
     records->db = db;
     pthread_mutex_init(&records->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&records->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    condition_init(&records->changed);
     failure = pthread_create(&records->thread, NULL, write_records, records);
     if (failure) {
         free(records);

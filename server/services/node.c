@@ -1,5 +1,6 @@
 #include "server/services/node.h"
 
+#include "lib/base/condition.h"
 #include "lib/db/store_node.h"
 #include "lib/runtime/launcher_client.h"
 
@@ -96,17 +97,13 @@ int node_reporter_start(const struct services *services, struct node_reporter **
                         struct error *err)
 {
     struct node_reporter *reporter = calloc(1, sizeof(*reporter));
-    pthread_condattr_t attributes;
     int failure;
 
     if (!reporter)
         return error_set_errno(err, ENOMEM, "cannot report the node");
     reporter->services = services;
     (void)pthread_mutex_init(&reporter->lock, NULL);
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&reporter->stop, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
+    condition_init(&reporter->stop);
     failure = pthread_create(&reporter->thread, NULL, report_until_stopped, reporter);
     if (failure != 0) {
         release(reporter);

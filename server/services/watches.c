@@ -1,5 +1,6 @@
 #include "server/services/watches.h"
 
+#include "lib/base/condition.h"
 #include "lib/base/util.h"
 #include "lib/db/store_container.h"
 #include "server/services/process_agent.h"
@@ -336,9 +337,7 @@ static bool look(struct watches *watches, struct watching *watching)
 
 static struct timespec look_time(void)
 {
-    int64_t usec = monotonic_usec() + LOOK_MS * INT64_C(1000);
-
-    return (struct timespec){.tv_sec = usec / 1000000, .tv_nsec = usec % 1000000 * 1000};
+    return condition_time(monotonic_usec() + LOOK_MS * INT64_C(1000));
 }
 
 /* Waits for agents to be lost, and a moment more when there are some. False when it is time to
@@ -446,13 +445,8 @@ static int start_threads(struct watches *watches, struct error *err)
 
 static void init_lock(struct watches *watches)
 {
-    pthread_condattr_t attributes;
-
     (void)pthread_mutex_init(&watches->lock, NULL);
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&watches->changed, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
+    condition_init(&watches->changed);
 }
 
 int watches_start(struct services *services, struct watches **ret_watches, struct error *err)

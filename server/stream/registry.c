@@ -1,6 +1,7 @@
 /* All streams: offers, what is ready, and the thread that asks the guards. See stream.h. */
 #include "server/stream/registry.h"
 
+#include "lib/base/condition.h"
 #include "lib/base/util.h"
 
 #include <errno.h>
@@ -208,7 +209,7 @@ static bool rest(struct streams *streams)
     const struct streams_options *options = &streams->options;
     unsigned pause = options->guard_ms < options->offer_ms ? options->guard_ms : options->offer_ms;
     int64_t end = monotonic_usec() + pause * INT64_C(1000);
-    struct timespec until = {.tv_sec = end / 1000000, .tv_nsec = (end % 1000000) * 1000};
+    struct timespec until = condition_time(end);
     int waited = 0;
     bool stopping;
 
@@ -234,17 +235,12 @@ static void *keep(void *argument)
 
 static void init(struct streams *streams, const struct streams_options *options)
 {
-    pthread_condattr_t attributes;
-
     streams->options = *options;
     TAILQ_INIT(&streams->offered);
     TAILQ_INIT(&streams->taken);
     TAILQ_INIT(&streams->ready);
     (void)pthread_mutex_init(&streams->lock, NULL);
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&streams->stop, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
+    condition_init(&streams->stop);
 }
 
 int streams_create(const struct streams_options *options, struct streams **ret_streams,

@@ -1,5 +1,6 @@
 #include "server/stream/stream.h"
 
+#include "lib/base/condition.h"
 #include "lib/base/util.h"
 #include "server/stream/registry.h"
 
@@ -12,7 +13,6 @@ int stream_new(struct streams *streams, size_t capacity, struct stream **ret_str
                struct error *err)
 {
     struct stream *stream = calloc(1, sizeof(*stream));
-    pthread_condattr_t attributes;
 
     if (!stream)
         return error_set(err, ERR_UNAVAILABLE, "there is no memory for a stream");
@@ -20,10 +20,7 @@ int stream_new(struct streams *streams, size_t capacity, struct stream **ret_str
     stream->output.capacity = capacity < STREAM_CAPACITY_MAX ? capacity : STREAM_CAPACITY_MAX;
     atomic_init(&stream->references, 1);
     (void)pthread_mutex_init(&stream->lock, NULL);
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&stream->room, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
+    condition_init(&stream->room);
     *ret_stream = stream;
     return 0;
 }
@@ -181,7 +178,7 @@ size_t stream_push_some(struct stream *stream, const void *data, size_t size)
 static bool wait_for_room(struct stream *stream, unsigned timeout_ms)
 {
     int64_t end = monotonic_usec() + timeout_ms * INT64_C(1000);
-    struct timespec until = {.tv_sec = end / 1000000, .tv_nsec = (end % 1000000) * 1000};
+    struct timespec until = condition_time(end);
     int waited = 0;
 
     while (is_usable(stream) && ring_room(&stream->output) == 0 && waited != ETIMEDOUT)
