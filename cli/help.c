@@ -33,28 +33,33 @@ static void print_options(FILE *out, const struct cli_option *options, size_t co
     }
 }
 
+/* A command on a line of its own, behind `before`. */
+static void print_row(FILE *out, const char *before, const struct verb *verb)
+{
+    char name[96];
+
+    (void)snprintf(name, sizeof(name), "%s%s %s", before, verb->name, verb->arguments);
+    if (strlen(name) < 32)
+        (void)fprintf(out, "  %-32s %s\n", name, verb->help);
+    else
+        (void)fprintf(out, "  %s\n  %-32s %s\n", name, "", verb->help);
+}
+
 void help_print(FILE *out)
 {
     (void)fputs("Usage: atoll COMMAND [ARGUMENTS] [OPTIONS]\n\nCommands:\n", out);
-    for (size_t i = 0; i < verb_count; i++) {
-        char name[96];
-
-        (void)snprintf(name, sizeof(name), "%s %s", verbs[i].name, verbs[i].arguments);
-        if (strlen(name) < 32)
-            (void)fprintf(out, "  %-32s %s\n", name, verbs[i].help);
-        else
-            (void)fprintf(out, "  %s\n  %-32s %s\n", name, "", verbs[i].help);
-    }
+    for (size_t i = 0; i < verb_count; i++)
+        print_row(out, "", &verbs[i]);
     (void)fputs("\nOptions of the commands that call the service:\n", out);
     print_options(out, api_options, api_option_count);
     (void)fputs("\nOptions of every command and of every daemon:\n", out);
     print_options(out, common_options, ARRAY_SIZE(common_options));
-    (void)fputs("\n`atoll help COMMAND` tells its options.\n\nExit codes:\n", out);
+    (void)fputs("\n`atoll COMMAND --help` tells its options.\n\nExit codes:\n", out);
     for (size_t i = 0; i < ARRAY_SIZE(exits); i++)
         (void)fprintf(out, "  %-4d %s\n", exits[i].code, exits[i].meaning);
 }
 
-static void print_verb(FILE *out, const struct verb *verb)
+void help_print_verb(FILE *out, const struct verb *verb)
 {
     (void)fprintf(out, "Usage: atoll %s %s\n\n%s.\n", verb->name, verb->arguments, verb->help);
     if (verb->option_count > 0 || verb->calls_api)
@@ -62,6 +67,21 @@ static void print_verb(FILE *out, const struct verb *verb)
     print_options(out, verb->options, verb->option_count);
     if (verb->calls_api)
         print_options(out, api_options, api_option_count);
+}
+
+bool help_print_below(FILE *out, const char *word)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < verb_count; i++) {
+        if (!verb_is_below(&verbs[i], word))
+            continue;
+        if (!found)
+            (void)fputs("Usage:\n", out);
+        print_row(out, "atoll ", &verbs[i]);
+        found = true;
+    }
+    return found;
 }
 
 static void print_docs_options(const struct cli_option *options, size_t count)
@@ -80,9 +100,11 @@ static void print_escaped(const char *text)
 
 static int print_docs(void)
 {
-    (void)puts("# The command line\n\n"
-               "Derived from the table of commands by `make docs`. `atoll help COMMAND` says the\n"
-               "same.\n\n| command | |\n|---|---|");
+    (void)puts(
+        "# The command line\n\n"
+        "Derived from the table of commands by `make docs`. `atoll help COMMAND` and\n"
+        "`atoll COMMAND --help` say the same; the first word of two alone, as in `atoll quota`,\n"
+        "says what can follow it.\n\n| command | |\n|---|---|");
     for (size_t i = 0; i < verb_count; i++) {
         (void)printf("| `atoll %s%s", verbs[i].name, verbs[i].arguments[0] ? " " : "");
         print_escaped(verbs[i].arguments);
@@ -118,18 +140,16 @@ int cli_help(struct cli *cli, struct error *err)
         return print_docs();
     verb = verb_find(cli->argc, cli->argv, &words);
     if (verb) {
-        print_verb(stdout, verb);
+        help_print_verb(stdout, verb);
         return CLI_OK;
     }
     /* "tenant" alone: all that begin with it. */
     for (size_t i = 0; i < verb_count; i++) {
-        size_t length = strcspn(verbs[i].name, " ");
-
-        if (strlen(cli->argv[0]) != length || memcmp(verbs[i].name, cli->argv[0], length) != 0)
+        if (!verb_is_below(&verbs[i], cli->argv[0]))
             continue;
         if (found)
             (void)putchar('\n');
-        print_verb(stdout, &verbs[i]);
+        help_print_verb(stdout, &verbs[i]);
         found = true;
     }
     if (!found)

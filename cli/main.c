@@ -50,16 +50,38 @@ static int run_verb(struct cli *cli, const struct verb *verb)
     return code < 0 ? complain(&err, exit_of_call(verb, &err)) : code;
 }
 
+static bool asks_for_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+/* No command: its first word alone, one that does not exist, or the question what there is. */
+static int explain(int argc, char **argv)
+{
+    bool asked = argc > 1 && asks_for_help(argv[1]);
+
+    if (asked && help_print_below(stdout, argv[0]))
+        return CLI_OK;
+    if (argc == 1 && help_print_below(stderr, argv[0]))
+        return CLI_USAGE;
+    (void)fprintf(stderr, "atoll: unknown command %.128s%s%.128s\n\n", argv[0],
+                  argc > 1 && !asked ? " " : "", argc > 1 && !asked ? argv[1] : "");
+    if (!help_print_below(stderr, argv[0]))
+        help_print(stderr);
+    return CLI_USAGE;
+}
+
 /* `argv` begins with the command's words. */
 static int run_command(struct cli *cli, int argc, char **argv)
 {
     int words;
     const struct verb *verb = verb_find(argc, argv, &words);
 
-    if (!verb) {
-        (void)fprintf(stderr, "atoll: unknown command %.128s\n\n", argv[0]);
-        help_print(stderr);
-        return CLI_USAGE;
+    if (!verb)
+        return explain(argc, argv);
+    if (argc > words && asks_for_help(argv[words])) {
+        help_print_verb(stdout, verb);
+        return CLI_OK;
     }
     cli->argc = argc - words;
     cli->argv = argv + words;
@@ -72,7 +94,7 @@ static void rename_options(char **argv)
     static char help[] = "help";
     static char version[] = "version";
 
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+    if (asks_for_help(argv[1]))
         argv[1] = help;
     else if (strcmp(argv[1], "--version") == 0)
         argv[1] = version;

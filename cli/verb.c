@@ -23,6 +23,13 @@ const struct verb *verb_find(int argc, char **argv, int *ret_words)
     return NULL;
 }
 
+bool verb_is_below(const struct verb *verb, const char *word)
+{
+    size_t length = strlen(word);
+
+    return strncmp(verb->name, word, length) == 0 && verb->name[length] == ' ';
+}
+
 static const struct cli_option *search(const struct cli_option *options, size_t count,
                                        const char *text, size_t length)
 {

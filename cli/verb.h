@@ -56,6 +56,9 @@ extern const size_t api_option_count;
 /* The verb that the first word, or the first two, name, and how many those are; NULL: none. */
 const struct verb *verb_find(int argc, char **argv, int *ret_words);
 
+/* True for a verb of two words whose first is `word`: "tenant create" for "tenant". */
+bool verb_is_below(const struct verb *verb, const char *word);
+
 /* Options may stand anywhere before "--", as `--name value` or `--name=value`. ERR_BAD_REQUEST. */
 int arguments_parse(const struct verb *verb, int argc, char **argv, struct arguments *ret_arguments,
                     struct error *err);

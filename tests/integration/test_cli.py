@@ -358,6 +358,26 @@ def test_help_tells_each_command(run):
     run("help", "nonsense", code=2)
 
 
+@pytest.mark.parametrize("group", ["project", "key", "quota", "tenant"])
+def test_a_word_that_needs_another_says_which(run, group):
+    told = run(group, "--help")
+    assert told.stderr == "" and run(group, "-h").stdout == told.stdout
+    overview = [line for line in run("help").stdout.splitlines() if line.startswith(f"  {group} ")]
+    usages = [line for line in told.stdout.splitlines() if line.startswith(f"  atoll {group} ")]
+    assert len(usages) == len(overview) >= 2
+    alone = run(group, code=2)
+    assert (alone.stdout, alone.stderr) == ("", told.stdout)
+    unknown = run(group, "nonsense", code=2)
+    assert unknown.stderr == f"atoll: unknown command {group} nonsense\n\n{told.stdout}"
+
+
+def test_a_command_is_asked_for_its_help(run):
+    for words in (["run"], ["quota", "set"], ["image"]):
+        assert run(*words, "--help").stdout == run("help", *words).stdout
+    assert run("--help").stdout == run("help").stdout
+    assert run("nonsense", "--help", code=2).stderr.startswith("atoll: unknown command nonsense\n")
+
+
 def test_completion_in_bash(run):
     script = run("completion", "bash").stdout
 

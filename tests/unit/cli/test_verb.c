@@ -36,6 +36,19 @@ static void test_verbs_of_one_and_two_words(void **state)
     assert_int_equal(used, 1);
 }
 
+static void test_the_verbs_below_a_word(void **state)
+{
+    const struct verb verb = {.name = "tenant ls"};
+    const struct verb single = {.name = "tenant"};
+
+    (void)state;
+    assert_true(verb_is_below(&verb, "tenant"));
+    assert_false(verb_is_below(&verb, "ten"));
+    assert_false(verb_is_below(&verb, "tenants"));
+    assert_false(verb_is_below(&verb, "ls"));
+    assert_false(verb_is_below(&single, "tenant"));
+}
+
 static void test_options_words_and_the_rest(void **state)
 {
     static const char *const words[] = {"--env",  "A=1", "main.py",   "--memory=1g", "--env=B=2",
@@ -86,6 +99,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_verbs_of_one_and_two_words),
+        cmocka_unit_test(test_the_verbs_below_a_word),
         cmocka_unit_test(test_options_words_and_the_rest),
         cmocka_unit_test(test_what_is_refused),
         cmocka_unit_test(test_the_table_is_whole),
