@@ -1,5 +1,6 @@
 #include "server/services/attach.h"
 
+#include "lib/base/condition.h"
 #include "lib/base/util.h"
 #include "server/services/activity.h"
 #include "server/services/attach_socket.h"
@@ -26,7 +27,9 @@ enum {
     STEPS_A_TURN = 16,       /* parts of one stream before the next one's turn */
     EVENTS_A_TURN = 64,
     KILL_MS = 2000,
-    RECORD_ATTEMPTS = 10, /* of an end, a second apart, before its streams are broken */
+    RECORD_ATTEMPTS = 10,         /* of an end, a second apart, before its streams are broken */
+    LOOK_FIRST_USEC = 100 * 1000, /* for the end of a main command; each pause twice the last, */
+    LOOK_LAST_USEC = 1000 * 1000, /* up to this */
 };
 
 enum step { STEP_MORE, STEP_NEEDS_INPUT, STEP_NEEDS_ROOM, STEP_ENDED, STEP_OVER };
@@ -60,7 +63,11 @@ struct follow {
     size_t part_used;
     bool is_last; /* nothing follows the part */
     bool kill_when_gone;
-    bool is_orphan; /* its client has left: the process is to be killed */
+    bool is_orphan;          /* its client has left: the process is to be killed */
+    bool is_main;            /* of a main command, whose end others record: */
+    bool is_patient;         /* that is waited for, */
+    int64_t look_usec;       /* monotonic: looked for at this time, */
+    int64_t look_pause_usec; /* so long after the last */
 
     bool is_added;   /* it is known to epoll */
     bool is_armed;   /* all that had been received was taken, and more is waited for */
@@ -84,6 +91,7 @@ struct attach {
     bool stopping;
     struct follow_list arrived; /* for the mover */
     struct follow_list ended;   /* for the recorder */
+    struct follow_list awaited; /* the recorder's alone: ends that others record */
     /* The mover's alone: */
     struct follow_list all;
     struct follow_list turns;
@@ -468,21 +476,49 @@ static void *move(void *argument)
 
 /* --- the recorder */
 
-static struct follow *next_ended(struct attach *attach)
+/* When the first of the awaited ends is to be looked for; INT64_MAX: there is none. */
+static int64_t next_look(const struct attach *attach)
 {
-    struct follow *follow;
+    const struct follow *follow;
+    int64_t next = INT64_MAX;
 
-    (void)pthread_mutex_lock(&attach->lock);
-    while (!attach->stopping && TAILQ_EMPTY(&attach->ended))
-        (void)pthread_cond_wait(&attach->changed, &attach->lock);
-    follow = attach->stopping ? NULL : TAILQ_FIRST(&attach->ended);
-    if (follow)
-        TAILQ_REMOVE(&attach->ended, follow, link);
-    (void)pthread_mutex_unlock(&attach->lock);
-    return follow;
+    for (follow = TAILQ_FIRST(&attach->awaited); follow; follow = TAILQ_NEXT(follow, link))
+        if (follow->look_usec < next)
+            next = follow->look_usec;
+    return next;
 }
 
-/* *ret_found is false for a main command: its end is the worker's to record. */
+/* False when nothing came before it is time to look. Called with the lock. */
+static bool wait_for_ended(struct attach *attach, int64_t look_usec)
+{
+    const struct timespec until = condition_time(look_usec);
+    int failure = 0;
+
+    while (!attach->stopping && TAILQ_EMPTY(&attach->ended) && failure == 0)
+        failure = look_usec == INT64_MAX
+                      ? pthread_cond_wait(&attach->changed, &attach->lock)
+                      : pthread_cond_timedwait(&attach->changed, &attach->lock, &until);
+    return !attach->stopping && !TAILQ_EMPTY(&attach->ended);
+}
+
+/* False when it is time to stop. NULL in *ret_follow: it is time to look for awaited ends. */
+static bool next_ended(struct attach *attach, struct follow **ret_follow)
+{
+    int64_t look_usec = next_look(attach);
+    bool going;
+
+    *ret_follow = NULL;
+    (void)pthread_mutex_lock(&attach->lock);
+    if (wait_for_ended(attach, look_usec)) {
+        *ret_follow = TAILQ_FIRST(&attach->ended);
+        TAILQ_REMOVE(&attach->ended, *ret_follow, link);
+    }
+    going = !attach->stopping;
+    (void)pthread_mutex_unlock(&attach->lock);
+    return going;
+}
+
+/* *ret_found is false for one that has no row (any more). */
 static int record(struct attach *attach, const struct follow *follow,
                   const struct store_process_end *end, bool *ret_found, struct error *err)
 {
@@ -510,6 +546,14 @@ static void take_end(struct store_process *row, const struct store_process_end *
     row->wall_usec = end->wall_usec;
 }
 
+/* Back to the mover, which sends what is known of the end. */
+static void tell_end(struct attach *attach, struct follow *follow)
+{
+    format_exit(follow);
+    hand_over(attach, follow, &attach->arrived);
+    wake(attach);
+}
+
 static void record_end(struct attach *attach, struct follow *follow)
 {
     const struct store_process_end end = process_end_of(&follow->event.process);
@@ -522,9 +566,60 @@ static void record_end(struct attach *attach, struct follow *follow)
     } else if (found) {
         take_end(&follow->row, &end);
     }
-    format_exit(follow);
-    hand_over(attach, follow, &attach->arrived);
-    wake(attach);
+    tell_end(attach, follow);
+}
+
+/*
+ * The end of a main command is recorded with the stop of its sandbox, by whoever stops that: until
+ * then it may not be told. Where PostgreSQL does not answer, nothing is known of it.
+ */
+static bool is_main_recorded(struct attach *attach, const struct follow *follow)
+{
+    _cleanup_(store_process_free) struct store_process row = {.owner = NULL};
+    struct error err;
+
+    if (store_process_main(attach->services->db, &follow->scope, &follow->row.sandbox, &row, &err) <
+        0)
+        return err.code == ERR_NOT_FOUND; /* it was deleted meanwhile */
+    return row.state != PROCESS_RUNNING || row.generation != follow->row.generation;
+}
+
+/* True when the recorder is done with it: its end is recorded, or nobody waits for that. */
+static bool look_for_main(struct attach *attach, struct follow *follow)
+{
+    const struct store_process_end end = process_end_of(&follow->event.process);
+
+    if (is_main_recorded(attach, follow))
+        take_end(&follow->row, &end);
+    else if (follow->is_patient && stream_state(follow->stream) == STREAM_OPEN)
+        return false;
+    tell_end(attach, follow);
+    return true;
+}
+
+static void await_main(struct attach *attach, struct follow *follow, int64_t pause_usec)
+{
+    if (look_for_main(attach, follow))
+        return;
+    follow->look_pause_usec = pause_usec < LOOK_LAST_USEC ? pause_usec : LOOK_LAST_USEC;
+    follow->look_usec = monotonic_usec() + follow->look_pause_usec;
+    TAILQ_INSERT_TAIL(&attach->awaited, follow, link);
+}
+
+static void look_for_awaited(struct attach *attach)
+{
+    int64_t now = monotonic_usec();
+    struct follow *follow = TAILQ_FIRST(&attach->awaited);
+
+    while (follow) {
+        struct follow *next = TAILQ_NEXT(follow, link);
+
+        if (follow->look_usec <= now) {
+            TAILQ_REMOVE(&attach->awaited, follow, link);
+            await_main(attach, follow, 2 * follow->look_pause_usec);
+        }
+        follow = next;
+    }
 }
 
 /* The client of a command has left, and all of the command goes too. */
@@ -544,18 +639,27 @@ static void kill_orphan(struct attach *attach, const struct follow *follow)
     agent_client_free(client);
 }
 
+static void take_ended(struct attach *attach, struct follow *follow)
+{
+    if (follow->is_orphan) {
+        kill_orphan(attach, follow);
+        follow_free(follow);
+    } else if (follow->is_main) {
+        await_main(attach, follow, LOOK_FIRST_USEC);
+    } else {
+        record_end(attach, follow);
+    }
+}
+
 static void *record_ends(void *argument)
 {
     struct attach *attach = argument;
     struct follow *follow;
 
-    while ((follow = next_ended(attach))) {
-        if (!follow->is_orphan) {
-            record_end(attach, follow);
-            continue;
-        }
-        kill_orphan(attach, follow);
-        follow_free(follow);
+    while (next_ended(attach, &follow)) {
+        if (follow)
+            take_ended(attach, follow);
+        look_for_awaited(attach);
     }
     return NULL;
 }
@@ -578,6 +682,7 @@ static void attach_free(struct attach *attach)
     drop_list(&attach->all);
     drop_list(&attach->arrived);
     drop_list(&attach->ended);
+    drop_list(&attach->awaited);
     if (attach->wake >= 0)
         (void)close(attach->wake);
     if (attach->epoll >= 0)
@@ -634,10 +739,11 @@ int attach_start(struct services *services, struct attach **ret_attach, struct e
     attach->epoll = attach->wake = -1;
     TAILQ_INIT(&attach->arrived);
     TAILQ_INIT(&attach->ended);
+    TAILQ_INIT(&attach->awaited);
     TAILQ_INIT(&attach->all);
     TAILQ_INIT(&attach->turns);
     (void)pthread_mutex_init(&attach->lock, NULL);
-    (void)pthread_cond_init(&attach->changed, NULL);
+    condition_init(&attach->changed);
     if (open_descriptors(attach, err) < 0 || start_threads(attach, err) < 0) {
         attach_free(attach);
         return -1;
@@ -733,6 +839,8 @@ static int open_follow(struct services *services, const struct caller *caller,
         return -1;
     follow->format = options->format;
     follow->kill_when_gone = options->kill_when_gone;
+    follow->is_main = options->is_main;
+    follow->is_patient = options->follow;
     follow->scope = caller_scope(caller);
     follow->scope.claim = NULL;
     follow->event.offset = options->since;

@@ -1,7 +1,8 @@
 /*
  * Streams of what processes write (docs/api/processes.md). One thread moves the output of all of
  * them, from the sandboxes' agents, or from the logs of sandboxes that have ended, into streams; a
- * second records the ends of processes, which must be durable before a stream tells them.
+ * second records the ends of processes, which must be durable before a stream tells them. That of a
+ * main command is recorded with its sandbox's stop: who follows it waits for that.
  *
  * A stream may be a WebSocket: then its client also types, sends signals and changes the size of
  * the terminal, and is asked now and then whether he is there.
@@ -65,7 +66,7 @@ struct attach_options {
     bool follow;    /* go on until the process has ended; else until the log's present end */
     bool no_stdout;
     bool no_stderr;
-    bool is_main;          /* of the main command, whatever the id: it may end without an EXIT */
+    bool is_main;          /* of the main command, whatever the id */
     bool has_status;       /* begin with a STATUS */
     bool kill_when_gone;   /* what it started dies with the client's connection */
     const char *heartbeat; /* NULL: none */

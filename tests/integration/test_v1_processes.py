@@ -1,6 +1,7 @@
 """/v1/sandboxes/{id}/processes: commands that live on, and every byte that they write."""
 
 import concurrent.futures
+import http.client
 import json
 import os
 import signal
@@ -265,6 +266,91 @@ def test_the_main_command_is_read_as_a_process_is(stack, client):
     assert client.post(f"/v1/sandboxes/{made}/start", {}).status == 200
     eventually(lambda: client.get(logs).body == b"one\n")
     assert client.request("DELETE", f"/v1/sandboxes/{made}").status == 204
+
+
+@pytest.fixture
+def waiting_main(client):
+    """A sandbox whose main command, having said so, waits for a file `go` to end as it is told."""
+    def make(end):
+        made = new_sandbox(
+            client, command=f"echo ready; until rm go; do sleep 0.01; done 2>&-; {end}"
+        )
+        boxes.append(made)
+        return made
+
+    boxes = []
+    yield make
+    for made in boxes:
+        client.request("DELETE", f"/v1/sandboxes/{made}")
+
+
+def exit_of(stream):
+    """The exit with which the stream ends."""
+    events = list(stream)
+    assert [name for _, name, _ in events] == ["exit"]
+    return events[0][2]
+
+
+@pytest.mark.parametrize("end, state, exit_code, number", [
+    ("exit 7", "failed", 7, None), ("exit 0", "completed", 0, None),
+    ("kill -9 $$", "killed", None, 9),
+])
+def test_who_follows_the_main_command_is_told_its_recorded_exit(
+        client, waiting_main, end, state, exit_code, number):
+    made = waiting_main(end)
+    with EventStream(client, f"/v1/sandboxes/{made}/logs?follow=true") as stream:
+        assert output_of(stream.take(1)[0]) == b"ready\n"
+        assert client.post(f"/v1/sandboxes/{made}/exec", {"command": "touch go"}).status == 200
+        told = exit_of(stream)
+    shown = client.get(f"/v1/sandboxes/{made}").json
+    assert (shown["state"], shown["exit_code"], shown["exit_signal"]) == (
+        "stopped", exit_code, number)
+    name = number and signal.Signals(number).name
+    assert (told["id"], told["state"], told["exit_code"], told["signal"]) == (
+        made, state, exit_code, name)
+
+
+def test_an_exit_of_the_main_command_waits_for_its_record(stack, client, waiting_main):
+    made = waiting_main("exit 7")
+    stack.worker.stop()
+    try:
+        with EventStream(client, f"/v1/sandboxes/{made}/logs?follow=true") as stream:
+            assert output_of(stream.take(1)[0]) == b"ready\n"
+            processes = Processes(client, made)
+            processes.exec("touch go")
+            eventually(lambda: processes.exec("test ! -e go")["exit_code"] == 0, what="it ends")
+            assert client.get(f"/v1/sandboxes/{made}").json["state"] == "running"
+            stack.worker.start()
+            assert exit_of(stream)["exit_code"] == 7
+    finally:
+        stack.worker.restart()
+    assert client.get(f"/v1/sandboxes/{made}").json["exit_code"] == 7
+
+
+def test_a_stop_ends_who_follows_the_main_command_with_the_truth(client, waiting_main):
+    made = waiting_main("exit 7")
+    with EventStream(client, f"/v1/sandboxes/{made}/logs?follow=true") as stream:
+        assert output_of(stream.take(1)[0]) == b"ready\n"
+        assert client.post(f"/v1/sandboxes/{made}/stop", {"timeout": 0}).status == 200
+        told = exit_of(stream)
+    assert (told["state"], told["signal"]) == ("killed", "SIGKILL")
+
+
+def test_a_main_command_whose_agent_was_killed_is_lost(stack, client, waiting_main):
+    made = waiting_main("exit 7")
+    logs = f"/v1/sandboxes/{made}/logs?follow=true"
+    with EventStream(client, logs) as stream:
+        assert output_of(stream.take(1)[0]) == b"ready\n"
+        os.kill(agent_of(stack, made), signal.SIGKILL)
+        try:
+            assert [name for _, name, _ in stream] == []  # what is cut has no end
+        except (http.client.IncompleteRead, ConnectionError):
+            pass
+        last = stream.last_id
+    eventually(lambda: client.get(f"/v1/sandboxes/{made}").json["state"] == "stopped", 60)
+    with EventStream(client, logs, last_id=last) as stream:
+        told = exit_of(stream)
+    assert (told["state"], told["exit_code"], told["signal"]) == ("lost", None, None)
 
 
 def test_logs_without_a_main_command(client, sandbox_id):
