@@ -77,11 +77,11 @@ void edge_conn_refuse(struct edge_conn *conn, const struct error *error)
     if (conn->request.id[0] == '\0')
         edge_loop_request_id(conn->loop, conn->request.id);
     conn->request.keep_alive = false;
+    conn->state = EDGE_CONN_FLUSH;
     if (!edge_reply_problem(conn, error)) {
         edge_conn_close(conn);
         return;
     }
-    conn->state = EDGE_CONN_FLUSH;
     edge_loop_set_timer(conn, EDGE_TIMER_WRITE);
 }
 
@@ -344,7 +344,8 @@ static bool step_head(struct edge_conn *conn)
     case EDGE_SCAN_PARTIAL:
         if (used < EDGE_HEAD_MAX)
             return read_more(conn);
-        size = used;
+        /* Whatever is missing of it goes over the limit. */
+        size = EDGE_HEAD_MAX + 1;
         break;
     case EDGE_SCAN_COMPLETE:
         break;
@@ -400,9 +401,12 @@ static void reset(struct edge_conn *conn)
 static bool step_flush(struct edge_conn *conn)
 {
     if (edge_buffer_used(&conn->output) > 0) {
-        if (conn->timer != EDGE_TIMER_WRITE && !conn->writable)
+        bool sent = edge_conn_flush(conn);
+
+        /* Only a send that failed tells that the socket is full. */
+        if (conn->state == EDGE_CONN_FLUSH && !conn->writable && conn->timer != EDGE_TIMER_WRITE)
             edge_loop_set_timer(conn, EDGE_TIMER_WRITE);
-        return edge_conn_flush(conn);
+        return sent;
     }
     if (conn->request.keep_alive && !atomic_load(&conn->loop->stopping)) {
         reset(conn);

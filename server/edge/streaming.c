@@ -19,6 +19,7 @@ enum {
     CHUNK_HEAD = 6,         /* "xxxx\r\n" */
     CHUNK_TAIL = 2,
     VANISHED_MS = 45 * 1000, /* three heartbeats */
+    WAKES_MAX = 64,          /* streams that go on before others have their turn */
 };
 
 /* The HTTP layer answered as to any request: what makes it an upgrade is of this hop only. */
@@ -75,12 +76,17 @@ void edge_streaming_leave(struct edge_conn *conn)
     conn->stream = NULL;
 }
 
+/* Producers may make streams ready faster than they are served. */
 void edge_streaming_wake(struct edge_loop *loop)
 {
-    struct edge_conn *conn;
+    for (int i = 0; i < WAKES_MAX; i++) {
+        struct edge_conn *conn = streams_next_ready(loop->streams);
 
-    while ((conn = streams_next_ready(loop->streams)))
+        if (!conn)
+            return;
         edge_conn_run(conn);
+    }
+    streams_wake_again(loop->streams);
 }
 
 /* HTTP/1.0 knows no chunks: there the connection's end is the end. A WebSocket has frames. */
@@ -127,6 +133,8 @@ static void finish(struct edge_conn *conn, enum stream_state state)
     if (state != STREAM_DONE || !append_end(conn))
         conn->request.keep_alive = false;
     conn->state = EDGE_CONN_FLUSH;
+    /* There is nothing to have a heartbeat any more. */
+    edge_loop_set_timer(conn, EDGE_TIMER_WRITE);
 }
 
 /* True when a piece moved, or the stream has ended. */

@@ -28,7 +28,7 @@ void edge_streaming_heartbeat(struct edge_conn *conn);
 /* The connection is done with its stream. */
 void edge_streaming_leave(struct edge_conn *conn);
 
-/* Lets those streams go on that have something. */
+/* Lets those streams go on that have something; of many, the rest in the next turn. */
 void edge_streaming_wake(struct edge_loop *loop);
 
 #endif

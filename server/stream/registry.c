@@ -101,6 +101,11 @@ int streams_wake_fd(const struct streams *streams)
     return streams->wake_fd;
 }
 
+void streams_wake_again(struct streams *streams)
+{
+    (void)eventfd_write(streams->wake_fd, 1);
+}
+
 /* Under the lock. */
 static struct stream *find_offered(const struct streams *streams, const char *id)
 {

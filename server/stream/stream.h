@@ -136,6 +136,9 @@ int streams_offer(struct streams *streams, struct stream *stream,
 /* Readable when streams_next_ready has something; the caller reads it. */
 int streams_wake_fd(const struct streams *streams);
 
+/* Makes the descriptor readable: streams_next_ready was not asked to the end. */
+void streams_wake_again(struct streams *streams);
+
 /* Takes an offer. NULL when there is none of this id. `owner` is what streams_next_ready gives. */
 struct stream *streams_take(struct streams *streams, const char *id, void *owner);
 

@@ -351,6 +351,19 @@ static void test_head_over_limit(void **state)
     free(value);
 }
 
+/* Its last line is cut there, and what follows would be read as another request. */
+static void test_a_head_that_reaches_the_limit(void **state)
+{
+    enum { HEAD_MAX = 31 * 1024 };
+    char *head = make_bytes(HEAD_MAX);
+
+    memset(head, 'v', HEAD_MAX);
+    memcpy(head, "GET /health HTTP/1.1\r\nHost: a\r\nX-Own: ", 39);
+    client_send(fixture_fd(state), head, HEAD_MAX);
+    assert_int_equal(client_ask(fixture_fd(state), ""), 431);
+    free(head);
+}
+
 /* A chunked body has no length to refuse it by: it is stopped where it passes the limit. */
 static void test_chunked_over_limit(void **state)
 {
@@ -825,6 +838,7 @@ int main(void)
         TEST(test_expect_of_a_body_over_the_limit),
         TEST(test_refusals_close),
         TEST(test_head_over_limit),
+        TEST(test_a_head_that_reaches_the_limit),
         cmocka_unit_test(test_chunked_over_limit),
         cmocka_unit_test(test_slow_requests_time_out),
         cmocka_unit_test(test_transfers_have_a_limit_of_their_own),
