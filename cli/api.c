@@ -30,6 +30,19 @@ struct api {
     bool local; /* no proxy leads there */
 };
 
+/* Bytes that are sent as they are read. */
+struct source {
+    int fd;
+    int error; /* errno of a failed read; 0: none */
+};
+
+struct request {
+    const char *method;
+    const char *path;
+    const cJSON *body;     /* NULL: none, or */
+    struct source *source; /* NULL: none */
+};
+
 /* What arrives. */
 struct answer {
     char *data;
@@ -41,6 +54,7 @@ struct answer {
     bool stopped; /* by take */
     FILE *out;    /* where bytes go that are no refusal; NULL: into `data` */
     CURL *curl;   /* of `out`: it knows the status */
+    int error;    /* errno of a failed write to `out`; 0: none */
 };
 
 DEFINE_CLEANUP(struct curl_slist *, curl_slist, curl_slist_free_all)
@@ -227,17 +241,41 @@ static bool is_refusal(const struct answer *answer)
     return status < 200 || status >= 300;
 }
 
+static size_t write_out(struct answer *answer, const char *data, size_t size)
+{
+    size_t written = fwrite(data, 1, size, answer->out);
+
+    if (written < size)
+        answer->error = errno;
+    return written;
+}
+
 static size_t receive(char *data, size_t size, size_t count, void *user)
 {
     struct answer *answer = user;
 
     if (answer->out && !is_refusal(answer))
-        return fwrite(data, size, count, answer->out) * size;
+        return write_out(answer, data, size * count);
     if (!append(answer, data, size * count))
         return 0;
     if (answer->take)
         take_lines(answer);
     return answer->stopped ? 0 : size * count;
+}
+
+/* What is there is sent at once, not when the buffer is full. */
+static size_t send_piece(char *buffer, size_t size, size_t count, void *user)
+{
+    struct source *source = user;
+    ssize_t got;
+
+    do
+        got = read(source->fd, buffer, size * count);
+    while (got < 0 && errno == EINTR);
+    if (got >= 0)
+        return (size_t)got;
+    source->error = errno;
+    return CURL_READFUNC_ABORT;
 }
 
 static bool add_header(struct curl_slist **headers, const char *name, const char *value)
@@ -260,10 +298,18 @@ static const char *media_of(const struct answer *answer)
 {
     if (answer->take)
         return "text/event-stream";
-    return answer->out ? "application/octet-stream" : "application/json";
+    return answer->out ? "*/*" : "application/json";
 }
 
-static bool add_headers(const struct api *api, bool has_body, const char *media,
+/* What a request's body is; NULL: it has none. */
+static const char *type_of(const struct request *request)
+{
+    if (request->source)
+        return "application/octet-stream";
+    return request->body ? "application/json" : NULL;
+}
+
+static bool add_headers(const struct api *api, const char *type, const char *media,
                         struct curl_slist **headers)
 {
     _cleanup_free_ char *bearer = NULL;
@@ -274,17 +320,26 @@ static bool add_headers(const struct api *api, bool has_body, const char *media,
     }
     return add_header(headers, "Authorization", bearer) && add_header(headers, "Accept", media) &&
            add_header(headers, "Expect", "") &&
-           (!has_body || add_header(headers, "Content-Type", "application/json"));
+           (!type || add_header(headers, "Content-Type", type));
 }
 
-static bool set_request(const struct api *api, const char *method, const char *url,
+/* Without a length: the file may grow or shrink meanwhile. */
+static bool set_source(CURL *curl, struct source *source)
+{
+    return curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L) == CURLE_OK &&
+           curl_easy_setopt(curl, CURLOPT_READFUNCTION, send_piece) == CURLE_OK &&
+           curl_easy_setopt(curl, CURLOPT_READDATA, source) == CURLE_OK;
+}
+
+static bool set_request(const struct api *api, const struct request *request, const char *url,
                         const char *body, struct curl_slist *headers, struct answer *answer)
 {
     CURL *curl = api->curl;
 
     curl_easy_reset(curl);
     return curl_easy_setopt(curl, CURLOPT_URL, url) == CURLE_OK &&
-           curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method) == CURLE_OK &&
+           (!request->source || set_source(curl, request->source)) &&
+           curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method) == CURLE_OK &&
            curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
            (!api->local || curl_easy_setopt(curl, CURLOPT_NOPROXY, "*") == CURLE_OK) &&
            curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S) == CURLE_OK &&
@@ -296,18 +351,19 @@ static bool set_request(const struct api *api, const char *method, const char *u
 }
 
 /* One request; the HTTP status in *ret_status. */
-static int perform(struct api *api, const char *method, const char *path, const cJSON *body,
-                   struct answer *answer, long *ret_status, struct error *err)
+static int perform(struct api *api, const struct request *request, struct answer *answer,
+                   long *ret_status, struct error *err)
 {
     _cleanup_(cleanup_curl_slist) struct curl_slist *headers = NULL;
-    _cleanup_free_ char *text = body ? cJSON_PrintUnformatted(body) : NULL;
+    _cleanup_free_ char *text = request->body ? cJSON_PrintUnformatted(request->body) : NULL;
     _cleanup_free_ char *url = NULL;
     CURLcode code;
 
-    if (asprintf(&url, "%s%s", api->url, path) < 0)
+    if (asprintf(&url, "%s%s", api->url, request->path) < 0)
         url = NULL;
-    if (!url || (body && !text) || !add_headers(api, body, media_of(answer), &headers) ||
-        !set_request(api, method, url, text, headers, answer))
+    if (!url || (request->body && !text) ||
+        !add_headers(api, type_of(request), media_of(answer), &headers) ||
+        !set_request(api, request, url, text, headers, answer))
         return error_set_errno(err, ENOMEM, "cannot call the service");
     code = curl_easy_perform(api->curl);
     if (code != CURLE_OK && !answer->stopped)
@@ -329,13 +385,13 @@ static int refused(long status, const char *data, struct error *err)
     return error_set(err, code, "%s (%ld, request %s)", detail, status, request ? request : "?");
 }
 
-static int call(struct api *api, const char *method, const char *path, const cJSON *body,
-                bool print, cJSON **ret_answer, struct error *err)
+static int call(struct api *api, const struct request *request, bool print, cJSON **ret_answer,
+                struct error *err)
 {
     struct answer answer = {.data = NULL};
     _cleanup_cjson_ cJSON *json = NULL;
     long status = 0;
-    int result = perform(api, method, path, body, &answer, &status, err);
+    int result = perform(api, request, &answer, &status, err);
 
     if (result == 0 && (status < 200 || status >= 300))
         result = refused(status, answer.data, err);
@@ -355,12 +411,13 @@ static int call(struct api *api, const char *method, const char *path, const cJS
 int api_call(struct api *api, const char *method, const char *path, const cJSON *body,
              cJSON **ret_answer, struct error *err)
 {
-    return call(api, method, path, body, api->json, ret_answer, err);
+    return call(api, &(struct request){.method = method, .path = path, .body = body}, api->json,
+                ret_answer, err);
 }
 
 int api_get(struct api *api, const char *path, cJSON **ret_answer, struct error *err)
 {
-    return call(api, "GET", path, NULL, false, ret_answer, err);
+    return call(api, &(struct request){.method = "GET", .path = path}, false, ret_answer, err);
 }
 
 int api_show(struct api *api, const char *method, const char *path, const cJSON *body,
@@ -447,9 +504,10 @@ int api_follow(struct api *api, const char *method, const char *path, const cJSO
                bool (*take)(const struct api_event *event, void *user), void *user,
                struct error *err)
 {
+    const struct request request = {.method = method, .path = path, .body = body};
     struct answer answer = {.take = take, .user = user};
     long status = 0;
-    int result = perform(api, method, path, body, &answer, &status, err);
+    int result = perform(api, &request, &answer, &status, err);
 
     if (result == 0 && status != 200)
         result = refused(status, answer.data, err);
@@ -459,15 +517,30 @@ int api_follow(struct api *api, const char *method, const char *path, const cJSO
 
 int api_save(struct api *api, const char *path, FILE *out, struct error *err)
 {
+    const struct request request = {.method = "GET", .path = path};
     struct answer answer = {.out = out, .curl = api->curl};
     long status = 0;
-    int result = perform(api, "GET", path, NULL, &answer, &status, err);
+    int result = perform(api, &request, &answer, &status, err);
 
     if (result == 0 && (status < 200 || status >= 300))
         result = refused(status, answer.data, err);
     free(answer.data);
     if (result == 0 && fflush(out) != 0)
-        result = error_set_errno(err, errno, "cannot write what was read");
+        answer.error = errno;
+    if (answer.error != 0)
+        return error_set_errno(err, answer.error, "cannot write what was read");
+    return result < 0 ? -1 : CLI_OK;
+}
+
+int api_send(struct api *api, const char *path, int fd, struct error *err)
+{
+    struct source source = {.fd = fd};
+    const struct request request = {.method = "PUT", .path = path, .source = &source};
+    _cleanup_cjson_ cJSON *answer = NULL;
+    int result = call(api, &request, api->json, &answer, err);
+
+    if (source.error != 0)
+        return error_set_errno(err, source.error, "cannot read what is sent");
     return result < 0 ? -1 : CLI_OK;
 }
 

@@ -77,6 +77,10 @@ int api_follow(struct api *api, const char *method, const char *path, const cJSO
 /* Writes the bytes of an answer as they come. When it fails, some of them may be written. */
 int api_save(struct api *api, const char *path, FILE *out, struct error *err);
 
+/* PUTs the bytes of a descriptor, up to its end, as they come. With --json the answer is printed.
+ */
+int api_send(struct api *api, const char *path, int fd, struct error *err);
+
 /* The items of --limit, 1000 when it did not come. */
 int api_limit(const struct arguments *arguments, uint64_t *ret_limit, struct error *err);
 

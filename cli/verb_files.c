@@ -1,13 +1,10 @@
 /* atoll ls, cat. */
 #include "cli/api.h"
+#include "cli/query.h"
 #include "cli/verb_functions.h"
 #include "lib/base/util.h"
 
-#include <curl/curl.h>
-#include <errno.h>
 #include <stdio.h>
-
-DEFINE_CLEANUP(char *, curl_text, curl_free)
 
 static const struct column file_columns[] = {
     {"TYPE", "type", COLUMN_TEXT},      {"MODE", "mode", COLUMN_TEXT},
@@ -16,33 +13,19 @@ static const struct column file_columns[] = {
     {"LINK", "link", COLUMN_TEXT},
 };
 
-/* Puts "name=value" behind a path that has a '?'; nothing for NULL. */
-static void put_parameter(FILE *out, const char *name, const char *value)
-{
-    _cleanup_(cleanup_curl_text) char *escaped = value ? curl_easy_escape(NULL, value, 0) : NULL;
-
-    if (escaped)
-        (void)fprintf(out, "&%s=%s", name, escaped);
-}
-
-/* `files` and the options, of the path that the second word is. */
-static int make_path(const struct arguments *arguments, const char *files, char **ret_path,
+/* `what` and the options, of the path that the second word is. */
+static int make_path(const struct arguments *arguments, const char *what, char **ret_path,
                      struct error *err)
 {
-    const char *path = arguments->word_count > 1 ? arguments->words[1] : "/sandbox";
-    _cleanup_(cleanup_curl_text) char *escaped = curl_easy_escape(NULL, path, 0);
-    size_t size;
-    FILE *out = open_memstream(ret_path, &size);
+    const struct parameter parameters[] = {
+        {"path", arguments->word_count > 1 ? arguments->words[1] : "/sandbox"},
+        {"depth", argument_value(arguments, "--depth")},
+        {"user", argument_value(arguments, "--user")},
+    };
+    char base[96];
 
-    if (!out)
-        return error_set_errno(err, errno, "cannot ask for it");
-    (void)fprintf(out, "/v1/sandboxes/%s/%s?path=%s", arguments->words[0], files,
-                  escaped ? escaped : "");
-    put_parameter(out, "depth", argument_value(arguments, "--depth"));
-    put_parameter(out, "user", argument_value(arguments, "--user"));
-    if (fclose(out) != 0 || !*ret_path || !escaped)
-        return error_set_errno(err, ENOMEM, "cannot ask for it");
-    return 0;
+    (void)snprintf(base, sizeof(base), "/v1/sandboxes/%s/%s", arguments->words[0], what);
+    return query_make(base, parameters, ARRAY_SIZE(parameters), ret_path, err);
 }
 
 int verb_ls(struct cli *cli, const struct arguments *arguments, struct error *err)

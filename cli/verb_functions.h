@@ -29,6 +29,7 @@ int verb_start(struct cli *cli, const struct arguments *arguments, struct error 
 int verb_stop(struct cli *cli, const struct arguments *arguments, struct error *err);
 int verb_rm(struct cli *cli, const struct arguments *arguments, struct error *err);
 
+int verb_cp(struct cli *cli, const struct arguments *arguments, struct error *err);
 int verb_cat(struct cli *cli, const struct arguments *arguments, struct error *err);
 int verb_ls(struct cli *cli, const struct arguments *arguments, struct error *err);
 

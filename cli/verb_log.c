@@ -1,14 +1,10 @@
 /* atoll events, usage. */
 #include "cli/api.h"
+#include "cli/query.h"
 #include "cli/verb_functions.h"
 #include "lib/base/util.h"
 
-#include <curl/curl.h>
-#include <errno.h>
-#include <string.h>
 #include <time.h>
-
-DEFINE_CLEANUP(char *, curl_text, curl_free)
 
 static const struct column event_columns[] = {
     {"AT", "at", COLUMN_TEXT},
@@ -29,33 +25,6 @@ static const struct column usage_columns[] = {
     {"MEMORY MB SECONDS", "memory_mb_seconds", COLUMN_TEXT},
 };
 
-/* "path?name=value&…" of the options that came. */
-static int make_path(const struct arguments *arguments, const char *path,
-                     const char *const (*parameters)[2], size_t count, char **ret_path,
-                     struct error *err)
-{
-    size_t size;
-    char separator = '?';
-    FILE *out = open_memstream(ret_path, &size);
-
-    if (!out)
-        return error_set_errno(err, errno, "cannot ask for it");
-    (void)fputs(path, out);
-    for (size_t i = 0; i < count; i++) {
-        const char *value = argument_value(arguments, parameters[i][0]);
-        _cleanup_(cleanup_curl_text) char *escaped =
-            value ? curl_easy_escape(NULL, value, 0) : NULL;
-
-        if (!escaped)
-            continue;
-        (void)fprintf(out, "%c%s=%s", separator, parameters[i][1], escaped);
-        separator = '&';
-    }
-    if (fclose(out) != 0 || !*ret_path)
-        return error_set_errno(err, ENOMEM, "cannot ask for it");
-    return 0;
-}
-
 /* One event of a stream, on a line of its own. */
 static bool print_event(const struct api_event *event, void *user)
 {
@@ -71,16 +40,18 @@ static bool print_event(const struct api_event *event, void *user)
 
 int verb_events(struct cli *cli, const struct arguments *arguments, struct error *err)
 {
-    static const char *const parameters[][2] = {{"--sandbox", "sandbox_id"},
-                                                {"--kind", "kind"},
-                                                {"--since", "since"},
-                                                {"--until", "until"}};
+    const struct parameter parameters[] = {
+        {"sandbox_id", argument_value(arguments, "--sandbox")},
+        {"kind", argument_value(arguments, "--kind")},
+        {"since", argument_value(arguments, "--since")},
+        {"until", argument_value(arguments, "--until")},
+    };
     _cleanup_api_ struct api *api = NULL;
     _cleanup_free_ char *path = NULL;
     struct api_list list = {.columns = event_columns, .column_count = ARRAY_SIZE(event_columns)};
 
     if (api_limit(arguments, &list.limit, err) < 0 ||
-        make_path(arguments, "/v1/events", parameters, ARRAY_SIZE(parameters), &path, err) < 0 ||
+        query_make("/v1/events", parameters, ARRAY_SIZE(parameters), &path, err) < 0 ||
         api_open(cli, arguments, &api, err) < 0)
         return -1;
     if (argument_value(arguments, "--follow"))
@@ -91,13 +62,16 @@ int verb_events(struct cli *cli, const struct arguments *arguments, struct error
 
 int verb_usage(struct cli *cli, const struct arguments *arguments, struct error *err)
 {
-    static const char *const parameters[][2] = {
-        {"--from", "from"}, {"--to", "to"}, {"--project", "project_id"}};
+    const struct parameter parameters[] = {
+        {"from", argument_value(arguments, "--from")},
+        {"to", argument_value(arguments, "--to")},
+        {"project_id", argument_value(arguments, "--project")},
+    };
     _cleanup_api_ struct api *api = NULL;
     _cleanup_cjson_ cJSON *answer = NULL;
     _cleanup_free_ char *path = NULL;
 
-    if (make_path(arguments, "/v1/usage", parameters, ARRAY_SIZE(parameters), &path, err) < 0 ||
+    if (query_make("/v1/usage", parameters, ARRAY_SIZE(parameters), &path, err) < 0 ||
         api_open(cli, arguments, &api, err) < 0 ||
         api_call(api, "GET", path, NULL, &answer, err) < 0)
         return -1;

@@ -59,6 +59,11 @@ static const struct cli_option logs_options[] = {
 static const struct cli_option cat_options[] = {
     {"--user", "NAME", "whose rights count; 'user' unless said"},
 };
+static const struct cli_option cp_options[] = {
+    {"--archive", NULL,
+     "a folder of the sandbox: FILE is a tar.gz of it, or is unpacked into it (tar and zip, too)"},
+    {"--user", "NAME", "whose rights count; 'user' unless said"},
+};
 static const struct cli_option ls_options[] = {
     {"--depth", "LEVELS", "of folders to show, 1 to 64; 1 unless said"},
     {"--user", "NAME", "whose rights count; 'user' unless said"},
@@ -136,6 +141,9 @@ const struct verb verbs[] = {
      API(1, 2, verb_logs), OPTIONS(logs_options)},
     {"cat", "ID PATH", "Print a file of a sandbox that runs, byte by byte", API(2, 2, verb_cat),
      OPTIONS(cat_options)},
+    {"cp", "ID:PATH FILE | FILE ID:PATH",
+     "Copy a file from a sandbox that runs, or to it; '-' is standard output, or input",
+     API(2, 2, verb_cp), OPTIONS(cp_options)},
     {"ls", "ID [PATH]", "List a folder of a sandbox that runs, /sandbox unless said",
      API(1, 2, verb_ls), OPTIONS(ls_options)},
     {"events", "", "List what happened, or follow it", API(0, 0, verb_events),

@@ -1,7 +1,11 @@
 """The command line against a running service: what it prints, and what it exits with."""
 
 import contextlib
+import http.server
 import json
+import os
+import shutil
+import signal
 import socket
 import socketserver
 import subprocess
@@ -164,6 +168,24 @@ class Relay(socketserver.ThreadingTCPServer):
         self.open.clear()
 
 
+class Held(Relay):
+    """Passes on the first 100 KB of a connection's answers, the rest only when released."""
+
+    def __init__(self, address):
+        self.release = threading.Event()
+        super().__init__(address)
+
+    def copy(self, source, target):
+        passed = 0
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+                passed += len(data)
+                if passed > 100_000:
+                    self.release.wait(60)
+            target.shutdown(socket.SHUT_WR)
+
+
 def test_exec_goes_on_when_its_stream_is_cut(run, stack, sandbox):
     """Nothing is missing, and nothing comes twice."""
     command = "for i in 1 2 3 4; do echo line $i; until rm go; do sleep 0.01; done 2>&-; done"
@@ -229,6 +251,204 @@ def test_cat_prints_the_bytes_of_a_file(run, stack):
         assert missing.stdout == "" and "No such file" in missing.stderr
     finally:
         run("rm", sandbox)
+
+
+@pytest.fixture
+def copy(run, stack, sandbox):
+    """Runs `atoll cp` with bytes; `:PATH` is one of the sandbox."""
+
+    def call(*arguments, code=0, address=None, **options):
+        words = [sandbox + word if word.startswith(":") else word for word in map(str, arguments)]
+        named = {"ATOLL_URL": f"http://{address}"} if address else {}
+        done = subprocess.run(
+            [str(binary("atoll")), "cp", *words], cwd=stack.folder, timeout=60,
+            env={**stack.environment, **named}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            **options,
+        )
+        assert done.returncode == code, (arguments, done)
+        return done
+
+    return call
+
+
+@pytest.fixture
+def folder(stack, request):
+    """An empty folder of the host."""
+    made = stack.folder / request.node.name
+    made.mkdir()
+    yield made
+    shutil.rmtree(made)
+
+
+ALL_BYTES = bytes(range(256)) * 40_000
+
+
+@pytest.mark.parametrize("content", [b"", b"a\xff\x00\r\n", ALL_BYTES], ids=["empty", "bytes", "10 MB"])
+def test_cp_there_and_back_is_the_same(run, sandbox, copy, folder, content):
+    file = folder / "a 'b' & c"
+    file.write_bytes(content)
+    file.chmod(0o751)
+    copy(file, ":new/folder/")
+    shown = run("exec", sandbox, "--", "stat", "-c", "%s %a", "/sandbox/new/folder/a 'b' & c").stdout
+    assert shown == f"{len(content)} 751\n"
+    back = folder / "back"
+    copy(":new/folder/a 'b' & c", back)
+    assert back.read_bytes() == content and back.stat().st_mode & 0o7777 == 0o751
+    assert sorted(folder.iterdir()) == [file, back], "nothing is left beside it"
+
+
+def test_cp_into_folders_keeps_the_name(run, sandbox, copy, folder):
+    (folder / "name").write_text("1")
+    copy(folder / "name", ":")
+    copy(folder / "name", ":/tmp")
+    copy(folder / "name", ":/tmp/other")
+    listed = run("exec", sandbox, "--", "ls", "/sandbox/name", "/tmp/name", "/tmp/other").stdout
+    assert listed.split() == ["/sandbox/name", "/tmp/name", "/tmp/other"]
+    copy(":/tmp/other", folder)
+    copy(":/tmp/other", f"{folder}/.")
+    assert (folder / "other").read_text() == "1"
+    copy(":/tmp/..", folder, code=1)
+    copy(":/tmp/other", folder / "missing" / "other", code=1)
+    assert sorted(path.name for path in folder.iterdir()) == ["name", "other"]
+
+
+def test_cp_by_standard_input_and_output(copy):
+    copy("-", ":piped", input=ALL_BYTES)
+    assert copy(":piped", "-").stdout == ALL_BYTES
+    copy("-", ":/tmp", code=1, input=b"a folder is no file")
+    assert copy(":missing", "-", code=4).stdout == b""
+
+
+def test_cp_passes_on_what_has_come_of_a_pipe(run, stack, sandbox):
+    """The file is there only when its input has ended."""
+    with subprocess.Popen(
+        [str(binary("atoll")), "cp", "-", f"{sandbox}:slow"], env=stack.environment, cwd="/",
+        stdin=subprocess.PIPE,
+    ) as copying:
+        for piece in (b"one ", b"two "):
+            copying.stdin.write(piece)
+            copying.stdin.flush()
+            run("cat", sandbox, "slow", code=4)
+        copying.stdin.close()
+        assert copying.wait(timeout=60) == 0
+    assert run("cat", sandbox, "slow").stdout == "one two "
+
+
+def test_cp_of_a_folder_goes_by_archive(run, sandbox, copy, folder):
+    tree = folder / "tree"
+    (tree / "deep").mkdir(parents=True)
+    (tree / "deep" / "file").write_bytes(ALL_BYTES)
+    (tree / "deep" / "file").chmod(0o700)
+    (tree / "link").symlink_to("deep/file")
+    refused = copy(tree, ":tree", code=1).stderr.decode()
+    assert "is a folder" in refused and "--archive" in refused
+    packed = subprocess.run(["tar", "-cz", "-C", tree, "."], stdout=subprocess.PIPE, check=True)
+    copy("--archive", "-", ":tree", input=packed.stdout)
+    assert run("exec", sandbox, "--", "readlink", "tree/link").stdout == "deep/file\n"
+    refused = copy(":tree", folder, code=1).stderr.decode()
+    assert "is a folder" in refused and "--archive" in refused
+    copy("--archive", ":tree", folder / "tree.tar.gz")
+    (folder / "back").mkdir()
+    subprocess.run(["tar", "-xzf", folder / "tree.tar.gz", "-C", folder / "back"], check=True)
+    subprocess.run(["diff", "-r", "--no-dereference", tree, folder / "back"], check=True)
+    assert (folder / "back" / "deep" / "file").stat().st_mode & 0o777 == 0o700
+    assert copy("--archive", ":tree", "-").stdout[:2] == b"\x1f\x8b"
+    copy("--archive", ":tree", folder, code=1)
+    copy("--archive", "-", ":tree", code=1, input=b"no archive")
+
+
+def test_cp_replaces_a_file_and_nothing_else(copy, folder):
+    copy("-", ":source", input=b"new")
+    target = folder / "target"
+    target.write_text("old")
+    copy(":missing", target, code=4)
+    assert target.read_text() == "old"
+    copy(":source", target)
+    assert target.read_text() == "new"
+    (folder / "precious").write_text("precious")
+    (folder / "link").symlink_to("precious")
+    os.mkfifo(folder / "fifo")
+    for name in ("link", "fifo"):
+        assert b"no regular file" in copy(":source", folder / name, code=1).stderr
+    assert (folder / "precious").read_text() == "precious"
+    assert {path.name for path in folder.iterdir()} == {"target", "precious", "link", "fifo"}
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    """A service that says where its file belongs, and breaks off in the middle of it."""
+
+    def do_GET(self):
+        stat = "/files/stat?" in self.path
+        body = b'{"type": "file", "mode": "6755", "path": "/etc/passwd"}' if stat else b"half"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body) + (0 if stat else self.server.missing)))
+        self.send_header("Content-Disposition", "attachment; filename=../elsewhere")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def impostor():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        server.missing = 0
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def test_cp_leaves_nothing_of_what_was_cut(copy, folder, impostor):
+    impostor.missing = 1
+    target = folder / "target"
+    target.write_text("old")
+    cut = copy(":file", target, code=3, address=f"127.0.0.1:{impostor.server_address[1]}")
+    assert cut.stderr.startswith(b"atoll: ")
+    assert target.read_text() == "old" and list(folder.iterdir()) == [target]
+
+
+def test_cp_writes_where_it_was_told_whatever_the_service_says(copy, folder, impostor):
+    (folder / "inner").mkdir()
+    copy(":file", folder / "inner", address=f"127.0.0.1:{impostor.server_address[1]}")
+    [made] = (folder / "inner").iterdir()
+    assert made.name == "file" and made.read_bytes() == b"half"
+    assert made.stat().st_mode & 0o7777 == 0o755
+    assert list(folder.iterdir()) == [folder / "inner"]
+
+
+def test_cp_leaves_nothing_after_a_signal(run, stack, sandbox, folder):
+    run("exec", sandbox, "--", "truncate", "-s", "64M", "/tmp/large")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        with Held(stack.address) as relay:
+            address = f"http://127.0.0.1:{relay.server_address[1]}"
+            copying = subprocess.Popen(
+                [str(binary("atoll")), "cp", f"{sandbox}:/tmp/large", folder / "large"],
+                env={**stack.environment, "ATOLL_URL": address}, cwd="/", stderr=subprocess.PIPE,
+            )
+            eventually(lambda: list(folder.iterdir()))
+            copying.send_signal(number)
+            assert copying.wait(timeout=60) == -number
+            copying.stderr.close()
+            assert not list(folder.iterdir())
+            relay.release.set()
+            relay.shutdown()
+
+
+@pytest.mark.parametrize("words", [
+    ["a", "b"], [":a", ":b"], [":a"], ["no-id:a", "b"], ["-", "-"],
+])
+def test_cp_refusals(copy, words):
+    assert copy(*words, code=2).stderr.startswith((b"atoll: cp: ", b"atoll: usage: atoll cp "))
+
+
+def test_cp_says_what_is_missing(copy, folder):
+    assert b"No such file" in copy(folder / "missing", ":a", code=1).stderr
+    assert b"No such file" in copy(":missing", folder / "a", code=4).stderr
+    file = folder / "file"
+    file.write_text("")
+    assert b"ermission" in copy(file, ":/etc/passwd", code=1).stderr
+    copy("--user", "root", file, ":/etc/by-root")
 
 
 def test_projects_keys_and_tenants(run):
