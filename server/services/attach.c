@@ -1,23 +1,19 @@
 #include "server/services/attach.h"
 
-#include "lib/base/condition.h"
 #include "lib/base/util.h"
 #include "server/services/activity.h"
 #include "server/services/attach_socket.h"
 #include "server/services/attach_source.h"
 #include "server/services/process_agent.h"
 #include "server/services/standing.h"
+#include "server/stream/mover.h"
 #include "server/stream/stream.h"
 
 #include <atoll/log.h>
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/queue.h>
 #include <unistd.h>
 
 enum {
@@ -25,14 +21,10 @@ enum {
     INPUT_BYTES = 8 * 1024,  /* of what the client of a WebSocket has sent */
     PIECE_BYTES = 8 * 1024,  /* of output in one part */
     STEPS_A_TURN = 16,       /* parts of one stream before the next one's turn */
-    EVENTS_A_TURN = 64,
     KILL_MS = 2000,
-    RECORD_ATTEMPTS = 10,         /* of an end, a second apart, before its streams are broken */
-    LOOK_FIRST_USEC = 100 * 1000, /* for the end of a main command; each pause twice the last, */
-    LOOK_LAST_USEC = 1000 * 1000, /* up to this */
+    RECORD_ATTEMPTS = 10, /* of an end, a second apart, before its streams are broken */
+    LOOK_MS = 250,        /* between two looks for the end of a main command */
 };
-
-enum step { STEP_MORE, STEP_NEEDS_INPUT, STEP_NEEDS_ROOM, STEP_ENDED, STEP_OVER };
 
 /* What the guard of a stream asks about; whoever follows uses the sandbox. */
 struct follower {
@@ -43,9 +35,9 @@ struct follower {
     atomic_bool refused; /* he may not go on */
 };
 
-/* One stream, and how far it has come. One thread at a time has it. */
+/* One stream, and how far it has come. */
 struct follow {
-    struct stream *stream;
+    struct moved moved;        /* the first member */
     struct follower *follower; /* the stream's */
     struct attach_source *source;
     struct attach_socket *socket; /* NULL: it is no WebSocket */
@@ -57,68 +49,31 @@ struct follow {
     struct agent_attach_event event;
     size_t event_used; /* bytes of the event that were formatted */
     bool has_event;
-    char *part; /* formatted, not all of it queued */
     enum attach_part_kind part_kind;
-    size_t part_size;
-    size_t part_used;
     bool is_last; /* nothing follows the part */
     bool kill_when_gone;
-    bool is_orphan;          /* its client has left: the process is to be killed */
-    bool is_main;            /* of a main command, whose end others record: */
-    bool is_patient;         /* that is waited for, */
-    int64_t look_usec;       /* monotonic: looked for at this time, */
-    int64_t look_pause_usec; /* so long after the last */
-
-    bool is_added;   /* it is known to epoll */
-    bool is_armed;   /* all that had been received was taken, and more is waited for */
-    bool is_blocked; /* waits for room */
-    bool is_queued;  /* on the list of those that can go on */
-    TAILQ_ENTRY(follow) link;
-    TAILQ_ENTRY(follow) turn;
+    bool is_orphan;  /* its client has left: the process is to be killed */
+    bool is_main;    /* of a main command, whose end others record: */
+    bool is_patient; /* that is waited for */
 };
-
-TAILQ_HEAD(follow_list, follow);
 
 struct attach {
     struct services *services;
-    int epoll;
-    int wake;
-    atomic_bool woken;
-    pthread_t mover;
-    pthread_t recorder;
-    pthread_mutex_t lock; /* over the following */
-    pthread_cond_t changed;
-    bool stopping;
-    struct follow_list arrived; /* for the mover */
-    struct follow_list ended;   /* for the recorder */
-    struct follow_list awaited; /* the recorder's alone: ends that others record */
-    /* The mover's alone: */
-    struct follow_list all;
-    struct follow_list turns;
+    struct mover *mover;
 };
 
 static void follow_free(struct follow *follow)
 {
     attach_socket_free(follow->socket);
-    stream_unref(follow->stream);
+    stream_unref(follow->moved.stream);
     attach_source_free(follow->source);
     if (follow->release)
         follow->release(follow->user);
-    free(follow->part);
+    free(follow->moved.part);
     free(follow);
 }
 
 DEFINE_CLEANUP(struct follow *, follow, follow_free)
-
-/* A stream has room again, or its client has left. */
-static void wake(void *user)
-{
-    struct attach *attach = user;
-    uint64_t one = 1;
-
-    if (!atomic_exchange(&attach->woken, true) && write(attach->wake, &one, sizeof(one)) < 0)
-        log_error("the thread of streams cannot be woken: %s", strerror(errno));
-}
 
 /* --- parts */
 
@@ -142,13 +97,13 @@ static void fail(struct follow *follow, const char *reason)
     if (follow->socket)
         attach_socket_close(follow->socket, WEBSOCKET_FAILED, reason);
     else
-        stream_break(follow->stream);
+        stream_break(follow->moved.stream);
 }
 
 static void format_part(struct follow *follow, const struct attach_part *part)
 {
-    follow->part = follow->format(part, &follow->part_size);
-    follow->part_used = 0;
+    follow->moved.part = follow->format(part, &follow->moved.part_size);
+    follow->moved.part_used = 0;
 }
 
 static void format_piece(struct follow *follow)
@@ -167,7 +122,7 @@ static void format_piece(struct follow *follow)
     };
 
     format_part(follow, &part);
-    if (!follow->part) /* memory is short: a stream without these bytes would lie */
+    if (!follow->moved.part) /* memory is short: a stream without these bytes would lie */
         fail(follow, "there is no memory for the output");
     follow->part_kind = ATTACH_OUTPUT;
     follow->event_used += size;
@@ -194,31 +149,25 @@ static void format_exit(struct follow *follow)
 
 static bool push_message(struct follow *follow)
 {
-    if (follow->part)
-        attach_socket_send(follow->socket, follow->part_kind, follow->part, follow->part_size);
-    free(follow->part);
-    follow->part = NULL;
+    struct moved *moved = &follow->moved;
+
+    if (moved->part)
+        attach_socket_send(follow->socket, follow->part_kind, moved->part, moved->part_size);
+    free(moved->part);
+    moved->part = NULL;
     return attach_socket_flush(follow->socket);
 }
 
-/* What was formatted goes into the queue. False while some of it is left. */
-static bool push_part(struct follow *follow)
+/* All output is there. An end that is not the row's yet is recorded first. */
+static enum mover_step end_output(struct follow *follow)
 {
-    size_t left = follow->part_size - follow->part_used;
-
-    if (follow->socket)
-        return push_message(follow);
-    if (!follow->part)
-        return true;
-    follow->part_used += stream_push_some(follow->stream, follow->part + follow->part_used, left);
-    if (follow->part_used < follow->part_size)
-        return false;
-    free(follow->part);
-    follow->part = NULL;
-    return true;
+    if (follow->row.state == PROCESS_RUNNING && follow->event.process.state == AGENT_PROCESS_ENDED)
+        return MOVER_ASIDE;
+    format_exit(follow);
+    return MOVER_MORE;
 }
 
-static enum step take_event(struct follow *follow)
+static enum mover_step take_event(struct follow *follow)
 {
     uint64_t end = follow->event.offset + follow->event.size;
     struct error err;
@@ -226,31 +175,39 @@ static enum step take_event(struct follow *follow)
 
     if (found == 0) {
         follow->event = (struct agent_attach_event){.offset = end};
-        return STEP_NEEDS_INPUT;
+        return MOVER_NEEDS_INPUT;
     }
     if (found < 0) {
         log_debug("a process's output cannot be read on: %s", err.message);
         fail(follow, "the output cannot be read on");
-        return STEP_MORE;
+        return MOVER_MORE;
     }
     if (follow->event.kind == AGENT_ATTACH_DONE) {
         follow->event.offset = end;
         follow->event.size = 0;
-        return STEP_ENDED;
+        return end_output(follow);
     }
     follow->has_event = true;
     follow->event_used = 0;
-    return STEP_MORE;
+    return MOVER_MORE;
 }
 
-static enum step finish(struct follow *follow)
+/* What dies with its client is killed by the second thread: the agent may let it wait. */
+static enum mover_step end_stream(struct follow *follow)
+{
+    follow->is_orphan = follow->kill_when_gone && !follow->is_last &&
+                        stream_state(follow->moved.stream) == STREAM_GONE;
+    return follow->is_orphan ? MOVER_ASIDE : MOVER_OVER;
+}
+
+static enum mover_step finish(struct follow *follow)
 {
     if (follow->socket && !attach_socket_is_closing(follow->socket)) {
         attach_socket_close(follow->socket, WEBSOCKET_NORMAL, "that was all");
-        return STEP_MORE;
+        return MOVER_MORE;
     }
-    stream_finish(follow->stream);
-    return STEP_OVER;
+    stream_finish(follow->moved.stream);
+    return end_stream(follow);
 }
 
 /* The guard has looked at the client of a WebSocket. */
@@ -259,7 +216,7 @@ static void take_beat(struct follow *follow)
     if (atomic_load(&follow->follower->refused))
         attach_socket_close(follow->socket, WEBSOCKET_POLICY, "the token is not good any more");
     else if (atomic_exchange(&follow->follower->beat, false) && !attach_socket_beat(follow->socket))
-        stream_break(follow->stream);
+        stream_break(follow->moved.stream);
 }
 
 /* The client's side of a WebSocket. True when there is more of it. */
@@ -271,252 +228,68 @@ static bool step_socket(struct follow *follow)
     return attach_socket_step(follow->socket);
 }
 
-static enum step take_step(struct follow *follow)
+static enum mover_step take_step(struct moved *moved)
 {
+    struct follow *follow = (struct follow *)moved;
     bool more = step_socket(follow);
-    enum step step = STEP_MORE;
+    enum mover_step step = MOVER_MORE;
 
-    if (stream_state(follow->stream) != STREAM_OPEN)
-        return STEP_OVER;
-    if (!push_part(follow))
-        return STEP_NEEDS_ROOM;
+    if (stream_state(moved->stream) != STREAM_OPEN)
+        return end_stream(follow);
+    if (follow->socket ? !push_message(follow) : !moved_push(moved))
+        return MOVER_NEEDS_ROOM;
     if (follow->is_last || (follow->socket && attach_socket_is_closing(follow->socket)))
         return finish(follow);
     if (follow->has_event)
         format_piece(follow);
     else
         step = take_event(follow);
-    return step == STEP_NEEDS_INPUT && more ? STEP_MORE : step;
+    return step == MOVER_NEEDS_INPUT && more ? MOVER_MORE : step;
 }
 
-static void queue(struct attach *attach, struct follow *follow)
+static int source_fd(const struct moved *moved)
 {
-    if (follow->is_queued)
-        return;
-    follow->is_queued = true;
-    follow->is_blocked = false;
-    TAILQ_INSERT_TAIL(&attach->turns, follow, turn);
+    return attach_source_fd(((const struct follow *)moved)->source);
 }
 
-static void drop(struct attach *attach, struct follow *follow)
+static void receive(struct moved *moved)
 {
-    TAILQ_REMOVE(&attach->all, follow, link);
-    follow_free(follow);
-}
-
-/* One event, then no more before it is armed again: what hangs up would be told without end. */
-static void arm(struct attach *attach, struct follow *follow)
-{
-    struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.ptr = follow};
-    int operation = follow->is_added ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-
-    if (epoll_ctl(attach->epoll, operation, attach_source_fd(follow->source), &event) < 0) {
-        stream_break(follow->stream);
-        drop(attach, follow);
-        return;
-    }
-    follow->is_added = true;
-    follow->is_armed = true;
-}
-
-/* Another thread will have it: nothing of it may be told to this one. */
-static void disarm(struct attach *attach, struct follow *follow)
-{
-    if (follow->socket)
-        attach_socket_detach(follow->socket);
-    if (follow->is_added)
-        (void)epoll_ctl(attach->epoll, EPOLL_CTL_DEL, attach_source_fd(follow->source), NULL);
-    follow->is_added = follow->is_armed = false;
-}
-
-static void hand_over(struct attach *attach, struct follow *follow, struct follow_list *list)
-{
-    (void)pthread_mutex_lock(&attach->lock);
-    TAILQ_INSERT_TAIL(list, follow, link);
-    (void)pthread_cond_broadcast(&attach->changed);
-    (void)pthread_mutex_unlock(&attach->lock);
-}
-
-/* All output is there. An end that is not the row's yet is recorded first. */
-static void end_output(struct attach *attach, struct follow *follow)
-{
-    if (follow->row.state == PROCESS_RUNNING &&
-        follow->event.process.state == AGENT_PROCESS_ENDED) {
-        disarm(attach, follow);
-        TAILQ_REMOVE(&attach->all, follow, link);
-        hand_over(attach, follow, &attach->ended);
-        return;
-    }
-    format_exit(follow);
-    queue(attach, follow);
-}
-
-/* What dies with its client is killed by the other thread: the agent may let it wait. */
-static void end_stream(struct attach *attach, struct follow *follow)
-{
-    follow->is_orphan =
-        follow->kill_when_gone && !follow->is_last && stream_state(follow->stream) == STREAM_GONE;
-    if (!follow->is_orphan) {
-        drop(attach, follow);
-        return;
-    }
-    disarm(attach, follow);
-    TAILQ_REMOVE(&attach->all, follow, link);
-    hand_over(attach, follow, &attach->ended);
-}
-
-static void take_turn(struct attach *attach, struct follow *follow)
-{
-    enum step step = STEP_MORE;
-
-    for (int i = 0; i < STEPS_A_TURN && step == STEP_MORE; i++)
-        step = take_step(follow);
-    switch (step) {
-    case STEP_MORE:
-        queue(attach, follow);
-        break;
-    case STEP_NEEDS_INPUT:
-        arm(attach, follow);
-        break;
-    case STEP_NEEDS_ROOM:
-        follow->is_blocked = true;
-        break;
-    case STEP_ENDED:
-        end_output(attach, follow);
-        break;
-    case STEP_OVER:
-        end_stream(attach, follow);
-        break;
-    }
-}
-
-/* Those whose turn it is now; who can go on after it waits for the next round. */
-static void take_turns(struct attach *attach)
-{
-    struct follow_list now = TAILQ_HEAD_INITIALIZER(now);
-    struct follow *follow;
-
-    TAILQ_CONCAT(&now, &attach->turns, turn);
-    while ((follow = TAILQ_FIRST(&now))) {
-        TAILQ_REMOVE(&now, follow, turn);
-        follow->is_queued = false;
-        take_turn(attach, follow);
-    }
-}
-
-/* Of the source, or of what a WebSocket's client does to the process. */
-static void receive(struct attach *attach, struct follow *follow)
-{
+    struct follow *follow = (struct follow *)moved;
     struct error err;
 
-    if (follow->is_armed && attach_source_receive(follow->source, &err) < 0) {
+    if (attach_source_receive(follow->source, &err) < 0) {
         log_debug("a sandbox's agent is gone: %s", err.message);
         fail(follow, "the sandbox is gone");
     }
-    follow->is_armed = false;
-    queue(attach, follow);
 }
 
-/* Whether there is a reason to look at it that no descriptor tells. */
-static bool has_news(const struct follow *follow)
+/* What the client of a WebSocket does, and what the guard has seen of him. */
+static bool has_news(const struct moved *moved)
 {
-    return follow->is_blocked || stream_state(follow->stream) != STREAM_OPEN ||
-           (follow->socket &&
-            (stream_has_received(follow->stream) || atomic_load(&follow->follower->beat) ||
-             atomic_load(&follow->follower->refused)));
+    const struct follow *follow = (const struct follow *)moved;
+
+    return follow->socket &&
+           (stream_has_received(moved->stream) || atomic_load(&follow->follower->beat) ||
+            atomic_load(&follow->follower->refused));
 }
 
-/* What has arrived, has room again, or lost its client. False when it is time to stop. */
-static bool look_around(struct attach *attach)
+static void arrive(struct moved *moved, int epoll)
 {
-    struct follow *follow;
-    uint64_t count;
-    bool stopping;
+    struct follow *follow = (struct follow *)moved;
 
-    if (read(attach->wake, &count, sizeof(count)) < 0 && errno != EAGAIN)
-        log_error("the thread of streams cannot read: %s", strerror(errno));
-    atomic_store(&attach->woken, false);
-    for (follow = TAILQ_FIRST(&attach->all); follow; follow = TAILQ_NEXT(follow, link)) {
-        if (has_news(follow))
-            queue(attach, follow);
-    }
-    (void)pthread_mutex_lock(&attach->lock);
-    while ((follow = TAILQ_FIRST(&attach->arrived))) {
-        TAILQ_REMOVE(&attach->arrived, follow, link);
-        TAILQ_INSERT_TAIL(&attach->all, follow, link);
-        if (follow->socket)
-            attach_socket_watch(follow->socket, attach->epoll, follow);
-        queue(attach, follow);
-    }
-    stopping = attach->stopping;
-    (void)pthread_mutex_unlock(&attach->lock);
-    return !stopping;
+    if (follow->socket)
+        attach_socket_watch(follow->socket, epoll, moved);
 }
 
-static void *move(void *argument)
+static void leave(struct moved *moved)
 {
-    struct attach *attach = argument;
-    struct epoll_event events[EVENTS_A_TURN];
-    bool going = true;
+    struct follow *follow = (struct follow *)moved;
 
-    while (going) {
-        int timeout = TAILQ_EMPTY(&attach->turns) ? -1 : 0;
-        int count = epoll_wait(attach->epoll, events, EVENTS_A_TURN, timeout);
-
-        for (int i = 0; i < count; i++) {
-            if (events[i].data.ptr)
-                receive(attach, events[i].data.ptr);
-            else
-                going = look_around(attach);
-        }
-        take_turns(attach);
-    }
-    return NULL;
+    if (follow->socket)
+        attach_socket_detach(follow->socket);
 }
 
 /* --- the recorder */
-
-/* When the first of the awaited ends is to be looked for; INT64_MAX: there is none. */
-static int64_t next_look(const struct attach *attach)
-{
-    const struct follow *follow;
-    int64_t next = INT64_MAX;
-
-    for (follow = TAILQ_FIRST(&attach->awaited); follow; follow = TAILQ_NEXT(follow, link))
-        if (follow->look_usec < next)
-            next = follow->look_usec;
-    return next;
-}
-
-/* False when nothing came before it is time to look. Called with the lock. */
-static bool wait_for_ended(struct attach *attach, int64_t look_usec)
-{
-    const struct timespec until = condition_time(look_usec);
-    int failure = 0;
-
-    while (!attach->stopping && TAILQ_EMPTY(&attach->ended) && failure == 0)
-        failure = look_usec == INT64_MAX
-                      ? pthread_cond_wait(&attach->changed, &attach->lock)
-                      : pthread_cond_timedwait(&attach->changed, &attach->lock, &until);
-    return !attach->stopping && !TAILQ_EMPTY(&attach->ended);
-}
-
-/* False when it is time to stop. NULL in *ret_follow: it is time to look for awaited ends. */
-static bool next_ended(struct attach *attach, struct follow **ret_follow)
-{
-    int64_t look_usec = next_look(attach);
-    bool going;
-
-    *ret_follow = NULL;
-    (void)pthread_mutex_lock(&attach->lock);
-    if (wait_for_ended(attach, look_usec)) {
-        *ret_follow = TAILQ_FIRST(&attach->ended);
-        TAILQ_REMOVE(&attach->ended, *ret_follow, link);
-    }
-    going = !attach->stopping;
-    (void)pthread_mutex_unlock(&attach->lock);
-    return going;
-}
 
 /* *ret_found is false for one that has no row (any more). */
 static int record(struct attach *attach, const struct follow *follow,
@@ -550,8 +323,7 @@ static void take_end(struct store_process *row, const struct store_process_end *
 static void tell_end(struct attach *attach, struct follow *follow)
 {
     format_exit(follow);
-    hand_over(attach, follow, &attach->arrived);
-    wake(attach);
+    mover_add(attach->mover, &follow->moved);
 }
 
 static void record_end(struct attach *attach, struct follow *follow)
@@ -584,42 +356,17 @@ static bool is_main_recorded(struct attach *attach, const struct follow *follow)
     return row.state != PROCESS_RUNNING || row.generation != follow->row.generation;
 }
 
-/* True when the recorder is done with it: its end is recorded, or nobody waits for that. */
+/* False when it is to be looked for again: it is not recorded, and somebody waits for that. */
 static bool look_for_main(struct attach *attach, struct follow *follow)
 {
     const struct store_process_end end = process_end_of(&follow->event.process);
 
     if (is_main_recorded(attach, follow))
         take_end(&follow->row, &end);
-    else if (follow->is_patient && stream_state(follow->stream) == STREAM_OPEN)
+    else if (follow->is_patient && stream_state(follow->moved.stream) == STREAM_OPEN)
         return false;
     tell_end(attach, follow);
     return true;
-}
-
-static void await_main(struct attach *attach, struct follow *follow, int64_t pause_usec)
-{
-    if (look_for_main(attach, follow))
-        return;
-    follow->look_pause_usec = pause_usec < LOOK_LAST_USEC ? pause_usec : LOOK_LAST_USEC;
-    follow->look_usec = monotonic_usec() + follow->look_pause_usec;
-    TAILQ_INSERT_TAIL(&attach->awaited, follow, link);
-}
-
-static void look_for_awaited(struct attach *attach)
-{
-    int64_t now = monotonic_usec();
-    struct follow *follow = TAILQ_FIRST(&attach->awaited);
-
-    while (follow) {
-        struct follow *next = TAILQ_NEXT(follow, link);
-
-        if (follow->look_usec <= now) {
-            TAILQ_REMOVE(&attach->awaited, follow, link);
-            await_main(attach, follow, 2 * follow->look_pause_usec);
-        }
-        follow = next;
-    }
 }
 
 /* The client of a command has left, and all of the command goes too. */
@@ -639,95 +386,43 @@ static void kill_orphan(struct attach *attach, const struct follow *follow)
     agent_client_free(client);
 }
 
-static void take_ended(struct attach *attach, struct follow *follow)
+/* Of a stream that is set aside. False when it is to be asked about again. */
+static bool end_process(struct moved *moved, void *user)
 {
+    struct follow *follow = (struct follow *)moved;
+    struct attach *attach = user;
+
     if (follow->is_orphan) {
         kill_orphan(attach, follow);
         follow_free(follow);
     } else if (follow->is_main) {
-        await_main(attach, follow, LOOK_FIRST_USEC);
+        return look_for_main(attach, follow);
     } else {
         record_end(attach, follow);
     }
-}
-
-static void *record_ends(void *argument)
-{
-    struct attach *attach = argument;
-    struct follow *follow;
-
-    while (next_ended(attach, &follow)) {
-        if (follow)
-            take_ended(attach, follow);
-        look_for_awaited(attach);
-    }
-    return NULL;
+    return true;
 }
 
 /* --- start and stop */
 
-static void drop_list(struct follow_list *list)
+static void moved_free(struct moved *moved)
 {
-    struct follow *follow;
-
-    while ((follow = TAILQ_FIRST(list))) {
-        TAILQ_REMOVE(list, follow, link);
-        stream_break(follow->stream);
-        follow_free(follow);
-    }
+    follow_free((struct follow *)moved);
 }
 
-static void attach_free(struct attach *attach)
-{
-    drop_list(&attach->all);
-    drop_list(&attach->arrived);
-    drop_list(&attach->ended);
-    drop_list(&attach->awaited);
-    if (attach->wake >= 0)
-        (void)close(attach->wake);
-    if (attach->epoll >= 0)
-        (void)close(attach->epoll);
-    (void)pthread_cond_destroy(&attach->changed);
-    (void)pthread_mutex_destroy(&attach->lock);
-    free(attach);
-}
-
-static void tell_stop(struct attach *attach)
-{
-    (void)pthread_mutex_lock(&attach->lock);
-    attach->stopping = true;
-    (void)pthread_cond_broadcast(&attach->changed);
-    (void)pthread_mutex_unlock(&attach->lock);
-    atomic_store(&attach->woken, false);
-    wake(attach);
-}
-
-static int open_descriptors(struct attach *attach, struct error *err)
-{
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
-
-    attach->epoll = epoll_create1(EPOLL_CLOEXEC);
-    attach->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (attach->epoll < 0 || attach->wake < 0 ||
-        epoll_ctl(attach->epoll, EPOLL_CTL_ADD, attach->wake, &event) < 0)
-        return error_set_errno(err, errno, "cannot make the thread of streams");
-    return 0;
-}
-
-static int start_threads(struct attach *attach, struct error *err)
-{
-    int failure = pthread_create(&attach->mover, NULL, move, attach);
-
-    if (failure)
-        return error_set_errno(err, failure, "cannot start the thread of streams");
-    failure = pthread_create(&attach->recorder, NULL, record_ends, attach);
-    if (failure) {
-        tell_stop(attach);
-        (void)pthread_join(attach->mover, NULL);
-        return error_set_errno(err, failure, "cannot start the thread of ends");
-    }
-    return 0;
-}
+static const struct mover_ops ops = {
+    .name = "streams",
+    .steps = STEPS_A_TURN,
+    .again_ms = LOOK_MS,
+    .step = take_step,
+    .fd = source_fd,
+    .receive = receive,
+    .aside = end_process,
+    .free = moved_free,
+    .has_news = has_news,
+    .arrive = arrive,
+    .leave = leave,
+};
 
 int attach_start(struct services *services, struct attach **ret_attach, struct error *err)
 {
@@ -736,16 +431,8 @@ int attach_start(struct services *services, struct attach **ret_attach, struct e
     if (!attach)
         return error_set_errno(err, ENOMEM, "cannot make the thread of streams");
     attach->services = services;
-    attach->epoll = attach->wake = -1;
-    TAILQ_INIT(&attach->arrived);
-    TAILQ_INIT(&attach->ended);
-    TAILQ_INIT(&attach->awaited);
-    TAILQ_INIT(&attach->all);
-    TAILQ_INIT(&attach->turns);
-    (void)pthread_mutex_init(&attach->lock, NULL);
-    condition_init(&attach->changed);
-    if (open_descriptors(attach, err) < 0 || start_threads(attach, err) < 0) {
-        attach_free(attach);
+    if (mover_start(&ops, attach, &attach->mover, err) < 0) {
+        free(attach);
         return -1;
     }
     *ret_attach = attach;
@@ -756,10 +443,8 @@ void attach_stop(struct attach *attach)
 {
     if (!attach)
         return;
-    tell_stop(attach);
-    (void)pthread_join(attach->mover, NULL);
-    (void)pthread_join(attach->recorder, NULL);
-    attach_free(attach);
+    mover_stop(attach->mover);
+    free(attach);
 }
 
 /* --- a new stream */
@@ -777,7 +462,7 @@ static bool may_go_on(void *user)
         return is_good;
     atomic_store(&follower->refused, !is_good);
     atomic_store(&follower->beat, true);
-    wake(follower->standing.services->attach);
+    mover_wake(follower->standing.services->attach->mover);
     return true;
 }
 
@@ -798,12 +483,12 @@ static int make_stream(struct services *services, const struct caller *caller,
     follower->sandbox = *sandbox;
     follower->is_socket = options->is_socket;
     stream_set_guard(stream, may_go_on, free, follower);
-    stream_set_wake(stream, wake, services->attach);
+    stream_set_wake(stream, mover_wake, services->attach->mover);
     if (options->heartbeat)
         stream_set_heartbeat(stream, options->heartbeat);
     if (options->is_socket)
         stream_set_input(stream, INPUT_BYTES);
-    follow->stream = stream;
+    follow->moved.stream = stream;
     follow->follower = follower;
     return 0;
 }
@@ -834,8 +519,8 @@ static int open_follow(struct services *services, const struct caller *caller,
     if (check_readable(info, err) < 0 ||
         attach_source_open(services, info, options, &follow->source, err) < 0 ||
         make_stream(services, caller, &info->row.sandbox, options, follow, err) < 0 ||
-        (options->is_socket &&
-         attach_socket_open(services, info, options, follow->stream, &follow->socket, err) < 0))
+        (options->is_socket && attach_socket_open(services, info, options, follow->moved.stream,
+                                                  &follow->socket, err) < 0))
         return -1;
     follow->format = options->format;
     follow->kill_when_gone = options->kill_when_gone;
@@ -858,7 +543,6 @@ int attach_follow(struct services *services, const struct caller *caller, const 
 {
     _cleanup_(cleanup_follow) struct follow *follow = calloc(1, sizeof(*follow));
     _cleanup_(process_info_free) struct process_info info = {.is_live = false};
-    struct attach *attach = services->attach;
 
     if (!follow) {
         if (options->release)
@@ -871,8 +555,7 @@ int attach_follow(struct services *services, const struct caller *caller, const 
                           : processes_get(services, caller, sandbox, id, &info, err)) < 0 ||
         open_follow(services, caller, &info, options, follow, err) < 0)
         return -1;
-    *ret_stream = stream_ref(follow->stream);
-    hand_over(attach, TAKE_PTR(follow), &attach->arrived);
-    wake(attach);
+    *ret_stream = stream_ref(follow->moved.stream);
+    mover_add(services->attach->mover, &TAKE_PTR(follow)->moved);
     return 0;
 }

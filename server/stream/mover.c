@@ -34,6 +34,9 @@ struct mover {
     /* The thread's alone: */
     struct moved_list all;
     struct moved_list turns;
+    /* The second thread's alone: those to ask about again, all at one time. */
+    struct moved_list again;
+    int64_t again_usec;
 };
 
 bool moved_push(struct moved *moved)
@@ -219,18 +222,19 @@ static void *move(void *argument)
 
 /* --- the thread that may block */
 
-/* Waits for streams to be set aside, or, with some that are to be asked about again, a moment.
- * False when it is time to stop. */
-static bool take_aside(struct mover *mover, bool again, struct moved_list *ret_aside)
+/* Waits for streams to be set aside, or until it is time to ask again. False when it is time to
+ * stop. */
+static bool take_aside(struct mover *mover, struct moved_list *ret_aside)
 {
-    struct timespec until = condition_time(monotonic_usec() + mover->ops->again_ms * INT64_C(1000));
+    struct timespec until = condition_time(mover->again_usec);
     bool stopping;
     int waited = 0;
 
     (void)pthread_mutex_lock(&mover->lock);
-    while (!mover->stopping && waited != ETIMEDOUT && (again || TAILQ_EMPTY(&mover->aside)))
-        waited = again ? pthread_cond_timedwait(&mover->changed, &mover->lock, &until)
-                       : pthread_cond_wait(&mover->changed, &mover->lock);
+    while (!mover->stopping && TAILQ_EMPTY(&mover->aside) && waited != ETIMEDOUT)
+        waited = TAILQ_EMPTY(&mover->again)
+                     ? pthread_cond_wait(&mover->changed, &mover->lock)
+                     : pthread_cond_timedwait(&mover->changed, &mover->lock, &until);
     stopping = mover->stopping;
     if (!stopping)
         TAILQ_CONCAT(ret_aside, &mover->aside, link);
@@ -243,16 +247,18 @@ static void *serve_aside(void *argument)
     struct mover *mover = argument;
     struct moved_list taken = TAILQ_HEAD_INITIALIZER(taken);
     struct moved *moved;
-    bool again = false;
 
-    while (take_aside(mover, again, &taken)) {
-        again = false;
+    while (take_aside(mover, &taken)) {
+        int64_t now = monotonic_usec();
+
+        if (now >= mover->again_usec) {
+            TAILQ_CONCAT(&taken, &mover->again, link);
+            mover->again_usec = now + mover->ops->again_ms * INT64_C(1000);
+        }
         while ((moved = TAILQ_FIRST(&taken))) {
             TAILQ_REMOVE(&taken, moved, link);
-            if (mover->ops->aside(moved, mover->user))
-                continue;
-            hand_over(mover, moved, &mover->aside);
-            again = true;
+            if (!mover->ops->aside(moved, mover->user))
+                TAILQ_INSERT_TAIL(&mover->again, moved, link);
         }
     }
     return NULL;
@@ -276,6 +282,7 @@ static void mover_free(struct mover *mover)
     drop_list(mover, &mover->all);
     drop_list(mover, &mover->arrived);
     drop_list(mover, &mover->aside);
+    drop_list(mover, &mover->again);
     if (mover->wake >= 0)
         (void)close(mover->wake);
     if (mover->epoll >= 0)
@@ -336,6 +343,7 @@ int mover_start(const struct mover_ops *ops, void *user, struct mover **ret_move
     TAILQ_INIT(&mover->aside);
     TAILQ_INIT(&mover->all);
     TAILQ_INIT(&mover->turns);
+    TAILQ_INIT(&mover->again);
     (void)pthread_mutex_init(&mover->lock, NULL);
     condition_init(&mover->changed);
     if (open_descriptors(mover, err) < 0 || start_threads(mover, err) < 0) {
