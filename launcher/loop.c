@@ -56,7 +56,10 @@ int loop_watch_freeze(struct launcher *launcher, struct sandbox *sandbox)
     if (sandbox->events.fd < 0)
         return -1;
     consume_events(sandbox);
-    return watch(launcher, &sandbox->events, EPOLLPRI);
+    if (watch(launcher, &sandbox->events, EPOLLPRI) == 0)
+        return 0;
+    loop_forget(launcher, &sandbox->events);
+    return -1;
 }
 
 void loop_freeze_ended(struct launcher *launcher, struct sandbox *sandbox, int status)
@@ -307,6 +310,7 @@ int loop_run(struct launcher *launcher, struct error *err)
         else if (got == 0 && idle_work)
             use_idle_time(launcher);
         run_deadlines(launcher);
+        sandbox_table_trim(&launcher->table);
     }
     return 0;
 }

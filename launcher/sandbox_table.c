@@ -126,15 +126,23 @@ void sandbox_slot_free(struct sandbox_table *table, uint32_t *slot)
 
 void sandbox_table_exited(struct sandbox_table *table, struct sandbox *sandbox)
 {
-    struct sandbox *oldest = NULL;
-
     sandbox->phase = SANDBOX_EXITED;
     table->exited++;
-    if (table->exited <= SANDBOX_EXITED_MAX)
-        return;
-    /* New entries go to the front, so the last one found is the oldest. */
+}
+
+/* New entries go to the front, so the last one found is the oldest. */
+static struct sandbox *oldest_exited(const struct sandbox_table *table)
+{
+    struct sandbox *oldest = NULL;
+
     for (struct sandbox *s = table->first; s; s = s->next)
         if (s->phase == SANDBOX_EXITED)
             oldest = s;
-    sandbox_table_remove(table, oldest);
+    return oldest;
+}
+
+void sandbox_table_trim(struct sandbox_table *table)
+{
+    while (table->exited > SANDBOX_EXITED_MAX)
+        sandbox_table_remove(table, oldest_exited(table));
 }

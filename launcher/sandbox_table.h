@@ -134,7 +134,10 @@ int sandbox_slot_claim(struct sandbox_table *table, uint32_t slot, uint32_t *ret
 /* *slot is SANDBOX_NO_SLOT then; it may be before. */
 void sandbox_slot_free(struct sandbox_table *table, uint32_t *slot);
 
-/* Moves an entry to EXITED; the oldest such entry is forgotten above SANDBOX_EXITED_MAX. */
+/* Moves an entry to EXITED. It frees none: whoever walks the table may do this. */
 void sandbox_table_exited(struct sandbox_table *table, struct sandbox *sandbox);
+
+/* Forgets the oldest entries of phase EXITED above SANDBOX_EXITED_MAX. */
+void sandbox_table_trim(struct sandbox_table *table);
 
 #endif
