@@ -37,6 +37,7 @@ enum {
     AGENT_SIGNAL_MAX = 64,                    /* kernel: _NSIG */
     AGENT_TREE_DEPTH_MAX = 64,                /* levels of folders that FOLDER and COPY descend */
     AGENT_LIST_MAX = 10001,                   /* entries of one FOLDER */
+    AGENT_LIST_BYTES_MAX = 8 * 1024 * 1024,   /* that the host takes of them, as they are sent */
     AGENT_SEARCH_MATCHES_MAX = 10000,         /* of one SEARCH */
     AGENT_SEARCH_BYTES_MAX = 8 * 1024 * 1024, /* of all its matches, as they are sent */
     AGENT_SEARCH_TEXT_MAX = 1024,             /* of a line in MATCH, the zero byte included */

@@ -14,6 +14,7 @@ enum { REQUEST_MAX = 40 + AGENT_USER_MAX + 2 * AGENT_PATH_MAX, ENTRIES_FIRST = 6
 /* The answer to one request about files. */
 struct answer {
     size_t entries_max;
+    size_t bytes; /* of all entries */
     bool failed;
     struct error failure;
     struct agent_file_list list;
@@ -82,6 +83,12 @@ static int take_entry(struct answer *answer, const struct agent_frame *frame, st
     if (list->count == answer->entries_max ||
         !agent_entry_decode(frame->payload, frame->size, &message))
         return agent_protocol_error(err);
+    answer->bytes += frame->size;
+    /* Names and links may have 4 KB each. */
+    if (answer->bytes > AGENT_LIST_BYTES_MAX)
+        return error_set_field(err, ERR_NOT_POSSIBLE, "limit",
+                               "the entries have over %d bytes together: ask for fewer",
+                               AGENT_LIST_BYTES_MAX);
     if (list->count == answer->capacity) {
         size_t capacity = answer->capacity ? answer->capacity * 2 : ENTRIES_FIRST;
         struct agent_file_entry *items = reallocarray(list->items, capacity, sizeof(*items));

@@ -6,7 +6,7 @@
  * thread at a time. Errors of the file's own name the field "path": ERR_NOT_FOUND, ERR_PERMISSION,
  * ERR_CONFLICT (something is there, is not empty, is a folder or is none), ERR_NOT_POSSIBLE (too
  * long, a loop of links), ERR_INSUFFICIENT_STORAGE, ERR_INVALID_FIELD for the rest (no regular
- * file, no such user).
+ * file, no such user). A list over AGENT_LIST_BYTES_MAX is ERR_NOT_POSSIBLE of the field "limit".
  */
 #ifndef LIB_RUNTIME_AGENT_FILES_H
 #define LIB_RUNTIME_AGENT_FILES_H

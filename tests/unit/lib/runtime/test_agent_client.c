@@ -7,6 +7,7 @@
 #include "lib/runtime/agent_files.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -287,6 +288,57 @@ static void test_a_download_leaves_nothing_to_be_used(void **state)
     end(&scene);
 }
 
+struct listing {
+    const struct scene *scene;
+    unsigned entries;
+};
+
+/* Entries with the longest names and links that there are. */
+static void *say_entries(void *argument)
+{
+    const struct listing *listing = argument;
+    char longest[AGENT_PATH_MAX];
+    const struct agent_entry_message message = {
+        .type = AGENT_FILE_LINK, .owner = "", .group = "", .path = longest, .link = longest};
+    uint8_t frame[AGENT_HEADER_SIZE + AGENT_ENTRY_MAX];
+    size_t size;
+
+    memset(longest, 'a', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = '\0';
+    size = agent_entry_encode(&message, frame + AGENT_HEADER_SIZE, AGENT_ENTRY_MAX);
+    agent_frame_header(frame, AGENT_FRAME_ENTRY, (uint32_t)size);
+    for (unsigned i = 0; i < listing->entries; i++)
+        if (send(listing->scene->agent_fd, frame, AGENT_HEADER_SIZE + size,
+                 MSG_NOSIGNAL | MSG_WAITALL) < 0)
+            break; /* the client has had enough */
+    (void)shutdown(listing->scene->agent_fd, SHUT_WR);
+    return NULL;
+}
+
+static void test_a_list_is_bounded_in_bytes(void **state)
+{
+    const struct agent_file_request request = {.type = AGENT_FRAME_FOLDER,
+                                               .number = 1,
+                                               .limit = AGENT_LIST_MAX,
+                                               .user = "user",
+                                               .path = "/"};
+    struct scene scene = begin();
+    struct listing listing = {.scene = &scene, .entries = AGENT_LIST_MAX};
+    struct agent_file_list list = {.count = 0};
+    pthread_t agent;
+
+    (void)state;
+    assert_int_equal(pthread_create(&agent, NULL, say_entries, &listing), 0);
+    assert_int_equal(
+        agent_files_list(scene.client, &request, monotonic_usec() + FAR_USEC, &list, &scene.err),
+        -1);
+    assert_int_equal(scene.err.code, ERR_NOT_POSSIBLE);
+    assert_string_equal(scene.err.field, "limit");
+    agent_client_free(scene.client);
+    assert_int_equal(pthread_join(agent, NULL), 0);
+    close(scene.agent_fd);
+}
+
 static void test_early_close_is_no_exit_code(void **state)
 {
     struct scene scene = begin();
@@ -538,6 +590,7 @@ int main(void)
         cmocka_unit_test(test_exit_twice),
         cmocka_unit_test(test_what_a_call_leaves_behind),
         cmocka_unit_test(test_a_download_leaves_nothing_to_be_used),
+        cmocka_unit_test(test_a_list_is_bounded_in_bytes),
         cmocka_unit_test(test_early_close_is_no_exit_code),
         cmocka_unit_test(test_silence_ends_at_the_deadline),
         cmocka_unit_test(test_a_slow_command_is_told_of),
