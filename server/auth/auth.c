@@ -393,7 +393,6 @@ static struct auth_identity identity_of_executor(const struct auth_executor *exe
 static int check_secret(struct auth *auth, const struct id *sandbox, struct attempt *attempt,
                         struct error *err)
 {
-    unsigned char digest[SHA256_DIGEST_LENGTH];
     struct auth_executor executor;
 
     if (!sandbox)
@@ -402,8 +401,8 @@ static int check_secret(struct auth *auth, const struct id *sandbox, struct atte
         return err->code == ERR_NOT_FOUND
                    ? refuse(attempt, AUTH_WRONG_SECRET, "there is no such sandbox", err)
                    : -1;
-    (void)SHA256((const unsigned char *)attempt->text, attempt->size, digest);
-    if (CRYPTO_memcmp(digest, executor.secret_hash, sizeof(digest)) != 0)
+    (void)SHA256((const unsigned char *)attempt->text, attempt->size, attempt->digest);
+    if (CRYPTO_memcmp(attempt->digest, executor.secret_hash, sizeof(executor.secret_hash)) != 0)
         return refuse(attempt, AUTH_WRONG_SECRET, "the secret is wrong", err);
     attempt->record.identity = identity_of_executor(&executor, sandbox);
     attempt->is_verified = true;
@@ -412,6 +411,7 @@ static int check_secret(struct auth *auth, const struct id *sandbox, struct atte
 
 int auth_authenticate_executor(struct auth *auth, struct http_request *request,
                                const struct id *sandbox, struct auth_identity *ret_identity,
+                               unsigned char ret_hash[static AUTH_SECRET_HASH_SIZE],
                                struct error *err)
 {
     struct attempt attempt = {.text = NULL};
@@ -420,6 +420,7 @@ int auth_authenticate_executor(struct auth *auth, struct http_request *request,
     if (take_secret(request, &attempt, &why) < 0 || check_secret(auth, sandbox, &attempt, &why) < 0)
         return answer_refusal(auth, request, &attempt, &why, err);
     *ret_identity = attempt.record.identity;
+    memcpy(ret_hash, attempt.digest, AUTH_SECRET_HASH_SIZE);
     return 0;
 }
 

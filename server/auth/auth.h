@@ -37,11 +37,13 @@ int auth_authenticate(struct auth *auth, struct http_request *request,
 /*
  * For the routes into one sandbox, whose credential is its secret (docs/api/executor.md), also with
  * `auth.mode = "off"`. `sandbox` NULL: the request names none. Who has the secret acts as a member
- * of the sandbox's project. Fails with ERR_UNAUTHENTICATED, the same for a wrong secret and for a
- * sandbox that is not there; with ERR_FORBIDDEN when the tenant is suspended. Thread-safe.
+ * of the sandbox's project; *ret_hash is the secret's SHA-256. Fails with ERR_UNAUTHENTICATED, the
+ * same for a wrong secret and for a sandbox that is not there; with ERR_FORBIDDEN when the tenant
+ * is suspended. Thread-safe.
  */
 int auth_authenticate_executor(struct auth *auth, struct http_request *request,
                                const struct id *sandbox, struct auth_identity *ret_identity,
+                               unsigned char ret_hash[static AUTH_SECRET_HASH_SIZE],
                                struct error *err);
 
 /* Notes that a caller lacks the role for a route, and returns -1 with ERR_FORBIDDEN. */

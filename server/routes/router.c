@@ -190,6 +190,8 @@ struct passage {
     struct match match;
     struct call call;
     struct auth_identity identity;
+    bool has_secret; /* of a sandbox, of which the next is */
+    struct caller_secret secret;
     struct idempotent_plan plan;
     struct attempt attempt;
 };
@@ -243,12 +245,18 @@ static int authenticate(struct passage *passage, const struct router *router, st
 {
     struct http_request *request = passage->call.request;
     struct match *match = &passage->match;
+    const struct id *sandbox = &match->taken.ids[0];
+    bool is_named;
 
     if (!match->table || match->table->credential == ROUTE_TOKEN)
         return auth_authenticate(router->auth, request, &passage->identity, err);
-    return auth_authenticate_executor(router->auth, request,
-                                      find_sandbox(request, match) ? &match->taken.ids[0] : NULL,
-                                      &passage->identity, err);
+    is_named = find_sandbox(request, match);
+    if (auth_authenticate_executor(router->auth, request, is_named ? sandbox : NULL,
+                                   &passage->identity, passage->secret.hash, err) < 0)
+        return -1;
+    passage->has_secret = true;
+    passage->secret.sandbox = *sandbox;
+    return 0;
 }
 
 static int dispatch(struct passage *passage, const struct router *router, struct error *err)
@@ -275,6 +283,8 @@ static int dispatch(struct passage *passage, const struct router *router, struct
         .has_key = identity->has_key,
         .is_key = identity->is_key,
         .key = identity->key,
+        .has_secret = passage->has_secret,
+        .secret = passage->secret,
         .role = identity->role,
         .subject = identity->subject,
         .expires_at = identity->expires_at,

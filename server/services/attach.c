@@ -195,8 +195,10 @@ static enum mover_step take_event(struct follow *follow)
 /* What dies with its client is killed by the second thread: the agent may let it wait. */
 static enum mover_step end_stream(struct follow *follow)
 {
-    follow->is_orphan = follow->kill_when_gone && !follow->is_last &&
-                        stream_state(follow->moved.stream) == STREAM_GONE;
+    bool is_gone = stream_state(follow->moved.stream) == STREAM_GONE ||
+                   atomic_load(&follow->follower->refused);
+
+    follow->is_orphan = follow->kill_when_gone && !follow->is_last && is_gone;
     return follow->is_orphan ? MOVER_ASIDE : MOVER_OVER;
 }
 
@@ -234,6 +236,8 @@ static enum mover_step take_step(struct moved *moved)
     bool more = step_socket(follow);
     enum mover_step step = MOVER_MORE;
 
+    if (!follow->socket && atomic_load(&follow->follower->refused))
+        stream_break(moved->stream);
     if (stream_state(moved->stream) != STREAM_OPEN)
         return end_stream(follow);
     if (follow->socket ? !push_message(follow) : !moved_push(moved))
@@ -263,14 +267,14 @@ static void receive(struct moved *moved)
     }
 }
 
-/* What the client of a WebSocket does, and what the guard has seen of him. */
+/* What the client of a WebSocket does, and what the guard has seen of any. */
 static bool has_news(const struct moved *moved)
 {
     const struct follow *follow = (const struct follow *)moved;
 
-    return follow->socket &&
-           (stream_has_received(moved->stream) || atomic_load(&follow->follower->beat) ||
-            atomic_load(&follow->follower->refused));
+    return atomic_load(&follow->follower->refused) ||
+           (follow->socket &&
+            (stream_has_received(moved->stream) || atomic_load(&follow->follower->beat)));
 }
 
 static void arrive(struct moved *moved, int epoll)
@@ -449,7 +453,7 @@ void attach_stop(struct attach *attach)
 
 /* --- a new stream */
 
-/* The client of a WebSocket is told why he may not. */
+/* The mover ends what is left of who may not; the client of a WebSocket is told why. */
 static bool may_go_on(void *user)
 {
     struct follower *follower = user;
@@ -458,12 +462,11 @@ static bool may_go_on(void *user)
     activity_note(follower->standing.services->activity, &follower->standing.tenant,
                   &follower->sandbox);
     is_good = standing_is_good(&follower->standing);
-    if (!follower->is_socket)
-        return is_good;
     atomic_store(&follower->refused, !is_good);
     atomic_store(&follower->beat, true);
-    mover_wake(follower->standing.services->attach->mover);
-    return true;
+    if (follower->is_socket || !is_good)
+        mover_wake(follower->standing.services->attach->mover);
+    return is_good || follower->is_socket;
 }
 
 static int make_stream(struct services *services, const struct caller *caller,

@@ -147,3 +147,14 @@ int executors_find(struct services *services, const struct id *sandbox,
     *ret_place = place;
     return 0;
 }
+
+bool executors_is_good(struct services *services, const struct caller_secret *secret)
+{
+    struct executor_place place;
+    struct error err;
+
+    if (executors_find(services, &secret->sandbox, &place, &err) < 0)
+        return err.code != ERR_NOT_FOUND;
+    return place.is_active &&
+           CRYPTO_memcmp(place.secret_hash, secret->hash, sizeof(secret->hash)) == 0;
+}

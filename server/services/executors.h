@@ -12,7 +12,7 @@
 
 enum {
     EXECUTORS_SECRET_SIZE = 65, /* 64 hex digits and a NUL */
-    EXECUTORS_HASH_SIZE = 32,   /* SHA-256 */
+    EXECUTORS_HASH_SIZE = CALLER_SECRET_HASH_SIZE,
 };
 
 struct executors;
@@ -49,5 +49,9 @@ struct executor_place {
 /* ERR_NOT_FOUND when there is no such sandbox. */
 int executors_find(struct services *services, const struct id *sandbox,
                    struct executor_place *ret_place, struct error *err);
+
+/* Whether a secret still opens its sandbox. While PostgreSQL is away nothing is known against it.
+ */
+bool executors_is_good(struct services *services, const struct caller_secret *secret);
 
 #endif

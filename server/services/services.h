@@ -54,6 +54,14 @@ struct services {
     struct id boot_id; /* of this server process: runs of an earlier one are lost */
 };
 
+enum { CALLER_SECRET_HASH_SIZE = 32 }; /* SHA-256 */
+
+/* The secret of a sandbox, as it was when it let a caller in. */
+struct caller_secret {
+    struct id sandbox;
+    unsigned char hash[CALLER_SECRET_HASH_SIZE];
+};
+
 /* On whose behalf a service acts. Every query is scoped by it. */
 struct caller {
     struct id tenant;
@@ -62,6 +70,8 @@ struct caller {
     bool has_key; /* came with an API key, or a token made with one */
     bool is_key;  /* with the API key itself */
     struct id key;
+    bool has_secret; /* came with the secret of a sandbox, and with nothing else */
+    struct caller_secret secret;
     enum role role;
     const char *subject;
     const char *request_id;

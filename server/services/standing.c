@@ -1,6 +1,7 @@
 #include "server/services/standing.h"
 
 #include "lib/db/store_api_key.h"
+#include "server/services/executors.h"
 
 #include <time.h>
 
@@ -11,6 +12,8 @@ struct standing standing_of(struct services *services, const struct caller *call
         .tenant = caller->tenant,
         .has_key = caller->has_key,
         .key = caller->key,
+        .has_secret = caller->has_secret,
+        .secret = caller->secret,
         .expires_at = caller->expires_at,
     };
 }
@@ -21,6 +24,8 @@ bool standing_is_good(const struct standing *standing)
 
     if (time(NULL) >= standing->expires_at)
         return false;
+    if (standing->has_secret)
+        return executors_is_good(standing->services, &standing->secret);
     if (store_standing_get(standing->services->db, &standing->tenant,
                            standing->has_key ? &standing->key : NULL, &now, NULL) < 0)
         return true;

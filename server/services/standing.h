@@ -1,6 +1,7 @@
 /*
  * Whether a caller may still go on: what the guards of streams ask (server/stream/stream.h). His
- * token or key may have expired or been revoked, his tenant suspended, since he was let in.
+ * token or key may have expired or been revoked, his tenant suspended, the secret that he came with
+ * changed or its sandbox deleted, since he was let in.
  */
 #ifndef SERVER_SERVICES_STANDING_H
 #define SERVER_SERVICES_STANDING_H
@@ -12,6 +13,8 @@ struct standing {
     struct id tenant;
     bool has_key;
     struct id key;
+    bool has_secret;
+    struct caller_secret secret;
     int64_t expires_at; /* Unix seconds */
 };
 

@@ -324,6 +324,25 @@ def test_a_chosen_secret_replaces_the_made_one(client, own):
     assert own.run("true")["code"] == 0
 
 
+def test_a_changed_secret_ends_the_streams_of_the_former(client, own, other):
+    process_id = own.start("echo logged; sleep 1236")["id"]
+    streams = [own.logs(process_id), own.run_streaming("echo begun; sleep 1237")]
+    kept = other.run_streaming(f"echo begun; {AWAIT_GO}; cat /tmp/go")
+    readers = [iter(stream) for stream in [*streams, kept]]
+    assert [next(reader)[0] for reader in readers] == ["log", "output", "output"]
+    environment = {"environment": {"SANDBOX_SECRET": "mine"}}
+    assert client.request("PATCH", f"/v1/sandboxes/{own.id}/environment", environment).status == 200
+    for stream in streams:
+        with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+            stream.reply.read()
+    again = Executor(client, {"id": own.id, "executor": {"url": own.url}}, "mine")
+    runs = "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep 'sleep 123[7]'"
+    eventually(lambda: again.run(runs)["code"] == 1, 30, "its command is killed")
+    assert again.status(process_id) == "running"
+    other.run("echo went > /tmp/go")
+    assert next(readers[-1]) == ("output", {"stream": "stdout", "data": "went"})
+
+
 def test_a_retried_creation_tells_the_same_secret(client):
     headers = {"Idempotency-Key": os.urandom(8).hex()}
     first = client.post("/v1/sandboxes", {}, headers=headers)
