@@ -85,16 +85,24 @@ static int settle_by_log(struct worker *worker, const struct store_process_open 
 struct group {
     const struct store_process_open *processes;
     size_t count;
+    int64_t deadline_usec; /* what is not settled by then waits for another round */
 };
 
-static struct group next_group(const struct store_process_open *processes, size_t count)
+/* Whoever took an agent over makes logs as long as they may be, and many. */
+static bool is_over(const struct group *group, size_t settled)
+{
+    return settled == group->count || (settled > 0 && monotonic_usec() > group->deadline_usec);
+}
+
+static struct group next_group(const struct store_process_open *processes, size_t count,
+                               int64_t deadline_usec)
 {
     size_t i = 1;
 
     while (i < count && id_equal(&processes[i].sandbox, &processes[0].sandbox) &&
            processes[i].generation == processes[0].generation)
         i++;
-    return (struct group){processes, i};
+    return (struct group){processes, i, deadline_usec};
 }
 
 static const struct agent_process *find(const struct agent_process *known, size_t count,
@@ -113,7 +121,7 @@ static int settle_known(struct worker *worker, const struct group *group,
 {
     int status = 0;
 
-    for (size_t i = 0; i < group->count && status == 0; i++) {
+    for (size_t i = 0; !is_over(group, i) && status == 0; i++) {
         const struct store_process_open *process = &group->processes[i];
         const struct agent_process *live = find(known, known_count, &process->id);
 
@@ -151,7 +159,7 @@ static int settle_group(struct worker *worker, const struct group *group,
 
     if (group->processes[0].is_up)
         return settle_live(worker, group, round, err);
-    for (size_t i = 0; i < group->count && status == 0; i++)
+    for (size_t i = 0; !is_over(group, i) && status == 0; i++)
         status = settle_by_log(worker, &group->processes[i], round, err);
     return status;
 }
@@ -178,7 +186,7 @@ int worker_watch_processes(struct worker *worker, struct worker_round *ret_round
         store_processes_open(worker->pool, worker->node, &processes, &count, err) < 0)
         return -1;
     for (size_t i = first_index(worker, processes, count); i < count;) {
-        const struct group group = next_group(processes + i, count - i);
+        const struct group group = next_group(processes + i, count - i, deadline);
 
         if (monotonic_usec() > deadline)
             break;

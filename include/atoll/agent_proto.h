@@ -124,7 +124,7 @@ enum {
 
 /* Bounds of a log, in START. A log keeps at least half of its limits, never more than the whole. */
 #define AGENT_LOG_BYTES_MIN (UINT64_C(128) << 10)
-#define AGENT_LOG_BYTES_MAX (UINT64_C(4) << 30)
+#define AGENT_LOG_BYTES_MAX (UINT64_C(256) << 20)
 enum {
     AGENT_LOG_LINES_MIN = 2,
     AGENT_LOG_LINES_MAX = 1000 * 1000 * 1000,

@@ -20,8 +20,6 @@ enum {
     COLUMNS_DEFAULT = 80,
 };
 
-#define LOG_BYTES_MAX (INT64_C(256) << 20)
-
 struct pty_body {
     int64_t rows;
     int64_t columns;
@@ -122,7 +120,7 @@ static const struct json_field start_fields[] = {
     {.name = "log_bytes",
      .type = JSON_TYPE_INTEGER,
      .min = AGENT_LOG_BYTES_MIN,
-     .max = LOG_BYTES_MAX,
+     .max = AGENT_LOG_BYTES_MAX,
      .offset = offsetof(struct command_body, log_bytes),
      .about = "The same for bytes, as they are on disk; 16 MiB."},
 };

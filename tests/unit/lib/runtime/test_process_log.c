@@ -141,6 +141,39 @@ static void test_only_real_files_of_this_process(void **state)
     log_test_end(&test);
 }
 
+/* Nobody reads on for ever what somebody in a sandbox may have written. */
+static void test_a_file_is_read_as_far_as_an_agent_writes(void **state)
+{
+    struct log_test test = log_test_begin();
+    uint8_t head[AGENT_HEADER_SIZE + AGENT_OUTPUT_HEAD];
+    const size_t record = sizeof(head) + AGENT_OUTPUT_MAX;
+    struct agent_process process;
+    off_t at = AGENT_HEADER_SIZE + AGENT_LOG_SIZE;
+    int fd;
+
+    (void)state;
+    log_add_head(&test.log, 0, 0);
+    log_put(&test.log, test.folder, "");
+    fd = openat(test.folder, newest, O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    agent_frame_header(head, AGENT_FRAME_OUTPUT, (uint32_t)(record - AGENT_HEADER_SIZE));
+    for (uint64_t i = 0; at <= (off_t)AGENT_LOG_BYTES_MAX; i++, at += (off_t)record) {
+        const struct agent_output_message message = {
+            .stream = AGENT_STREAM_STDOUT,
+            .offset = i * AGENT_OUTPUT_MAX,
+            .stream_offset = i * AGENT_OUTPUT_MAX,
+        };
+
+        (void)agent_output_encode(&message, head + AGENT_HEADER_SIZE, AGENT_OUTPUT_HEAD);
+        assert_int_equal(pwrite(fd, head, sizeof(head), at), sizeof(head));
+    }
+    assert_int_equal(ftruncate(fd, at), 0);
+    close(fd);
+    assert_int_equal(process_log_outcome(test.folder, &process_id, &process, &test.err), -1);
+    assert_int_equal(test.err.code, ERR_INTERNAL);
+    log_test_end(&test);
+}
+
 static void test_the_outcome_is_what_was_said_last(void **state)
 {
     struct log_test test = log_test_begin();
@@ -173,6 +206,7 @@ int main(void)
         cmocka_unit_test(test_a_cut_entry_is_the_end),
         cmocka_unit_test(test_what_breaks_the_format_is_an_error),
         cmocka_unit_test(test_only_real_files_of_this_process),
+        cmocka_unit_test(test_a_file_is_read_as_far_as_an_agent_writes),
         cmocka_unit_test(test_the_outcome_is_what_was_said_last),
     };
 
