@@ -43,9 +43,11 @@ static const struct db_statement fan_out_statement = {
     " FROM (SELECT tx, id FROM batch ORDER BY tx DESC, id DESC LIMIT 1) last)"
     " SELECT count(*) FROM batch"};
 
+/* What is due to a suspended tenant waits as it is, and is due at once when he is active again. */
 static const struct db_statement claim_statement = {
     "delivery_claim",
     "WITH due AS MATERIALIZED (SELECT d.id, w.url, w.secret FROM webhooks w"
+    " JOIN tenants t ON t.id = w.tenant_id AND t.state = 'active'"
     " LEFT JOIN unnest($3::uuid[], $4::bigint[]) busy (webhook_id, count) ON busy.webhook_id = w.id"
     " CROSS JOIN LATERAL (SELECT id, next_attempt_at FROM webhook_deliveries"
     " WHERE webhook_id = w.id AND state = 'pending' AND next_attempt_at <= now()"

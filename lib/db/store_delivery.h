@@ -57,7 +57,7 @@ struct delivery_room {
     size_t busy_count;
 };
 
-/* Claims what is due, the longest first. The caller frees the claims. */
+/* Claims what is due to active tenants, the longest first. The caller frees the claims. */
 int store_delivery_claim(struct db_pool *pool, const struct delivery_room *room,
                          struct delivery_claims *ret_claims, struct error *err);
 

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from support import tenancy
 from support.client import Client, assert_problem
 from support.daemon import Daemon
 from support.receiver import Receiver
@@ -264,6 +265,25 @@ def test_events_of_the_worker_s_absence_are_not_missed(admin, receiver, path, pr
     eventually(
         lambda: {arrived.json["sandbox_id"] for arrived in receiver.at(path)} == sandboxes, 30
     )
+
+
+def test_a_suspended_tenant_s_deliveries_wait(admin, receiver, path, private_stack):
+    tenant = tenancy.new_tenant(private_stack)["id"]
+    operator = tenancy.as_role(private_stack, "operator")
+    theirs = tenancy.as_role(private_stack, "admin", tenant)
+    webhook = make(theirs, receiver.url(path + "/theirs"), ["tenant.*"])
+    make(admin, receiver.url(path + "/ours"))
+    state = f"/v1/tenants/{tenant}"
+    assert operator.request("PATCH", state, {"state": "suspended"}).status == 200
+    within = tenancy.as_role(private_stack, "operator", tenant)
+    delivery = eventually(lambda: deliveries(within, webhook))[0]
+    admin.create()
+    eventually(lambda: receiver.at(path + "/ours"), 30, "the worker delivers to others")
+    assert receiver.at(path + "/theirs") == []
+    assert operator.request("PATCH", state, {"state": "active"}).status == 200
+    arrived = eventually(lambda: receiver.at(path + "/theirs"), 30, "what waited is delivered")
+    assert [(arrived[0].id, arrived[0].json["to_state"])] == [(delivery["id"], "suspended")]
+    assert theirs.request("DELETE", f"/v1/webhooks/{webhook['id']}").status == 204
 
 
 # --- where nothing is delivered to

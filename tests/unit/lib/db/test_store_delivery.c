@@ -157,6 +157,23 @@ static void test_one_webhook_does_not_take_all_places(void **state)
     assert_int_equal(claim(100, 4, 60000), 8);
 }
 
+static void test_deliveries_of_a_suspended_tenant_wait(void **state)
+{
+    (void)state;
+    (void)make_webhook("[\"test.*\"]");
+    make_events(1);
+    fan_out();
+    postgres_execute("UPDATE tenants SET state = 'suspended'");
+    make_events(1);
+    fan_out();
+    assert_int_equal(claim(10, 4, 60000), 0);
+    assert_int_equal(postgres_number("SELECT count(*) FROM webhook_deliveries"
+                                     " WHERE state = 'pending' AND attempts = 0"),
+                     2);
+    postgres_execute("UPDATE tenants SET state = 'active'");
+    assert_int_equal(claim(10, 4, 60000), 2);
+}
+
 static void test_only_the_last_claim_can_finish(void **state)
 {
     _cleanup_(delivery_claims_free) struct delivery_claims claims = {.items = NULL};
@@ -209,6 +226,7 @@ int main(void)
         TEST(test_kinds_and_age_decide),
         TEST(test_a_claim_is_a_lease),
         TEST(test_one_webhook_does_not_take_all_places),
+        TEST(test_deliveries_of_a_suspended_tenant_wait),
         TEST(test_only_the_last_claim_can_finish),
         TEST(test_ended_deliveries_are_removed_with_age),
     };
