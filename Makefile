@@ -121,7 +121,7 @@ $(BUILD)/bin/atoll: $(call objects,$(CLI_SRC)) $(LIB_FILES) $(BUILD)/obj/gen/mig
 	@mkdir -p $(@D)
 	$(SAY) LD $@
 	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(call link_libs,config json host auth image db runtime agentproto base) \
-		-lpq -lcurl -lcjson -ljwt -lcrypto -o $@
+		-lpq -lcurl -lwslay -lcjson -ljwt -lcrypto -o $@
 
 # The agent runs inside every sandbox, whatever its image holds: static, and by musl a tenth of the
 # size. No sanitizer runtime: undefined behaviour traps instead. musl-gcc hides the kernel's headers.

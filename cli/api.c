@@ -74,6 +74,12 @@ bool api_json(const struct api *api)
     return api->json;
 }
 
+struct api_peer api_peer(const struct api *api)
+{
+    return (struct api_peer){
+        .url = api->url, .credential = api->credential, .is_local = api->local};
+}
+
 /* What the local server wrote when it began to listen. */
 static int local_url(const struct config *config, char **ret_url, struct error *err)
 {

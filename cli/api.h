@@ -30,6 +30,15 @@ DEFINE_CLEANUP(struct api *, api, api_free)
 /* True for --json: what the service says is printed as it is. */
 bool api_json(const struct api *api);
 
+/* Where the service is and who asks, for channel.h; the strings are the api's. */
+struct api_peer {
+    const char *url; /* without a slash at its end */
+    const char *credential;
+    bool is_local; /* no proxy leads there */
+};
+
+struct api_peer api_peer(const struct api *api);
+
 /*
  * A request; `body` may be NULL. The answer, NULL for one without a body, is the caller's. With
  * --json it is printed.

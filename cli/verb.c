@@ -49,6 +49,32 @@ static const struct cli_option *find_option(const struct verb *verb, const char 
     return option;
 }
 
+static int add_option(const struct verb *verb, const struct cli_option *option, const char *value,
+                      struct arguments *arguments, struct error *err)
+{
+    if (arguments->option_count == ARGUMENTS_MAX)
+        return error_set(err, ERR_BAD_REQUEST, "%s: more than %d options", verb->name,
+                         ARGUMENTS_MAX);
+    arguments->options[arguments->option_count] = option;
+    arguments->values[arguments->option_count++] = value;
+    return 0;
+}
+
+/* "-it" is "-i -t": options of one letter have no value. */
+static int take_letters(const struct verb *verb, const char *text, struct arguments *arguments,
+                        struct error *err)
+{
+    for (const char *letter = text + 1; *letter != '\0'; letter++) {
+        const struct cli_option *option = find_option(verb, (char[]){'-', *letter, '\0'});
+
+        if (!option)
+            return error_set(err, ERR_BAD_REQUEST, "%s: unknown option %.128s", verb->name, text);
+        if (add_option(verb, option, "", arguments, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 /* Takes the option at argv[*i], and the word behind it where that is its value. */
 static int take_option(const struct verb *verb, int argc, char **argv, int *i,
                        struct arguments *arguments, struct error *err)
@@ -58,6 +84,8 @@ static int take_option(const struct verb *verb, int argc, char **argv, int *i,
     const char *equals = strchr(text, '=');
     const char *value = "";
 
+    if (text[1] != '-')
+        return take_letters(verb, text, arguments, err);
     if (!option)
         return error_set(err, ERR_BAD_REQUEST, "%s: unknown option %.128s", verb->name, text);
     if (!option->value && equals)
@@ -68,12 +96,7 @@ static int take_option(const struct verb *verb, int argc, char **argv, int *i,
         return error_set(err, ERR_BAD_REQUEST, "%s: %s needs a value", verb->name, option->name);
     else if (option->value)
         value = argv[*i];
-    if (arguments->option_count == ARGUMENTS_MAX)
-        return error_set(err, ERR_BAD_REQUEST, "%s: more than %d options", verb->name,
-                         ARGUMENTS_MAX);
-    arguments->options[arguments->option_count] = option;
-    arguments->values[arguments->option_count++] = value;
-    return 0;
+    return add_option(verb, option, value, arguments, err);
 }
 
 static int take_word(const struct verb *verb, const char *word, struct arguments *arguments,

@@ -59,7 +59,8 @@ const struct verb *verb_find(int argc, char **argv, int *ret_words);
 /* True for a verb of two words whose first is `word`: "tenant create" for "tenant". */
 bool verb_is_below(const struct verb *verb, const char *word);
 
-/* Options may stand anywhere before "--", as `--name value` or `--name=value`. ERR_BAD_REQUEST. */
+/* Options may stand anywhere before "--", as `--name value` or `--name=value`; those of one letter
+ * have no value and may stand together, as in `-it`. ERR_BAD_REQUEST. */
 int arguments_parse(const struct verb *verb, int argc, char **argv, struct arguments *ret_arguments,
                     struct error *err);
 

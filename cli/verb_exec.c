@@ -2,6 +2,7 @@
 #include "cli/api.h"
 #include "cli/body.h"
 #include "cli/format.h"
+#include "cli/interactive.h"
 #include "cli/outcome.h"
 #include "cli/verb_functions.h"
 #include "lib/base/base64.h"
@@ -140,26 +141,45 @@ static int exec_whole(struct api *api, const char *path, const cJSON *body, stru
     return outcome_exit(answer);
 }
 
-int verb_exec(struct cli *cli, const struct arguments *arguments, struct error *err)
+static int check_options(const struct arguments *arguments, bool is_interactive, struct error *err)
 {
-    _cleanup_api_ struct api *api = NULL;
-    _cleanup_cjson_ cJSON *body = cJSON_CreateObject();
-    struct following following = {.offset = "0"};
-    const char *sandbox = arguments->words[0];
-    char path[PATH_SIZE];
+    if (is_interactive &&
+        (argument_value(arguments, "--json") || argument_value(arguments, "--stdin")))
+        return error_set(err, ERR_BAD_REQUEST, "exec: -i and -t go without --json and --stdin");
+    return api_check_id(arguments->words[0], err);
+}
 
-    if (api_check_id(sandbox, err) < 0 || make_body(arguments, body, err) < 0 ||
-        api_open(cli, arguments, &api, err) < 0)
-        return -1;
-    (void)snprintf(path, sizeof(path), "/v1/sandboxes/%s/exec", sandbox);
-    if (api_json(api))
-        return exec_whole(api, path, body, err);
+/* Prints what the command writes, as it comes. */
+static int exec_followed(struct api *api, const char *sandbox, const char *path, const cJSON *body,
+                         struct error *err)
+{
+    struct following following = {.offset = "0"};
+
     if (api_follow(api, "POST", path, body, take_event, &following, err) < 0 &&
         following.process[0] == '\0')
         return -1;
     if (!following.ended && follow_on(api, sandbox, &following, err) < 0)
         return -1;
     return following.exit;
+}
+
+int verb_exec(struct cli *cli, const struct arguments *arguments, struct error *err)
+{
+    _cleanup_api_ struct api *api = NULL;
+    _cleanup_cjson_ cJSON *body = cJSON_CreateObject();
+    const char *sandbox = arguments->words[0];
+    bool has_terminal = argument_value(arguments, "-t");
+    bool is_interactive = has_terminal || argument_value(arguments, "-i");
+    char path[PATH_SIZE];
+
+    if (check_options(arguments, is_interactive, err) < 0 || make_body(arguments, body, err) < 0 ||
+        api_open(cli, arguments, &api, err) < 0)
+        return -1;
+    (void)snprintf(path, sizeof(path), "/v1/sandboxes/%s/exec", sandbox);
+    if (api_json(api))
+        return exec_whole(api, path, body, err);
+    return is_interactive ? interactive_run(api, sandbox, body, has_terminal, err)
+                          : exec_followed(api, sandbox, path, body, err);
 }
 
 int verb_processes(struct cli *cli, const struct arguments *arguments, struct error *err)

@@ -50,7 +50,9 @@ static const struct cli_option exec_options[] = {
     {"--user", "NAME", "who runs it; 'user' unless said"},
     {"--env", "NAME=VALUE", "a variable; may come often"},
     {"--timeout", "TIME", "such as 500ms or 30s; none unless said"},
-    {"--stdin", NULL, "the command reads our standard input"},
+    {"--stdin", NULL, "the command reads our standard input, which is read to its end before"},
+    {"-i", NULL, "the command reads our standard input as it comes"},
+    {"-t", NULL, "the same in a terminal: ours belongs to the command until it has ended"},
 };
 static const struct cli_option logs_options[] = {
     {"--follow", NULL, "go on with what it writes, until it has ended"},

@@ -68,6 +68,23 @@ static void test_options_words_and_the_rest(void **state)
     assert_string_equal(arguments.rest[0], "--timeout");
 }
 
+static void test_options_of_one_letter(void **state)
+{
+    static const char *const words[] = {"-it", "x", "--user", "root", "--", "-i", NULL};
+    static const char *const unknown[] = {"-ix", "x", NULL};
+    struct arguments arguments;
+
+    (void)state;
+    assert_int_equal(parse("exec", words, &arguments, NULL), 0);
+    assert_int_equal(arguments.option_count, 3);
+    assert_non_null(argument_value(&arguments, "-i"));
+    assert_non_null(argument_value(&arguments, "-t"));
+    assert_string_equal(arguments.words[0], "x");
+    assert_string_equal(arguments.rest[0], "-i");
+    assert_int_equal(parse("exec", unknown, &arguments, NULL), -1);
+    assert_int_equal(parse("run", words, &arguments, NULL), -1);
+}
+
 static void test_what_is_refused(void **state)
 {
     static const char *const cases[][4] = {
@@ -101,6 +118,7 @@ int main(void)
         cmocka_unit_test(test_verbs_of_one_and_two_words),
         cmocka_unit_test(test_the_verbs_below_a_word),
         cmocka_unit_test(test_options_words_and_the_rest),
+        cmocka_unit_test(test_options_of_one_letter),
         cmocka_unit_test(test_what_is_refused),
         cmocka_unit_test(test_the_table_is_whole),
     };
