@@ -2,7 +2,6 @@
 
 #include "lib/auth/jwk.h"
 #include "lib/base/util.h"
-#include "server/auth/jwks_fetch.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -171,17 +170,13 @@ int issuer_load_files(const struct issuer *issuer, struct auth_keys **ret_keys, 
     return auth_keys_load(&issuer->files, ret_keys, err);
 }
 
-int issuer_fetch(const struct issuer *issuer, const atomic_bool *stop, struct auth_keys **ret_keys,
-                 struct error *err)
+int issuer_load_set(const char *text, size_t size, struct auth_keys **ret_keys, struct error *err)
 {
     _cleanup_(cleanup_auth_keys) struct auth_keys *keys = calloc(1, sizeof(*keys));
-    _cleanup_free_ char *text = NULL;
-    size_t size;
 
     if (!keys)
         return error_set(err, ERR_INTERNAL, "out of memory");
-    if (jwks_fetch(issuer->url, issuer->definition.ca_file, stop, &text, &size, err) < 0 ||
-        auth_jwks_add(keys, text, size, err) < 0)
+    if (auth_jwks_add(keys, text, size, err) < 0)
         return -1;
     *ret_keys = TAKE_PTR(keys);
     return 0;

@@ -9,7 +9,6 @@
 #include "lib/auth/token.h"
 
 #include <atoll/config.h>
-#include <stdatomic.h>
 #include <sys/stat.h>
 
 /* What tells that a file is another one than before. All zero: it is not there. */
@@ -63,9 +62,8 @@ bool issuer_files_changed(struct issuer *issuer);
 /* Loads the keys from its files. */
 int issuer_load_files(const struct issuer *issuer, struct auth_keys **ret_keys, struct error *err);
 
-/* Fetches the keys from its URL; blocks. */
-int issuer_fetch(const struct issuer *issuer, const atomic_bool *stop, struct auth_keys **ret_keys,
-                 struct error *err);
+/* Loads the keys from a set that was fetched from its URL. */
+int issuer_load_set(const char *text, size_t size, struct auth_keys **ret_keys, struct error *err);
 
 /* True when its URL is due: never fetched, wanted, older than the refresh time, or failing. */
 bool issuer_fetch_due(const struct issuer *issuer, int64_t now_usec);

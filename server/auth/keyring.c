@@ -7,14 +7,16 @@
 
 #include <atoll/log.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
-    ROUND_SECONDS = 1, /* how often files are looked at */
-    WAIT_SECONDS = 1,  /* a request waits so long for a fetch, */
-    WAITERS_MAX = 4,   /* and so many do at once */
+    ROUND_USEC = 1000 * 1000, /* how often files are looked at */
+    WAIT_SECONDS = 1,         /* a request waits so long for a fetch, */
+    WAITERS_MAX = 4,          /* and so many do at once */
 };
 
 /* What the thread replaces as a whole: requests read it under `guard`. */
@@ -29,13 +31,13 @@ struct keyring {
     struct issuer_list list;
     struct file_stamp stamp; /* of the file of issuers; the thread's */
     _Atomic uint64_t epoch;
+    struct jwks_fetches *fetching; /* the thread's, but for its wake */
     pthread_t thread;
     bool has_thread;
     atomic_bool stopping;
+    atomic_bool wakes;
     pthread_mutex_t lock; /* over what follows, and what issuer.h says */
-    pthread_cond_t changed;
     pthread_cond_t fetched;
-    bool wakes;
     bool must_reload;
     uint64_t fetches; /* ended ones, of all issuers */
     unsigned waiters;
@@ -115,7 +117,7 @@ static void set_keys(struct keyring *keyring, struct issuer *issuer, struct auth
     auth_keys_free(before);
 }
 
-/* What was fetched for an issuer that stays is not fetched anew. */
+/* What was fetched for an issuer that stays is not fetched anew; what was being fetched is. */
 static void carry_over(struct issuer_list *fresh, struct issuer_list *before)
 {
     for (size_t i = 0; i < fresh->count; i++) {
@@ -125,7 +127,8 @@ static void carry_over(struct issuer_list *fresh, struct issuer_list *before)
         if (!then || !issuer_same_source(then, now))
             continue;
         now->keys = TAKE_PTR(then->keys);
-        now->attempted_usec = then->attempted_usec;
+        now->attempted_usec = then->is_fetching ? 0 : then->attempted_usec;
+        now->is_wanted = then->is_wanted || then->is_fetching;
         now->fetched_usec = then->fetched_usec;
         now->is_failing = then->is_failing;
     }
@@ -147,6 +150,7 @@ static void reload(struct keyring *keyring)
     keyring->list = fresh;
     atomic_fetch_add(&keyring->epoch, 1);
     pthread_rwlock_unlock(&keyring->guard);
+    jwks_fetches_abandon(keyring->fetching);
     list_done(&before);
     log_info("the keys of %zu issuers are loaded", fresh.count);
 }
@@ -175,16 +179,8 @@ static void note_failure(struct issuer *issuer, const struct error *why)
     issuer->is_failing = true;
 }
 
-static void refresh_from_url(struct keyring *keyring, struct issuer *issuer)
+static void take_set(struct keyring *keyring, struct issuer *issuer, struct auth_keys *keys)
 {
-    struct auth_keys *keys = NULL;
-    struct error err;
-
-    if (issuer_fetch(issuer, &keyring->stopping, &keys, &err) < 0) {
-        if (!atomic_load(&keyring->stopping))
-            note_failure(issuer, &err);
-        return;
-    }
     issuer->fetched_usec = monotonic_usec();
     if (issuer->is_failing)
         log_info("issuer %s: its keys are fetched again", issuer->policy.issuer);
@@ -193,17 +189,20 @@ static void refresh_from_url(struct keyring *keyring, struct issuer *issuer)
 }
 
 /* Claims the fetch of an issuer, when one is due. */
-static bool begin_fetch(struct keyring *keyring, struct issuer *issuer)
+static bool claim_fetch(struct keyring *keyring, struct issuer *issuer)
 {
     int64_t now = monotonic_usec();
+    bool is_due;
 
     pthread_mutex_lock(&keyring->lock);
-    issuer->is_fetching = issuer_fetch_due(issuer, now);
-    issuer->is_wanted = false;
-    if (issuer->is_fetching)
+    is_due = !issuer->is_fetching && issuer_fetch_due(issuer, now);
+    if (is_due) {
+        issuer->is_fetching = true;
+        issuer->is_wanted = false;
         issuer->attempted_usec = now;
+    }
     pthread_mutex_unlock(&keyring->lock);
-    return issuer->is_fetching;
+    return is_due;
 }
 
 static void end_fetch(struct keyring *keyring, struct issuer *issuer)
@@ -215,35 +214,67 @@ static void end_fetch(struct keyring *keyring, struct issuer *issuer)
     pthread_mutex_unlock(&keyring->lock);
 }
 
+static void begin_fetch(struct keyring *keyring, struct issuer *issuer)
+{
+    struct error err;
+
+    if (jwks_fetches_begin(keyring->fetching, issuer->url, issuer->definition.ca_file, issuer,
+                           &err) == 0)
+        return;
+    note_failure(issuer, &err);
+    end_fetch(keyring, issuer);
+}
+
+static void take_fetched(struct keyring *keyring, struct jwks_fetched *fetched)
+{
+    _cleanup_free_ char *text = fetched->text;
+    struct issuer *issuer = fetched->user;
+    struct auth_keys *keys = NULL;
+
+    if (text && issuer_load_set(text, fetched->size, &keys, &fetched->err) == 0)
+        take_set(keyring, issuer, keys);
+    else
+        note_failure(issuer, &fetched->err);
+    end_fetch(keyring, issuer);
+}
+
 static void refresh(struct keyring *keyring, struct issuer *issuer)
 {
     if (!issuer->url) {
         refresh_from_files(keyring, issuer);
         return;
     }
-    if (begin_fetch(keyring, issuer)) {
-        refresh_from_url(keyring, issuer);
-        end_fetch(keyring, issuer);
-    }
+    if (claim_fetch(keyring, issuer))
+        begin_fetch(keyring, issuer);
     if (issuer_is_stale(issuer, monotonic_usec())) {
         log_error("issuer %s: its keys are too old, its tokens are refused", issuer->policy.issuer);
         set_keys(keyring, issuer, NULL);
     }
 }
 
-/* Sleeps until it is woken or the next round is due. Returns whether to reload. */
+/* Moves the fetches on, until it is woken or the next round is due. */
+static void fetch_until(struct keyring *keyring, int64_t until_usec)
+{
+    struct jwks_fetched fetched;
+    struct error err;
+
+    while (!atomic_exchange(&keyring->wakes, false) && monotonic_usec() < until_usec) {
+        if (jwks_fetches_wait(keyring->fetching, deadline_left_ms(until_usec), &err) < 0) {
+            log_error("key sets cannot be fetched: %s", err.message);
+            (void)usleep(ROUND_USEC);
+        }
+        while (jwks_fetches_next(keyring->fetching, &fetched))
+            take_fetched(keyring, &fetched);
+    }
+}
+
+/* Returns whether to reload in the next round. */
 static bool wait_for_round(struct keyring *keyring)
 {
-    struct timespec until;
     bool must_reload;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ROUND_SECONDS;
+    fetch_until(keyring, monotonic_usec() + ROUND_USEC);
     pthread_mutex_lock(&keyring->lock);
-    while (!keyring->wakes &&
-           pthread_cond_timedwait(&keyring->changed, &keyring->lock, &until) == 0)
-        continue;
-    keyring->wakes = false;
     must_reload = keyring->must_reload;
     keyring->must_reload = false;
     pthread_mutex_unlock(&keyring->lock);
@@ -270,8 +301,8 @@ static void *keep_fresh(void *argument)
 
 static void wake(struct keyring *keyring)
 {
-    keyring->wakes = true;
-    pthread_cond_signal(&keyring->changed);
+    atomic_store(&keyring->wakes, true);
+    jwks_fetches_wake(keyring->fetching);
 }
 
 /* --- start and stop */
@@ -280,7 +311,6 @@ static void init_locks(struct keyring *keyring)
 {
     (void)pthread_rwlock_init(&keyring->guard, NULL);
     (void)pthread_mutex_init(&keyring->lock, NULL);
-    condition_init(&keyring->changed);
     condition_init(&keyring->fetched);
 }
 
@@ -288,7 +318,7 @@ static int start(struct keyring *keyring, struct error *err)
 {
     int failure;
 
-    if (jwks_fetch_setup(err) < 0)
+    if (jwks_fetches_new(&keyring->fetching, err) < 0)
         return -1;
     keyring->stamp = file_stamp_of(keyring->config->auth_issuers_file);
     if (load_list(keyring->config, &keyring->list, err) < 0)
@@ -321,14 +351,13 @@ void keyring_destroy(struct keyring *keyring)
     if (!keyring)
         return;
     atomic_store(&keyring->stopping, true);
-    pthread_mutex_lock(&keyring->lock);
-    wake(keyring);
-    pthread_mutex_unlock(&keyring->lock);
-    if (keyring->has_thread)
+    if (keyring->has_thread) {
+        wake(keyring);
         pthread_join(keyring->thread, NULL);
+    }
+    jwks_fetches_free(keyring->fetching);
     list_done(&keyring->list);
     (void)pthread_cond_destroy(&keyring->fetched);
-    (void)pthread_cond_destroy(&keyring->changed);
     (void)pthread_mutex_destroy(&keyring->lock);
     (void)pthread_rwlock_destroy(&keyring->guard);
     free(keyring);

@@ -3,10 +3,10 @@
  * keys of the configuration) and those of auth.issuers_file.
  *
  * One thread keeps the keys fresh: it reads files again when they change, fetches published key
- * sets, and drops those that could not be fetched for too long. Requests only look: a token is
- * checked with the keys that are there, under a read lock. When a token names a key that its issuer
- * does not have, the thread is asked to fetch, at most once in the issuer's refetch time, and a few
- * requests wait for that, for at most a second.
+ * sets, all at once, and drops those that could not be fetched for too long. Requests only look: a
+ * token is checked with the keys that are there, under a read lock. When a token names a key that
+ * its issuer does not have, the thread is asked to fetch, at most once in the issuer's refetch
+ * time, and a few requests wait for that, for at most a second.
  *
  * A failure keeps the keys as they were and is logged once, until it ends.
  */

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -132,6 +133,35 @@ def test_a_key_verifies_for_its_issuer_only(stack, pairs, publisher):
     assert not taken(address, pairs["one"], "one", iss="atoll")
     own = tokens.hs256(stack.key, tokens.claims(DEFAULT_TENANT, iss=ISSUER))
     assert status(address, own) == 401
+    other.stop()
+
+
+def test_a_slow_issuer_delays_no_other(stack, pairs, publisher):
+    """The first one answers only once the second has been asked."""
+    other = JwksServer(jwk(pairs["two"], "two"))
+    asked = threading.Event()
+    other.before_answer = asked.set
+    publisher.before_answer = asked.wait
+    address = serve(
+        stack, issuer(publisher, refetch_seconds=HOUR_S),  # so it is asked once
+        issuer(other, issuer="https://other.example.com"))
+    eventually(lambda: taken(address, pairs["two"], "two", iss="https://other.example.com"))
+    eventually(lambda: taken(address, pairs["one"], "one"))
+    other.stop()
+
+
+def test_an_issuer_may_go_while_it_is_asked(stack, pairs, publisher):
+    other = JwksServer(jwk(pairs["two"], "two"))
+    gate = threading.Event()
+    publisher.before_answer = gate.wait
+    path = write_issuers(stack, issuer(publisher))
+    address = stack.another_server(ATOLL_AUTH_ISSUERS_FILE=str(path))
+    eventually(lambda: publisher.hits, what="it is asked")
+    write_issuers(stack, issuer(other, issuer="https://other.example.com")).rename(path)
+    eventually(lambda: taken(address, pairs["two"], "two", iss="https://other.example.com"))
+    write_issuers(stack, issuer(publisher)).rename(path)
+    gate.set()
+    eventually(lambda: taken(address, pairs["one"], "one"))
     other.stop()
 
 

@@ -64,12 +64,14 @@ class JwksServer:
         self.hits = []
         self.status = 200
         self.headers = {}
+        self.before_answer = lambda: None
         self.publish(*keys)
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 outer.hits.append(self.path)
+                outer.before_answer()
                 self.send_response(outer.status)
                 for name, value in outer.headers.items():
                     self.send_header(name, value)
