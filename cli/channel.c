@@ -179,31 +179,31 @@ static int read_head(struct channel *channel, int64_t deadline_usec, struct erro
     return 0;
 }
 
-static int make_accept(const char *key, char **ret_accept, struct error *err)
+/* What the service must answer to a key; the caller frees it. NULL without memory. */
+static char *make_accept(const char *key)
 {
     unsigned char digest[SHA_DIGEST_LENGTH];
     char text[128];
 
     (void)snprintf(text, sizeof(text), "%s" ACCEPT_SUFFIX, key);
     if (!EVP_Q_digest(NULL, "SHA1", NULL, text, strlen(text), digest, NULL))
-        return error_set(err, ERR_INTERNAL, "libcrypto has no SHA-1");
-    *ret_accept = base64_encode(digest, sizeof(digest));
-    return *ret_accept ? 0 : error_set_errno(err, ENOMEM, "the service's answer");
+        return NULL;
+    return base64_encode(digest, sizeof(digest));
 }
 
 /* RFC 6455 section 4.1: what the answer must be. */
 static int check_head(const char *head, const char *key, struct error *err)
 {
     static const char name[] = "\r\nSec-WebSocket-Accept:";
-    _cleanup_free_ char *accept = NULL;
+    _cleanup_free_ char *accept = make_accept(key);
     const char *field = strcasestr(head, name);
-    unsigned status = 0;
+    unsigned long status = strncmp(head, "HTTP/1.1 ", 9) == 0 ? strtoul(head + 9, NULL, 10) : 0;
 
-    if (sscanf(head, "HTTP/1.1 %3u", &status) != 1 || status != 101)
+    if (status != 101)
         return error_set(err, status == 404 ? ERR_NOT_FOUND : ERR_CONFLICT,
-                         "the service answered %u, and opens no WebSocket", status);
-    if (make_accept(key, &accept, err) < 0)
-        return -1;
+                         "the service answered %lu, and opens no WebSocket", status);
+    if (!accept)
+        return error_set_errno(err, ENOMEM, "cannot read the service's answer");
     field = field ? field + strlen(name) : "";
     field += strspn(field, " \t");
     if (strncmp(field, accept, strlen(accept)) != 0)
@@ -228,8 +228,10 @@ static int make_request(const struct api_peer *peer, const char *path, const cha
                  authority + length, path, (int)(authority + length - host), host, key,
                  peer->credential) < 0)
         request = NULL;
-    if (!request)
-        return error_set_errno(err, ENOMEM, "cannot call the service");
+    if (!request) {
+        (void)error_set_errno(err, ENOMEM, "cannot call the service");
+        return -1;
+    }
     *ret_request = request;
     return 0;
 }

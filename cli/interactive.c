@@ -62,17 +62,29 @@ static void take_output(struct session *session, const char *data, size_t size)
         session->write_error = errno != 0 ? errno : EIO;
 }
 
+/* A command that has ended, or reads no more, is no failure: the rest of the input is not for it.
+ */
+static void take_refusal(struct session *session, const cJSON *word)
+{
+    const char *code = cJSON_GetStringValue(table_member(word, "code"));
+    const char *detail = cJSON_GetStringValue(table_member(word, "detail"));
+
+    if (code && (strcmp(code, "conflict") == 0 || strcmp(code, "not_found") == 0))
+        session->has_input = false;
+    else
+        (void)fprintf(stderr, "atoll: %s\r\n", detail ? detail : "a message was refused");
+}
+
 static void take_word(struct session *session, const char *text, size_t size)
 {
     _cleanup_cjson_ cJSON *word = cJSON_ParseWithLength(text, size);
     const char *type = cJSON_GetStringValue(table_member(word, "type"));
-    const char *detail = cJSON_GetStringValue(table_member(word, "detail"));
 
     if (type && strcmp(type, "exit") == 0) {
         session->has_ended = true;
         session->exit = outcome_exit(word);
     } else if (type && strcmp(type, "error") == 0) {
-        (void)fprintf(stderr, "atoll: %s\r\n", detail ? detail : "a message was refused");
+        take_refusal(session, word);
     }
 }
 
@@ -169,17 +181,20 @@ static void follow(struct session *session)
 
 static int run_session(struct session *session, const char *process, struct error *err)
 {
+    bool is_incomplete;
+
     if (session->console)
         say_size(session);
     follow(session);
-    if (session->missed > 0 && !session->console)
+    is_incomplete = session->missed > 0 && !session->console;
+    if (session->has_ended && !is_incomplete)
+        return session->exit;
+    if (!session->has_ended && (is_incomplete || session->write_error != 0))
+        session->ending = SIGPIPE;
+    if (is_incomplete)
         return error_set(err, ERR_CONFLICT,
                          "it wrote faster than it was read: %" PRIu64 " bytes are gone",
                          session->missed);
-    if (session->has_ended)
-        return session->exit;
-    if (session->write_error != 0)
-        session->ending = SIGPIPE;
     if (session->write_error != 0 && session->write_error != EPIPE)
         return error_set_errno(err, session->write_error, "cannot write what it writes");
     if (session->ending != 0)

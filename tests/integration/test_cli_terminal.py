@@ -212,9 +212,11 @@ def piped(stack, sandbox):
     return call
 
 
+ALL = bytes(range(256)) * 20_000
+
+
 def test_a_pipe_is_read_to_its_end(piped):
-    data = bytes(range(256)) * 20_000
-    assert piped("sha256sum", data=data).stdout.split()[0].decode() == hashlib.sha256(data).hexdigest()
+    assert piped("sha256sum", data=ALL).stdout.split()[0].decode() == hashlib.sha256(ALL).hexdigest()
     assert piped("cat", data=b"\x00\x04\x03\xff").stdout == b"\x00\x04\x03\xff"
     assert piped("cat").stdout == b""
 
@@ -222,6 +224,13 @@ def test_a_pipe_is_read_to_its_end(piped):
 def test_streams_and_exit_code_of_a_pipe(piped):
     done = piped("sh", "-c", "read line; echo out $line; echo err >&2; exit 3", data=b"in\n", code=3)
     assert (done.stdout, done.stderr) == (b"out in\n", b"err\n")
+
+
+def test_a_command_that_does_not_read_is_no_failure(piped):
+    done = piped("sh", "-c", "exec <&-; sleep 0.3; echo done; exit 4", data=ALL, code=4)
+    assert (done.stdout, done.stderr) == (b"done\n", b"")
+    done = piped("head", "-c", "3", data=ALL)
+    assert (done.stdout, done.stderr) == (ALL[:3], b"")
 
 
 def test_what_comes_of_a_pipe_is_passed_on_before_its_end(stack, sandbox):
@@ -253,7 +262,8 @@ def test_output_that_is_missing_is_an_error(stack, sandbox, processes):
 
 def test_a_reader_that_goes_ends_the_command(stack, sandbox, processes):
     with subprocess.Popen(
-        [str(binary("atoll")), "exec", "-i", sandbox, "--", "yes"], env=stack.environment,
+        [str(binary("atoll")), "exec", "-i", sandbox, "--", "sh", "-c",
+         "while echo y; do sleep 0.01; done"], env=stack.environment,
         cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
     ) as talking:
         assert talking.stdout.read(4) == b"y\ny\n"
