@@ -76,10 +76,14 @@ void agent_control_input(struct agent_control *control, const void *data, size_t
 }
 
 void agent_control_signal(struct agent_control *control, int signum,
-                          enum agent_signal_target target)
+                          enum agent_signal_target target, bool final)
 {
     const struct agent_signal_message message = {
-        .id = control->id, .signal = (uint32_t)signum, .target = target};
+        .id = control->id,
+        .signal = (uint32_t)signum,
+        .target = target,
+        .flags = final ? AGENT_SIGNAL_FINAL : 0u,
+    };
     uint8_t payload[REQUEST_MAX];
 
     begin(control, AGENT_FRAME_SIGNAL, payload,

@@ -28,7 +28,7 @@ bool agent_control_is_busy(const struct agent_control *control);
 void agent_control_input(struct agent_control *control, const void *data, size_t size,
                          bool close_after);
 void agent_control_signal(struct agent_control *control, int signum,
-                          enum agent_signal_target target);
+                          enum agent_signal_target target, bool final);
 void agent_control_resize(struct agent_control *control, uint16_t rows, uint16_t columns);
 
 /*

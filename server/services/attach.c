@@ -1,6 +1,7 @@
 #include "server/services/attach.h"
 
 #include "lib/base/util.h"
+#include "lib/runtime/agent_control.h"
 #include "server/services/activity.h"
 #include "server/services/attach_socket.h"
 #include "server/services/attach_source.h"
@@ -52,9 +53,11 @@ struct follow {
     enum attach_part_kind part_kind;
     bool is_last; /* nothing follows the part */
     bool kill_when_gone;
-    bool is_orphan;  /* its client has left: the process is to be killed */
-    bool is_main;    /* of a main command, whose end others record: */
-    bool is_patient; /* that is waited for */
+    bool is_orphan;               /* its client has left: the process is to be killed */
+    struct agent_control *killer; /* while that is under way */
+    int64_t kill_end_usec;        /* when it is given up; 0: it has not begun */
+    bool is_main;                 /* of a main command, whose end others record: */
+    bool is_patient;              /* that is waited for */
 };
 
 struct attach {
@@ -67,6 +70,7 @@ static void follow_free(struct follow *follow)
     attach_socket_free(follow->socket);
     stream_unref(follow->moved.stream);
     attach_source_free(follow->source);
+    agent_control_free(follow->killer);
     if (follow->release)
         follow->release(follow->user);
     free(follow->moved.part);
@@ -373,21 +377,40 @@ static bool look_for_main(struct attach *attach, struct follow *follow)
     return true;
 }
 
-/* The client of a command has left, and all of the command goes too. */
-static void kill_orphan(struct attach *attach, const struct follow *follow)
+/* Sends the signal. An agent whose backlog is full takes no connection now. */
+static int begin_kill(struct attach *attach, struct follow *follow, struct error *err)
 {
-    int64_t deadline = monotonic_usec() + KILL_MS * INT64_C(1000);
     const struct store_process *row = &follow->row;
-    struct agent_client *client = NULL;
-    struct error err;
+    struct agent_client *client;
 
-    if ((process_agent_connect(attach->services, &row->sandbox, row->generation, deadline, &client,
-                               &err) < 0 ||
-         agent_process_signal(client, &row->id, SIGKILL, AGENT_SIGNAL_TREE, true, deadline, &err) <
-             0) &&
-        err.code != ERR_NOT_FOUND && err.code != ERR_CONFLICT)
+    if (process_agent_connect(attach->services, &row->sandbox, row->generation, monotonic_usec(),
+                              &client, err) < 0 ||
+        agent_control_open(client, &row->id, &follow->killer, err) < 0)
+        return -1;
+    agent_control_signal(follow->killer, SIGKILL, AGENT_SIGNAL_TREE, true);
+    return 0;
+}
+
+/*
+ * The client of a command has left, and all of the command goes too. False while the agent has not
+ * answered: it may stand still, and the ends of others' processes wait behind it.
+ */
+static bool kill_orphan(struct attach *attach, struct follow *follow)
+{
+    int64_t now = monotonic_usec();
+    struct error err;
+    int done = -1;
+
+    if (follow->kill_end_usec == 0)
+        follow->kill_end_usec = now + KILL_MS * INT64_C(1000);
+    (void)error_set(&err, ERR_UNAVAILABLE, "the sandbox's agent does not answer");
+    if (follow->killer || begin_kill(attach, follow, &err) == 0)
+        done = agent_control_step(follow->killer, &err);
+    if (now < follow->kill_end_usec && (done == 0 || !follow->killer))
+        return false;
+    if (done < 1 && err.code != ERR_NOT_FOUND && err.code != ERR_CONFLICT)
         log_warn("a command whose client has left may run on: %s", err.message);
-    agent_client_free(client);
+    return true;
 }
 
 /* Of a stream that is set aside. False when it is to be asked about again. */
@@ -397,7 +420,8 @@ static bool end_process(struct moved *moved, void *user)
     struct attach *attach = user;
 
     if (follow->is_orphan) {
-        kill_orphan(attach, follow);
+        if (!kill_orphan(attach, follow))
+            return false;
         follow_free(follow);
     } else if (follow->is_main) {
         return look_for_main(attach, follow);

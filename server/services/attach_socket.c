@@ -193,7 +193,7 @@ static void begin_command(const struct attach_command *command, struct agent_con
     if (command->kind == ATTACH_RESIZE)
         agent_control_resize(control, command->rows, command->columns);
     else
-        agent_control_signal(control, command->signum, command->target);
+        agent_control_signal(control, command->signum, command->target, false);
 }
 
 static int next_command(struct attach_socket *socket, struct error *err)

@@ -635,6 +635,20 @@ def test_a_client_that_leaves_takes_its_command_along(executor):
     eventually(gone, 30, "the command and what it left are gone")
 
 
+def test_clients_that_leave_a_paused_sandbox_hold_nobody_up(client, own, other):
+    """Its agent does not answer whoever wants to kill their commands."""
+    streams = [own.run_streaming("echo begun; sleep 1238") for _ in range(30)]
+    readers = [iter(stream) for stream in streams]
+    assert {next(reader)[0] for reader in readers} == {"output"}
+    assert client.post(f"/v1/sandboxes/{own.id}/pause").status == 200
+    for stream in streams:
+        stream.close()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        # The first ones may be over before the server knows who has left.
+        ends = pool.submit(lambda: [list(other.run_streaming("true")) for _ in range(10)])
+        assert ends.result(timeout=30) == [[("complete", {"code": 0, "error": False})]] * 10
+
+
 def test_a_command_survives_its_client_in_run(executor):
     caller = executor.caller
     connection = http.client.HTTPConnection(caller.host, caller.port)
