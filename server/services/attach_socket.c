@@ -13,8 +13,7 @@ enum {
     ARRIVING_MAX = 8 * 1024, /* of input: with more than this nothing further is received */
     COMMANDS_MAX = 64,       /* signals and sizes that wait */
     PIECES_A_STEP = 4,
-    BEATS_MAX = 3,            /* that may go unanswered */
-    CONNECT_USEC = 10 * 1000, /* an agent takes a connection at once, or its sandbox stands still */
+    BEATS_MAX = 3, /* that may go unanswered */
 };
 
 /* Bytes for the process's stdin. */
@@ -199,7 +198,9 @@ static void begin_command(const struct attach_command *command, struct agent_con
 static int next_command(struct attach_socket *socket, struct error *err)
 {
     if (!socket->control) {
-        if (open_control(socket, CONNECT_USEC, &socket->control, err) < 0)
+        /* Not waited for: the other streams have this thread too, and an agent whose backlog is
+         * full stands still. */
+        if (open_control(socket, 0, &socket->control, err) < 0)
             return -1;
         watch(socket, socket->control);
     }
