@@ -181,6 +181,7 @@ int worker_watch_processes(struct worker *worker, struct worker_round *ret_round
     int64_t deadline = monotonic_usec() + ROUND_USEC;
     struct worker_round round = {.done = 0};
     size_t count = 0;
+    int status = 0;
 
     if (store_process_lose_execs(worker->pool, worker->node, &round.done, err) < 0 ||
         store_processes_open(worker->pool, worker->node, &processes, &count, err) < 0)
@@ -190,13 +191,14 @@ int worker_watch_processes(struct worker *worker, struct worker_round *ret_round
 
         if (monotonic_usec() > deadline)
             break;
+        /* One that cannot be settled holds none of the others up. */
         if (settle_group(worker, &group, &round, err) < 0)
-            return -1;
+            status = -1;
         worker->settled = processes[i].sandbox;
         i += group.count;
     }
     *ret_round = round;
-    return 0;
+    return status;
 }
 
 /* A process that stands still does not die, and its agent does not answer: it is let go on. */

@@ -62,12 +62,16 @@ enum begin_column {
 /* Below this idle timeout each exec is begun, so that its container is used. */
 enum { FRESH_IDLE_S = 5 };
 
-/* An exec's end is a use of its container; a detached process ends whenever it does. */
+/*
+ * An exec's end is a use of its container; a detached process ends whenever it does. When that was,
+ * its sandbox says: what is not in the past, or no time at all, is now.
+ */
 static const struct db_statement end_statement = {
     "process_end",
     "WITH ended AS (UPDATE processes SET state = $3::text, exit_code = $4::bigint,"
     " signal = $5::bigint, timed_out = $6::boolean, truncated = $7::boolean,"
-    " ended_at = coalesce('epoch'::timestamptz + $8::bigint * interval '1 microsecond', now()),"
+    " ended_at = CASE WHEN $8::bigint < extract(epoch FROM now()) * 1000000"
+    " THEN 'epoch'::timestamptz + $8::bigint * interval '1 microsecond' ELSE now() END,"
     " cpu_usec = $9::bigint, memory_peak_bytes = $10::bigint, wall_usec = $11::bigint"
     " WHERE ($1::uuid IS NULL OR tenant_id = $1::uuid) AND id = $2::uuid AND kind IS NOT NULL"
     " AND ($12::uuid IS NULL OR sandbox_id = $12::uuid)"

@@ -114,7 +114,7 @@ struct store_process_end {
     int signal;               /* 0: none */
     bool timed_out;
     bool truncated;
-    int64_t ended_usec; /* Unix time; 0: now */
+    int64_t ended_usec; /* Unix time; 0, or what is not in the past: now */
     int64_t cpu_usec;   /* -1: not known, like the following */
     int64_t memory_peak_bytes;
     int64_t wall_usec;

@@ -96,19 +96,25 @@ void log_add_state(struct log_writer *log, enum agent_process_state state)
     add_process(log, &message);
 }
 
-void log_add_end(struct log_writer *log, uint32_t status)
+void log_add_end_at(struct log_writer *log, uint32_t status, uint64_t ended_usec)
 {
     const struct agent_process_message message = {
         .id = log->process,
         .state = AGENT_PROCESS_ENDED,
         .attempts = 1,
         .status = status,
+        .ended_usec = ended_usec,
         .wall_usec = 3000000,
         .user_usec = 600000,
         .system_usec = 400000,
     };
 
     add_process(log, &message);
+}
+
+void log_add_end(struct log_writer *log, uint32_t status)
+{
+    log_add_end_at(log, status, 0);
 }
 
 void log_put(struct log_writer *log, int folder, const char *suffix)

@@ -41,6 +41,9 @@ void log_add_state(struct log_writer *log, enum agent_process_state state);
 /* How it ended: a status as wait(2) gives it, after 3 s with 1 s of processor time. */
 void log_add_end(struct log_writer *log, uint32_t status);
 
+/* The same with the time of the end, Unix time. */
+void log_add_end_at(struct log_writer *log, uint32_t status, uint64_t ended_usec);
+
 /* Writes the file `<process>.log<suffix>`, and begins a new one. */
 void log_put(struct log_writer *log, int folder, const char *suffix);
 

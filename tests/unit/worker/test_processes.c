@@ -150,6 +150,39 @@ static void test_no_log_is_lost(void **state)
     assert_int_equal(process.cpu_usec, -1);
 }
 
+static void put_end(const struct id *container, uint64_t ended_usec)
+{
+    log_add_head(&written, 0, 0);
+    log_add_end_at(&written, 0, ended_usec);
+    put_log(container);
+}
+
+static bool has_ended_by_now(const struct id *container, const struct id *id)
+{
+    return get(container, id).state == PROCESS_COMPLETED &&
+           number_of("SELECT count(*) FROM processes WHERE id = '%s' AND ended_at <= now()", id) ==
+               1;
+}
+
+/* What its sandbox says of the time may be anything: the end is recorded, and nobody waits. */
+static void test_an_end_that_no_clock_can_have_holds_nobody_up(void **state)
+{
+    static const uint64_t times[] = {INT64_MAX, INT64_MAX / 2, 0};
+    struct id containers[3];
+    struct id ids[3];
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        containers[i] = make_running_container(app, &default_tenant);
+        ids[i] = begin(&containers[i]);
+        put_end(&containers[i], times[i]);
+        stop(&containers[i]);
+    }
+    assert_int_equal(round_of_worker(), 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_true(has_ended_by_now(&containers[i], &ids[i]));
+}
+
 /* A container that is up may be paused: whose agent does not answer says nothing. */
 static void test_an_agent_that_does_not_answer_is_waited_for(void **state)
 {
@@ -204,6 +237,7 @@ int main(void)
         TEST(test_a_log_that_saw_no_end_is_lost),
         TEST(test_a_broken_log_is_lost),
         TEST(test_no_log_is_lost),
+        TEST(test_an_end_that_no_clock_can_have_holds_nobody_up),
         TEST(test_an_agent_that_does_not_answer_is_waited_for),
         TEST(test_processes_of_all_that_ended),
         TEST(test_nothing_is_ended_where_nothing_is),

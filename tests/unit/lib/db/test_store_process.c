@@ -28,7 +28,7 @@ static struct store_process_end exited(const struct id *id)
 {
     return (struct store_process_end){.id = *id,
                                       .state = PROCESS_COMPLETED,
-                                      .ended_usec = INT64_C(1900000000000000),
+                                      .ended_usec = INT64_C(1600000000000000),
                                       .cpu_usec = 7,
                                       .memory_peak_bytes = 4096,
                                       .wall_usec = 9};
@@ -175,7 +175,7 @@ static void test_an_end_is_told_once(void **state)
     assert_int_equal(shown.exit_code, 3);
     assert_int_equal(shown.signal, 0);
     assert_true(shown.truncated && !shown.timed_out);
-    assert_int_equal(shown.ended_usec, INT64_C(1900000000000000));
+    assert_int_equal(shown.ended_usec, INT64_C(1600000000000000));
     assert_int_equal(shown.cpu_usec, 7);
     assert_int_equal(shown.memory_peak_bytes, 4096);
     assert_int_equal(shown.wall_usec, 9);
