@@ -99,8 +99,6 @@ enum agent_frame_type {
 enum {
     AGENT_EXEC_STDIN = 1,          /* DATA and END follow; else stdin is /dev/null */
     AGENT_EXEC_KILL_LEFTOVERS = 2, /* what the command left running dies before EXIT is sent */
-    AGENT_EXEC_AFTER_SUCCESS =
-        4, /* ECANCELED if an operation before it on this connection failed */
     /* argv[0] is only a name: what runs is the archive program that the agent was handed. */
     AGENT_EXEC_ARCHIVE = 4,
     AGENT_EXEC_FLAGS = 7,
