@@ -155,6 +155,8 @@ class Stack:
         for pid in inventory.processes(self.uid_base, self.uid_count):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, 9)
+        with contextlib.suppress(AssertionError):  # groups of what is not dead yet would stay
+            eventually(lambda: not inventory.processes(self.uid_base, self.uid_count))
         for point in reversed(inventory.mounts(self.folder)):
             subprocess.run(["umount", "-l", point], check=False)
         for group in reversed(inventory.cgroups(self.created) + self.ready_cgroups()):
