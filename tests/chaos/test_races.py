@@ -33,7 +33,7 @@ def test_delete_during_execute_ends_the_run(stack, client, pool):
 def test_delete_at_every_moment_of_an_execute(stack, client, pool):
     for _ in range(30):
         sandbox_id = client.create("shell", "true")
-        runs = [pool.submit(client.try_execute, sandbox_id) for _ in range(3)]
+        runs = [pool.submit(client.patient_execute, sandbox_id) for _ in range(3)]
         delete = pool.submit(client.delete, sandbox_id)
         assert delete.result(timeout=30).status == 200
         for run in runs:

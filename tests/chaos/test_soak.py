@@ -7,7 +7,6 @@ service promises are 10,000 and 500, which scripts/soak runs.
 import concurrent.futures
 import contextlib
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -88,13 +87,6 @@ def test_cycles_leave_nothing(private_stack):
         run_cycles(private_stack, CYCLES)
 
 
-def execute(client, sandbox_id):
-    """As often as it is told to come again: a slow host does not start them all within 2 s."""
-    while (response := client.try_execute(sandbox_id, timeout=600)).status == 429:
-        time.sleep(int(response.headers["Retry-After"]))
-    return response
-
-
 def all_alive(stack, count):
     """Has `count` sandboxes alive at once, and deletes them."""
     client = stack.client()
@@ -104,7 +96,7 @@ def all_alive(stack, count):
         concurrent.futures.ThreadPoolExecutor(count) as pool,
         concurrent.futures.ThreadPoolExecutor(16) as deleters,
     ):
-        runs = [pool.submit(execute, client, sandbox_id) for sandbox_id in ids]
+        runs = [pool.submit(client.patient_execute, sandbox_id, timeout=600) for sandbox_id in ids]
         eventually(
             lambda: len(inventory.sandbox_folders(stack.run_dir)) >= count, 120,
             f"{count} sandboxes live at once",

@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import time
 
 
 class Response:
@@ -65,9 +66,15 @@ class Client:
     def try_execute(self, sandbox_id, **options):
         return self.post(f"/sandbox/{sandbox_id}/execute", **options)
 
+    def patient_execute(self, sandbox_id, **options):
+        """As often as it is told to come again: a slow host does not start many within 2 s."""
+        while (response := self.try_execute(sandbox_id, **options)).status == 429:
+            time.sleep(int(response.headers["Retry-After"]))
+        return response
+
     def execute(self, sandbox_id, **options):
         """Executes a sandbox and returns the result."""
-        response = self.try_execute(sandbox_id, **options)
+        response = self.patient_execute(sandbox_id, **options)
         assert response.status == 200, response
         return response.json
 
