@@ -91,18 +91,19 @@ static void look(struct services *services, uint32_t timeout_ms, struct process_
 /* --- start */
 
 static int end_one(struct services *services, const struct db_scope *scope,
-                   const struct agent_process *process, struct error *err)
+                   const struct id *sandbox, const struct agent_process *process, struct error *err)
 {
-    const struct store_process_end end = process_end_of(process);
+    struct store_process_end end = process_end_of(process);
     bool found;
 
+    end.sandbox = sandbox; /* it is the agent that names the process */
     return store_process_end(services->db, scope, &end, &found, err);
 }
 
 /* Makes room in the agent's table: the ends of the oldest are recorded, then they and their logs
  * are gone. */
 static int make_room(struct services *services, const struct caller *caller,
-                     struct agent_client *client, struct error *err)
+                     const struct id *sandbox, struct agent_client *client, struct error *err)
 {
     const struct db_scope scope = {.tenant = caller->tenant};
     _cleanup_free_ struct agent_process *processes = NULL;
@@ -115,7 +116,7 @@ static int make_room(struct services *services, const struct caller *caller,
     for (size_t i = 0; i < count && forgotten < FORGET_AT_ONCE; i++) {
         if (processes[i].state != AGENT_PROCESS_ENDED)
             continue;
-        if (end_one(services, &scope, &processes[i], err) < 0 ||
+        if (end_one(services, &scope, sandbox, &processes[i], err) < 0 ||
             agent_process_forget(client, &processes[i].id, true, deadline, err) < 0)
             return -1;
         forgotten++;
@@ -138,7 +139,7 @@ static int send_start(struct services *services, const struct caller *caller,
         return -1;
     if (agent_process_start(client, request, deadline, ret_process, err) == 0)
         return 0;
-    if (err->code != ERR_TOO_MANY || make_room(services, caller, client, err) < 0)
+    if (err->code != ERR_TOO_MANY || make_room(services, caller, sandbox, client, err) < 0)
         return -1;
     return agent_process_start(client, request, deadline, ret_process, err);
 }
