@@ -51,7 +51,8 @@ static const struct cli_option exec_options[] = {
     {"--env", "NAME=VALUE", "a variable; may come often"},
     {"--timeout", "TIME", "such as 500ms or 30s; none unless said"},
     {"--stdin", NULL, "the command reads our standard input, which is read to its end before"},
-    {"-i", NULL, "the command reads our standard input as it comes"},
+    {"-i", NULL,
+     "the command reads our standard input as it comes; 8 MiB of its output wait for us"},
     {"-t", NULL, "the same in a terminal: ours belongs to the command until it has ended"},
 };
 static const struct cli_option logs_options[] = {

@@ -613,5 +613,8 @@ def test_completion_in_bash(run):
     assert complete("atoll", "tenant", "s") == {"show", "suspend"}
     assert complete("atoll", "run", "--m") == {"--memory"}
     assert "--role" in complete("atoll", "key", "create", "--")
+    assert complete("atoll", "quota", "") == {"show", "set"}
+    assert complete("atoll", "cp", "--a") == {"--archive"}
+    assert {"-i", "-t"} <= complete("atoll", "exec", "-")
     assert "compinit" in run("completion", "zsh").stdout
     run("completion", "fish", code=2)

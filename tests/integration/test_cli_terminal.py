@@ -248,14 +248,15 @@ def test_what_comes_of_a_pipe_is_passed_on_before_its_end(stack, sandbox):
 
 
 def test_output_that_is_missing_is_an_error(stack, sandbox, processes):
-    """Nobody reads until the command has ended: its log has dropped most by then."""
+    """Nobody reads until the command has ended: its log has dropped most by then. It is ended
+    where that shows before."""
     with subprocess.Popen(
-        [str(binary("atoll")), "exec", "-i", sandbox, "--", "head", "-c", "64M", "/dev/zero"],
+        [str(binary("atoll")), "exec", "-i", sandbox, "--", "head", "-c", "40M", "/dev/zero"],
         env=stack.environment, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as talking:
-        eventually(lambda: [process["state"] for process in processes()] == ["completed"])
-        assert len(talking.stdout.read()) < 64 << 20
+        eventually(lambda: [process["state"] for process in processes()] not in ([], ["running"]))
+        assert len(talking.stdout.read()) < 40 << 20
         assert b"bytes are gone" in talking.stderr.read()
         assert talking.wait(timeout=60) == 1
 
