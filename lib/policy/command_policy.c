@@ -115,22 +115,36 @@ static int check_word(const struct command_policy *policy, const struct slice *s
     return check_text(policy, word->text, slice->depth + 1, err);
 }
 
+/* The arguments with spaces between them; NULL without memory. In two passes: a text may be of half
+ * a million words. */
+static char *join_arguments(const struct slice *slice)
+{
+    size_t size = 1;
+    char *text;
+    char *at;
+
+    for (size_t i = 1; i < slice->count; i++)
+        size += strlen(slice->words[i].text) + 1;
+    text = at = malloc(size);
+    for (size_t i = 1; i < slice->count && text; i++) {
+        *at++ = ' ';
+        at = stpcpy(at, slice->words[i].text);
+    }
+    if (text)
+        *at = '\0';
+    return text;
+}
+
 /* The arguments as one text, as eval reads them. */
 static int check_joined(const struct command_policy *policy, const struct slice *slice,
                         struct error *err)
 {
-    _cleanup_free_ char *text = strdup("");
+    _cleanup_free_ char *text = NULL;
 
-    for (size_t i = 1; i < slice->count && text; i++) {
-        char *longer;
-
+    for (size_t i = 1; i < slice->count; i++)
         if (!slice->words[i].is_known)
             return refuse_unknown(err);
-        if (asprintf(&longer, "%s %s", text, slice->words[i].text) < 0)
-            longer = NULL;
-        free(text);
-        text = longer;
-    }
+    text = join_arguments(slice);
     if (!text)
         return error_set(err, ERR_INTERNAL, "out of memory");
     return check_text(policy, text, slice->depth + 1, err);
@@ -261,7 +275,8 @@ static int unwrap(const struct slice *slice, struct slice *ret_inner, struct err
                   cause.message);
 }
 
-/* The command, and the one that it runs, and so on. */
+/* The command, and the one that it runs, and so on. Each reads all of its arguments: what runs what
+ * runs another is a level too, as a chain of them would be read again and again. */
 static int check_slice(const struct command_policy *policy, struct slice slice, struct error *err)
 {
     while (slice.count > 0) {
@@ -276,6 +291,7 @@ static int check_slice(const struct command_policy *policy, struct slice slice, 
             check_special(policy, name, &slice, err) < 0 || unwrap(&slice, &inner, err) < 0)
             return -1;
         slice = inner;
+        slice.depth++;
     }
     return 0;
 }

@@ -2,6 +2,7 @@
 
 #include "lib/base/util.h"
 
+#include <atoll/cleanup.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -219,6 +220,46 @@ static void test_nested_shells_are_bounded(void **state)
     assert_int_equal(err.code, ERR_COMMAND);
 }
 
+/* `word` so often, and `last` behind them; the caller frees. */
+static char *repeat(const char *first, const char *word, size_t count, const char *last)
+{
+    char *text = malloc(strlen(first) + strlen(word) * count + strlen(last) + 1);
+    char *at;
+
+    assert_non_null(text);
+    at = stpcpy(text, first);
+    for (size_t i = 0; i < count; i++)
+        at = stpcpy(at, word);
+    (void)strcpy(at, last);
+    return text;
+}
+
+/* Each program of a chain reads all behind it: a long one would keep a thread busy for minutes. */
+static void test_chains_of_programs_are_bounded(void **state)
+{
+    _cleanup_free_ char *some = repeat("", "env ", 10, "true");
+    _cleanup_free_ char *more = repeat("", "env ", 20, "true");
+    _cleanup_free_ char *many = repeat("", "nice env ", 100 * 1000, "true");
+    struct error err;
+
+    (void)state;
+    assert_true(lets(&block_policy, some, &err));
+    assert_false(lets(&block_policy, more, &err));
+    assert_non_null(strstr(err.message, "nested too deeply"));
+    assert_false(lets(&block_policy, many, &err));
+}
+
+static void test_many_words_are_read(void **state)
+{
+    _cleanup_free_ char *harmless = repeat("eval echo ", "a ", 500 * 1000, "");
+    _cleanup_free_ char *harmful = repeat("eval echo ", "a ", 500 * 1000, "';' sudo id");
+    struct error err;
+
+    (void)state;
+    assert_true(lets(&block_policy, harmless, &err));
+    assert_false(lets(&block_policy, harmful, &err));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +269,8 @@ int main(void)
         cmocka_unit_test(test_the_reason_names_the_rule),
         cmocka_unit_test(test_arguments_are_no_command_line),
         cmocka_unit_test(test_nested_shells_are_bounded),
+        cmocka_unit_test(test_chains_of_programs_are_bounded),
+        cmocka_unit_test(test_many_words_are_read),
     };
 
     return cmocka_run_group_tests_name("policy/command_policy", tests, NULL, NULL);
