@@ -188,6 +188,15 @@ static int no_project(const struct container_spec *spec, struct error *err)
     return error_set(err, ERR_FORBIDDEN, "the token's tenant does not exist");
 }
 
+/*
+ * Before the quotas are asked, which count for the tenant as a whole: to whoever is bound to a
+ * project no other one is there.
+ */
+static bool is_foreign(const struct db_scope *scope, const struct container_spec *spec)
+{
+    return scope->has_project && spec->has_project && !id_equal(&spec->project, &scope->project);
+}
+
 /* The project that a new container is in: the named one, the caller's, or NULL for the default. */
 static const struct id *project_of(const struct db_scope *scope, const struct container_spec *spec)
 {
@@ -243,6 +252,8 @@ int store_container_insert(struct db_pool *pool, const struct db_scope *scope, c
     PGresult *results[2] = {NULL};
     int status;
 
+    if (is_foreign(scope, spec))
+        return no_project(spec, err);
     if (db_run(pool, scope, DB_DURABLE, calls, 2, results, err) < 0) {
         admission_note(pool, &scope->tenant, project, NULL, origin, err);
         return -1;

@@ -18,6 +18,11 @@ static const struct db_statement begin_statement = {
     " SELECT p.command_policy::text FROM begun LEFT JOIN projects p ON p.id = begun.project_id"
     " AND p.tenant_id = $1::uuid AND p.command_policy->>'mode' <> 'off'"};
 
+static int no_project(struct error *err)
+{
+    return error_set_field(err, ERR_NOT_FOUND, "project_id", "there is no such project");
+}
+
 int store_once_begin(struct db_pool *pool, const struct db_scope *scope,
                      const struct store_run *run, uint32_t memory_mb, const struct id *project,
                      const struct store_origin *origin, char **ret_policy_json, struct error *err)
@@ -42,6 +47,9 @@ int store_once_begin(struct db_pool *pool, const struct db_scope *scope,
     bool begun;
     int status = 0;
 
+    /* Before the quotas are asked: see store_container_insert. */
+    if (project && scope->has_project && !id_equal(project, &scope->project))
+        return no_project(err);
     /* As in store_run_begin: a key must outlive a crash of PostgreSQL. */
     if (db_run(pool, scope, scope->claim ? DB_DURABLE : DB_RELAXED, calls, 2, results, err) < 0) {
         admission_note(pool, &scope->tenant, in, NULL, origin, err);
@@ -54,6 +62,6 @@ int store_once_begin(struct db_pool *pool, const struct db_scope *scope,
     if (begun)
         return status;
     if (project)
-        return error_set_field(err, ERR_NOT_FOUND, "project_id", "there is no such project");
+        return no_project(err);
     return error_set(err, ERR_FORBIDDEN, "the token's tenant does not exist");
 }

@@ -1,5 +1,6 @@
 /* Quotas: what is counted, what is refused, and that no timing gets past a limit. */
 #include "lib/db/admission.h"
+#include "lib/db/store_once.h"
 #include "lib/db/store_run.h"
 #include "tests/unit/support/postgres.h"
 #include "tests/unit/support/store.h"
@@ -229,6 +230,41 @@ static void test_a_project_has_its_own_limit_and_the_tenants(void **state)
                         "quota 'sandboxes' of the tenant: 1 of 1 in use, and this needs 1");
 }
 
+/* Whoever is bound to a project can neither use up another one's quota, nor learn of it. */
+static void test_another_projects_quota_is_not_touched(void **state)
+{
+    const struct db_scope bound = {
+        .tenant = default_tenant, .has_project = true, .project = {{0xa}}};
+    struct container_spec spec = simple_container();
+    struct store_run run = {.node_id = "node-1", .deadline_ms = 30000, .pids_max = 1};
+    struct container_record record;
+    struct error err;
+    struct id id;
+    char *policy;
+
+    (void)state;
+    postgres_execute("INSERT INTO projects (id, tenant_id, name) SELECT id::uuid,"
+                     " " DEFAULT_TENANT_TEXT ", id FROM unnest(ARRAY["
+                     "'0a000000-0000-0000-0000-000000000000',"
+                     " '0b000000-0000-0000-0000-000000000000']) id");
+    SET_QUOTA("project_id, creates_per_minute", "'0b000000-0000-0000-0000-000000000000', 1");
+    spec.has_project = true;
+    spec.project = (struct id){{0xb}};
+    assert_int_equal(id_new(&id, NULL), 0);
+    assert_int_equal(id_new(&run.id, NULL), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(
+            store_container_insert(pool, &bound, &id, &spec, "node-1", &test_origin, &record, &err),
+            -1);
+        assert_int_equal(err.code, ERR_NOT_FOUND);
+        assert_int_equal(
+            store_once_begin(pool, &bound, &run, 64, &spec.project, &test_origin, &policy, &err),
+            -1);
+        assert_int_equal(err.code, ERR_NOT_FOUND);
+    }
+    assert_int_equal(postgres_number("SELECT window_creates FROM quotas"), 0);
+}
+
 static void test_creates_per_minute_begin_anew(void **state)
 {
     const struct db_scope scope = {.tenant = default_tenant};
@@ -317,6 +353,7 @@ int main(void)
         TEST(test_containers_count_while_they_are_up_and_their_disks_until_they_are_gone),
         TEST(test_a_start_is_admitted_by_what_the_container_gets),
         TEST(test_a_project_has_its_own_limit_and_the_tenants),
+        TEST(test_another_projects_quota_is_not_touched),
         TEST(test_creates_per_minute_begin_anew),
         TEST(test_a_hundred_at_once_get_exactly_the_limit),
         TEST(test_an_execution_touches_no_index_of_its_sandbox),
