@@ -1,6 +1,10 @@
+#include "lib/base/util.h"
+
 #include <atoll/error.h>
 #include <stdio.h>
 #include <string.h>
+
+enum { UTF8_BYTES_MAX = 4 };
 
 static const struct {
     const char *name;
@@ -10,6 +14,32 @@ static const struct {
     ERROR_CODES(ERROR_ENTRY)
 #undef ERROR_ENTRY
 };
+
+/* The bytes of the first character; 0 where there is none. */
+static size_t character_size(const char *text)
+{
+    size_t left = strnlen(text, UTF8_BYTES_MAX);
+
+    for (size_t size = 1; size <= left; size++)
+        if (utf8_valid(text, size))
+            return size;
+    return 0;
+}
+
+/*
+ * Names and values of a request stand in messages, cut where they are long: also in the middle of a
+ * character. What is left of one would make an answer, or a line of the log, that is no JSON.
+ */
+static void mend_text(char *text)
+{
+    while (*text != '\0') {
+        size_t size = character_size(text);
+
+        if (size == 0)
+            *text = '?';
+        text += size > 0 ? size : 1;
+    }
+}
 
 __attribute__((format(printf, 4, 0))) static void error_fill(struct error *err,
                                                              enum error_code code,
@@ -23,6 +53,8 @@ __attribute__((format(printf, 4, 0))) static void error_fill(struct error *err,
     err->code = code;
     (void)snprintf(err->field, sizeof(err->field), "%s", field);
     (void)snprintf(err->message, sizeof(err->message), "%s", message);
+    mend_text(err->field);
+    mend_text(err->message);
     err->limit = 0;
     err->used = 0;
     err->retry_after_s = 0;
@@ -100,6 +132,7 @@ int error_wrap(struct error *err, const char *format, ...)
     /* A context that fills the buffer cuts the cause short; both stay readable. */
     if (snprintf(err->message, sizeof(err->message), "%s: %s", context, cause) < 0)
         err->message[0] = '\0';
+    mend_text(err->message);
     return -1;
 }
 

@@ -1,3 +1,5 @@
+#include "lib/base/util.h"
+
 #include <atoll/error.h>
 #include <errno.h>
 #include <setjmp.h>
@@ -55,6 +57,26 @@ static void test_a_message_may_quote_the_error_it_replaces(void **state)
     assert_string_equal(err.message, "second after first");
 }
 
+/* Cut at a length in bytes, a name may end in the middle of a character. */
+static void test_a_text_that_was_cut_is_utf8(void **state)
+{
+    char name[2 * ERROR_MESSAGE_MAX] = "a";
+    struct error err;
+
+    (void)state;
+    while (strlen(name) + 2 < sizeof(name))
+        (void)strcat(name, "\xc3\xa9");
+    (void)error_set_field(&err, ERR_UNKNOWN_FIELD, name, "'%.64s' and '%s'", name, name);
+    assert_true(utf8_valid(err.field, strlen(err.field)));
+    assert_true(utf8_valid(err.message, strlen(err.message)));
+    assert_int_equal(strncmp(err.field, name, strlen(err.field) - 1), 0);
+    (void)error_set(&err, ERR_INTERNAL, "%s", name + 1);
+    (void)error_wrap(&err, "x");
+    assert_true(utf8_valid(err.message, strlen(err.message)));
+    (void)error_set(&err, ERR_INTERNAL, "a\xff\xc3 \xf0\x9f\x98\x80\xe2\x82");
+    assert_string_equal(err.message, "a?? \xf0\x9f\x98\x80??");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -62,6 +84,7 @@ int main(void)
         cmocka_unit_test(test_a_field_survives_a_context),
         cmocka_unit_test(test_long_messages_are_cut_and_terminated),
         cmocka_unit_test(test_a_message_may_quote_the_error_it_replaces),
+        cmocka_unit_test(test_a_text_that_was_cut_is_utf8),
     };
 
     return cmocka_run_group_tests_name("lib/base/error", tests, NULL, NULL);
