@@ -23,6 +23,7 @@ enum {
 struct following {
     char process[64];
     char offset[32]; /* behind the output that was printed */
+    double missed;   /* bytes that were gone before we read them */
     bool ended;
     int exit;
 };
@@ -41,6 +42,9 @@ static bool take_event(const struct api_event *event, void *user)
     const char *id = cJSON_GetStringValue(table_member(data, "id"));
 
     if (is_out || strcmp(event->name, "stderr") == 0) {
+        const cJSON *gap = table_member(data, "gap");
+
+        following->missed += cJSON_IsNumber(gap) ? gap->valuedouble : 0;
         outcome_write(is_out ? stdout : stderr, data, "data", "data_base64");
         (void)snprintf(following->offset, sizeof(following->offset), "%s", event->id);
     } else if (strcmp(event->name, "status") == 0 && id) {
@@ -160,6 +164,9 @@ static int exec_followed(struct api *api, const char *sandbox, const char *path,
         return -1;
     if (!following.ended && follow_on(api, sandbox, &following, err) < 0)
         return -1;
+    if (following.missed > 0)
+        return error_set(err, ERR_CONFLICT, "it wrote faster than it was read: %.0f bytes are gone",
+                         following.missed);
     return following.exit;
 }
 

@@ -4,6 +4,7 @@ import contextlib
 import http.server
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -202,6 +203,20 @@ def test_exec_goes_on_when_its_stream_is_cut(run, stack, sandbox):
             assert following.stdout.read() == ""
         assert following.returncode == 0
         relay.shutdown()
+
+
+def test_exec_does_not_hide_that_output_is_gone(run, stack, sandbox):
+    """Nobody reads until the command has ended, whose log does not hold all that it wrote."""
+    size = 64 << 20
+    with subprocess.Popen(
+        [str(binary("atoll")), "exec", sandbox, "--", "head", "-c", str(size), "/dev/zero"],
+        cwd=stack.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=stack.environment,
+    ) as unread:
+        eventually(lambda: "completed" in run("processes", sandbox).stdout, 60)
+        got = len(unread.stdout.read())
+        (missed,) = re.findall(rb"(\d+) bytes are gone", unread.stderr.read())
+    assert unread.returncode == 1
+    assert got + int(missed) == size
 
 
 def test_logs_of_the_main_command(run):
