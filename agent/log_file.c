@@ -21,6 +21,18 @@ static void make_name(const struct id *id, const char *suffix, char name[LOG_NAM
     (void)text_join(name, LOG_NAME_MAX, (const char *const[]){digits, suffix, NULL});
 }
 
+/* What a file of this size takes from the pool. */
+static uint64_t above_share(uint64_t size)
+{
+    return size > LOG_FILE_SHARE ? size - LOG_FILE_SHARE : 0;
+}
+
+static void set_size(struct log_file *log, uint64_t size)
+{
+    log->pool->used += above_share(size) - above_share(log->size);
+    log->size = size;
+}
+
 uint64_t log_file_end(const struct log_file *log)
 {
     return log->stream_end[0] + log->stream_end[1];
@@ -42,7 +54,7 @@ static int append(struct log_file *log, const void *head, size_t head_size, cons
         written = pwritev(log->fd, parts, body_size > 0 ? 2 : 1, (off_t)log->size);
     while (written < 0 && errno == EINTR);
     if (written == (ssize_t)(head_size + body_size)) {
-        log->size += (uint64_t)written;
+        set_size(log, log->size + (uint64_t)written);
         return 0;
     }
     if (written >= 0 && ftruncate(log->fd, (off_t)log->size) == 0)
@@ -74,7 +86,6 @@ static int open_segment(struct log_file *log)
         openat(AGENT_FD_LOGS, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, LOG_MODE);
     if (log->fd < 0)
         return errno;
-    log->size = 0;
     log->lines = 0;
     log->newest = log_file_end(log);
     agent_frame_header(record, AGENT_FRAME_LOG, AGENT_LOG_SIZE);
@@ -82,12 +93,16 @@ static int open_segment(struct log_file *log)
     return append(log, record, sizeof(record), NULL, 0);
 }
 
-int log_file_create(struct log_file *log, const struct id *id, uint64_t bytes, uint32_t lines)
+int log_file_create(struct log_file *log, struct log_pool *pool, const struct id *id,
+                    uint64_t bytes, uint32_t lines)
 {
     int errnum;
 
+    if (pool->used > pool->max)
+        return ENOSPC;
     memset(log, 0, sizeof(*log));
     log->id = *id;
+    log->pool = pool;
     log->bytes_max = bytes / 2;
     log->lines_max = lines / 2;
     errnum = open_segment(log);
@@ -112,19 +127,30 @@ static void rotate(struct log_file *log)
         log_file_close(log);
         return;
     }
+    log->pool->used -= above_share(log->size_before);
     next.segment++;
     next.begin = log->newest;
+    next.size_before = log->size;
+    next.size = 0;
     if (open_segment(&next) != 0)
         log_file_close(&next);
     log_file_close(log);
     *log = next;
 }
 
+/* Whether the newest file may not grow to `size`. */
+static bool is_too_large(const struct log_file *log, uint64_t size)
+{
+    uint64_t wanted = above_share(size) - above_share(log->size);
+
+    return size > log->bytes_max || (wanted > 0 && log->pool->used + wanted > log->pool->max);
+}
+
 /* Room for `payload` bytes more in the newest file, as far as the limits go. */
 static void make_room(struct log_file *log, size_t payload)
 {
     if (log->fd >= 0 &&
-        (log->size + record_size(payload) > log->bytes_max || log->lines >= log->lines_max))
+        (is_too_large(log, log->size + record_size(payload)) || log->lines >= log->lines_max))
         rotate(log);
 }
 
@@ -195,7 +221,7 @@ void log_file_close(struct log_file *log)
     log->fd = -1;
 }
 
-void log_file_remove(const struct log_file *log)
+void log_file_remove(struct log_file *log)
 {
     static const char *const suffixes[] = {".log", ".log.1"};
     char name[LOG_NAME_MAX];
@@ -204,6 +230,14 @@ void log_file_remove(const struct log_file *log)
         make_name(&log->id, suffixes[i], name);
         (void)unlinkat(AGENT_FD_LOGS, name, 0);
     }
+    log->pool->used -= above_share(log->size) + above_share(log->size_before);
+    log->size = log->size_before = 0;
+}
+
+void log_file_leave(struct log_file *log)
+{
+    log->pool->used += log->size - above_share(log->size);
+    log->pool->used += log->size_before - above_share(log->size_before);
 }
 
 int log_file_open(const struct log_file *log, uint32_t segment)

@@ -22,6 +22,11 @@ static uint32_t table_end; /* no entry at or behind this was ever used */
 static uint32_t last_serial;
 static volatile struct spawn_report *reports; /* one for each entry, shared with children */
 
+/* What is left of the bound when each entry's log has what it may always have. */
+static struct log_pool log_pool = {
+    .max = AGENT_LOGS_BYTES_MAX - AGENT_PROCESSES_MAX * AGENT_LOG_BYTES_MIN,
+};
+
 int processes_init(void)
 {
     void *memory = mmap(NULL, AGENT_PROCESSES_MAX * sizeof(*reports), PROT_READ | PROT_WRITE,
@@ -158,7 +163,8 @@ static bool start_entry(struct process *process, struct agent_start_message *mes
 
     if (errnum != 0)
         return fail(ret_error, AGENT_STAGE_TABLE, errnum);
-    errnum = log_file_create(&process->log, &message->id, message->log_bytes, message->log_lines);
+    errnum = log_file_create(&process->log, &log_pool, &message->id, message->log_bytes,
+                             message->log_lines);
     if (errnum != 0)
         return fail(ret_error, AGENT_STAGE_LOG, errnum);
     if (run_attempt(process, message, ret_error))
@@ -294,6 +300,8 @@ int process_forget(struct process *process, bool remove_log)
         return EBUSY;
     if (remove_log)
         log_file_remove(&process->log);
+    else
+        log_file_leave(&process->log);
     free_process(process);
     return 0;
 }

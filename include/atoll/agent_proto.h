@@ -123,6 +123,8 @@ enum {
 /* Bounds of a log, in START. A log keeps at least half of its limits, never more than the whole. */
 #define AGENT_LOG_BYTES_MIN (UINT64_C(128) << 10)
 #define AGENT_LOG_BYTES_MAX (UINT64_C(256) << 20)
+/* Of all logs of one agent together. Each log may always have AGENT_LOG_BYTES_MIN of them. */
+#define AGENT_LOGS_BYTES_MAX (UINT64_C(1) << 30)
 enum {
     AGENT_LOG_LINES_MIN = 2,
     AGENT_LOG_LINES_MAX = 1000 * 1000 * 1000,
