@@ -3,6 +3,7 @@
 #include "lib/base/util.h"
 #include "lib/db/store_container.h"
 #include "server/services/process_agent.h"
+#include "server/services/waits.h"
 
 #include <atoll/container.h>
 
@@ -15,10 +16,12 @@ int file_search(struct services *services, const struct caller *caller, const st
 {
     _cleanup_(container_record_free) struct container_record record = {.owner = NULL};
     _cleanup_(cleanup_agent_client) struct agent_client *client = NULL;
+    _cleanup_wait_ struct wait_place place = {.places = NULL};
     int64_t deadline = monotonic_usec() + request->timeout_ms * INT64_C(1000) + ANSWER_USEC;
     struct db_scope scope = caller_scope(caller);
 
-    if (store_container_use(services->db, &scope, id, false, &record, err) < 0)
+    if (wait_enter(services, caller, &place, err) < 0 ||
+        store_container_use(services->db, &scope, id, false, &record, err) < 0)
         return -1;
     if (record.state != SANDBOX_RUNNING)
         return error_set(err, ERR_CONFLICT, "the sandbox is %s: its files cannot be reached",

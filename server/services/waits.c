@@ -8,8 +8,8 @@ int wait_enter(struct services *services, const struct caller *caller, struct wa
     if (!places_take(services->waits, &caller->tenant, WAITS_OF_TENANT, WAITS_MAX))
         return error_set(
             err, ERR_TOO_MANY,
-            "too many requests wait for processes already, of %d a tenant: follow them "
-            "instead",
+            "too many requests wait for sandboxes already, of %d a tenant; processes can be "
+            "followed instead",
             WAITS_OF_TENANT);
     *ret_place = (struct wait_place){.places = services->waits, .tenant = caller->tenant};
     return 0;
