@@ -1,7 +1,8 @@
 /*
  * Requests that wait for a process: an exec for its end, a wait, input that the process has to
- * read, a search of files. Each holds a thread for up to minutes, so that a tenant, and all of them together, may have
- * so many and no more: the other threads are for requests that take milliseconds.
+ * read, a search of files. Each holds a thread for up to minutes, so that a tenant, and all of them
+ * together, may have so many and no more: the other threads are for requests that take
+ * milliseconds.
  */
 #ifndef SERVER_SERVICES_WAITS_H
 #define SERVER_SERVICES_WAITS_H
