@@ -15,7 +15,7 @@ put() { # mode source target
 }
 
 put 0755 "$build/bin/atoll" "$prefix/bin/atoll"
-for program in server monitor worker launcher agent; do
+for program in server monitor worker launcher agent archive; do
     put 0755 "$build/bin/atoll-$program" "$libdir/atoll-$program"
 done
 (cd "$root/images" && find . -type f) | while IFS= read -r file; do
