@@ -217,6 +217,15 @@ static bool search_line(struct file_search_state *state, size_t end, size_t *ino
     return line->at == end || state->search.matched;
 }
 
+/* Passes over the rest of a line up to `end`, which was read all the same. */
+static void pass_over(struct line *line, size_t end, size_t *inout_work)
+{
+    size_t passed = end - line->at;
+
+    line->at = end;
+    *inout_work -= passed < *inout_work ? passed : *inout_work;
+}
+
 /* Goes on in the file until it is over, the work is used up or a match was told. */
 static void search_file(struct file_search_state *state, struct outbox *outbox)
 {
@@ -238,7 +247,8 @@ static void search_file(struct file_search_state *state, struct outbox *outbox)
             tell_line(state, outbox, end, !ends);
             line->is_done = true;
         }
-        line->at = line->is_done ? end : line->at;
+        if (line->is_done)
+            pass_over(line, end, &work);
         work -= work > 0;
         if (ends && end < state->size)
             begin_line(state, end + 1);
