@@ -12,11 +12,14 @@
 #include <atoll/cleanup.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { AGENT_BACKLOG = 128 };
@@ -268,6 +271,23 @@ static int furnish(struct creation *creation, uint32_t *ret_step)
     return 0;
 }
 
+/* Nothing would tell of the child's end, which is awaited here: it has run nothing of its own that
+ * could delay it. Nothing is left. */
+static void undo_child(struct creation *creation)
+{
+    struct launcher *launcher = creation->launcher;
+    struct sandbox *sandbox = creation->sandbox;
+    siginfo_t info;
+
+    (void)pidfd_send_signal(sandbox->pidfd.fd, SIGKILL, NULL, 0);
+    (void)waitid(P_PIDFD, (id_t)sandbox->pidfd.fd, &info, WEXITED);
+    loop_forget(launcher, &sandbox->pidfd);
+    loop_forget(launcher, &sandbox->status);
+    remove_names(creation, STEP_WATCH);
+    sandbox_slot_free(&launcher->table, &sandbox->slot);
+    sandbox_table_remove(&launcher->table, sandbox);
+}
+
 /* Returns 0 or an errno value; with a child, the sandbox keeps that too. Without one it is gone. */
 static int start(struct launcher *launcher, struct sandbox *sandbox, int rootfs,
                  struct sandbox **ret_sandbox, uint32_t *ret_step)
@@ -288,8 +308,13 @@ static int start(struct launcher *launcher, struct sandbox *sandbox, int rootfs,
         return failure;
     }
     take_process(&creation);
-    *ret_step = STEP_RELEASE;
-    if (loop_watch(launcher, sandbox) < 0 || furnish(&creation, ret_step) < 0) {
+    *ret_step = STEP_WATCH;
+    if (loop_watch(launcher, sandbox) < 0) {
+        failure = errno;
+        undo_child(&creation);
+        return failure;
+    }
+    if (furnish(&creation, ret_step) < 0) {
         failure = errno;
         sandbox->failure = failure;
         sandbox->failure_step = *ret_step;

@@ -14,8 +14,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-enum { FREEZE_LOOK_USEC = 1000 };
-
 static int watch(const struct launcher *launcher, struct source *source, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.ptr = source};
@@ -87,7 +85,7 @@ static void look_at_freeze(struct launcher *launcher, struct sandbox *sandbox)
     else if (monotonic_usec() >= sandbox->freeze_end_usec)
         loop_freeze_ended(launcher, sandbox, ETIMEDOUT);
     else if (sandbox->events.fd < 0)
-        sandbox->deadline_usec = monotonic_usec() + FREEZE_LOOK_USEC;
+        sandbox->deadline_usec = monotonic_usec() + LOOP_FREEZE_LOOK_USEC;
 }
 
 static void log_failure(const struct sandbox *sandbox)

@@ -18,6 +18,8 @@ int loop_watch(struct launcher *launcher, struct sandbox *sandbox);
  */
 void loop_forget(const struct launcher *launcher, struct source *source);
 
+enum { LOOP_FREEZE_LOOK_USEC = 1000 }; /* v1: between two looks at a freeze */
+
 /* v2: waits for the frozen state to change. -1 and errno (ENOTSUP on v1). */
 int loop_watch_freeze(struct launcher *launcher, struct sandbox *sandbox);
 

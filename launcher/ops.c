@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FREEZE_DEADLINE_USEC = 2 * 1000 * 1000, FREEZE_LOOK_USEC = 1000 };
+enum { FREEZE_DEADLINE_USEC = 2 * 1000 * 1000 };
 
 static enum ops_result answer_status(struct launcher_answer *answer, int status)
 {
@@ -162,7 +162,7 @@ static enum ops_result op_freeze(struct launcher *launcher, const struct launche
     if (loop_watch_freeze(launcher, sandbox) == 0)
         sandbox->deadline_usec = sandbox->freeze_end_usec;
     else
-        sandbox->deadline_usec = monotonic_usec() + FREEZE_LOOK_USEC;
+        sandbox->deadline_usec = monotonic_usec() + LOOP_FREEZE_LOOK_USEC;
     return OPS_WAITS;
 }
 

@@ -19,6 +19,7 @@
     X(STEP_CGROUP, "make the cgroups")                                                             \
     X(STEP_NETWORK, "make the network namespace")                                                  \
     X(STEP_CLONE, "clone into new namespaces")                                                     \
+    X(STEP_WATCH, "watch the child")                                                               \
     X(STEP_IDS, "map the user ids")                                                                \
     X(STEP_LOWER, "map the image's owner")                                                         \
     X(STEP_UPPER, "make the writable layer")                                                       \
