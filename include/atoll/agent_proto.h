@@ -29,6 +29,7 @@ enum {
     AGENT_STRING_MAX = 128 * 1024,   /* kernel: MAX_ARG_STRLEN, the zero byte included */
     AGENT_REQUEST_MAX = 1024 * 1024, /* all control bytes of one request */
     AGENT_PATH_MAX = 4096,           /* kernel: PATH_MAX, the zero byte included */
+    AGENT_MODE_MAX = 07777,          /* of a file */
     AGENT_USER_MAX = 64,             /* a user's name, or "uid:gid" */
     AGENT_PEERS_MAX = 256,           /* connections at once; more wait in the backlog */
     AGENT_PROCESSES_MAX = 256,       /* processes that were started and not forgotten */
@@ -230,12 +231,12 @@ enum {
 #define AGENT_FILE_REQUESTS(X)                                                                     \
     X(AGENT_FRAME_STAT, AGENT_FILE_FOLLOW, 0, 0, false)                                            \
     X(AGENT_FRAME_FOLDER, AGENT_FILE_SKIP, AGENT_TREE_DEPTH_MAX, AGENT_LIST_MAX,                   \
-      false)                                                  /* depth, entries */                 \
-    X(AGENT_FRAME_MKDIR, AGENT_FILE_PARENTS, 07777, 0, false) /* mode */                           \
+      false)                                                           /* depth, entries */        \
+    X(AGENT_FRAME_MKDIR, AGENT_FILE_PARENTS, AGENT_MODE_MAX, 0, false) /* mode */                  \
     X(AGENT_FRAME_REMOVE, AGENT_FILE_RECURSIVE, 0, 0, false)                                       \
     X(AGENT_FRAME_MOVE, AGENT_FILE_REPLACE, 0, 0, true)                                            \
     X(AGENT_FRAME_COPY, AGENT_FILE_RECURSIVE | AGENT_FILE_REPLACE, 0, 0, true)                     \
-    X(AGENT_FRAME_CHMOD, 0, 07777, 0, false) /* mode */                                            \
+    X(AGENT_FRAME_CHMOD, 0, AGENT_MODE_MAX, 0, false) /* mode */                                   \
     X(AGENT_FRAME_WATCH, AGENT_FILE_RECURSIVE, 0, 0, false)
 
 /* X(symbol, value, word): the kind of CHANGE */

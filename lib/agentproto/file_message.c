@@ -1,8 +1,6 @@
 #include "lib/agentproto/message.h"
 #include "lib/agentproto/wire.h"
 
-enum { MODE_MAX = 07777 };
-
 /* What a request may have in its payload. */
 struct rule {
     uint32_t flags;
@@ -31,17 +29,12 @@ static const struct rule *find_rule(uint8_t type)
     return NULL;
 }
 
-static bool is_absolute(const char *path)
-{
-    return path[0] == '/';
-}
-
 static bool file_valid(const struct agent_file_message *message, const struct rule *rule)
 {
     return (message->flags & ~rule->flags) == 0 && message->number <= rule->number_max &&
            message->limit <= rule->limit_max && (message->limit > 0) == (rule->limit_max > 0) &&
-           (rule->limit_max == 0 || message->number > 0) && is_absolute(message->path) &&
-           (rule->has_target ? is_absolute(message->target) : message->target[0] == '\0');
+           (rule->limit_max == 0 || message->number > 0) && wire_is_absolute(message->path) &&
+           (rule->has_target ? wire_is_absolute(message->target) : message->target[0] == '\0');
 }
 
 size_t agent_file_encode(const struct agent_file_message *message, uint8_t *data, size_t capacity)
@@ -112,7 +105,7 @@ bool agent_entry_decode(const uint8_t *data, size_t size, struct agent_entry_mes
     message->path = wire_get_string(&reader, AGENT_PATH_MAX);
     message->link = wire_get_string(&reader, AGENT_PATH_MAX);
     return wire_reader_complete(&reader) && message->type >= AGENT_FILE_REGULAR &&
-           message->type <= AGENT_FILE_DEVICE && message->mode <= MODE_MAX &&
+           message->type <= AGENT_FILE_DEVICE && message->mode <= AGENT_MODE_MAX &&
            message->size <= INT64_MAX;
 }
 

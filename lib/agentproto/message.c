@@ -5,16 +5,11 @@
 #include <string.h>
 #include <sys/wait.h>
 
-enum { MODE_MAX = 07777, ERRNO_MAX = 4095 };
+enum { ERRNO_MAX = 4095 };
 
 static size_t finish(const struct wire_writer *writer)
 {
     return writer->failed ? 0 : writer->size;
-}
-
-static bool is_absolute(const char *path)
-{
-    return path[0] == '/';
 }
 
 /* Adds the wire size of each string to `size`, up to a total that cannot overflow. */
@@ -190,7 +185,7 @@ static bool get_command(struct wire_reader *reader, struct agent_command *comman
     command->argc = get_strings(reader, command->argv);
     command->envc = get_strings(reader, command->env);
     return wire_reader_complete(reader) && command->argv[0] && command->argv[0][0] != '\0' &&
-           is_absolute(command->cwd) && env_valid(command);
+           wire_is_absolute(command->cwd) && env_valid(command);
 }
 
 bool agent_exec_decode(const uint8_t *data, size_t size, struct agent_exec_message *message)
@@ -251,7 +246,7 @@ bool agent_write_decode(const uint8_t *data, size_t size, struct agent_write_mes
     }
     return wire_reader_complete(&reader) && (message->flags & ~(uint32_t)AGENT_WRITE_FLAGS) == 0 &&
            (~message->flags & (AGENT_WRITE_ABSENT | AGENT_WRITE_MATCH)) != 0 &&
-           message->mode <= MODE_MAX && is_absolute(message->path);
+           message->mode <= AGENT_MODE_MAX && wire_is_absolute(message->path);
 }
 
 bool agent_read_decode(const uint8_t *data, size_t size, struct agent_read_message *message)
@@ -264,7 +259,7 @@ bool agent_read_decode(const uint8_t *data, size_t size, struct agent_read_messa
     message->user = wire_get_string(&reader, AGENT_USER_MAX);
     message->path = wire_get_string(&reader, AGENT_PATH_MAX);
     return wire_reader_complete(&reader) && (message->flags & ~(uint32_t)AGENT_READ_FLAGS) == 0 &&
-           message->offset <= INT64_MAX && is_absolute(message->path);
+           message->offset <= INT64_MAX && wire_is_absolute(message->path);
 }
 
 bool agent_status_valid(uint32_t status)

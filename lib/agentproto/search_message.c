@@ -25,7 +25,7 @@ static bool search_valid(const struct agent_search_message *message)
 
     return (message->flags & ~(uint32_t)AGENT_SEARCH_FLAGS) == 0 && message->limit > 0 &&
            message->limit <= AGENT_SEARCH_MATCHES_MAX && message->timeout_ms > 0 &&
-           message->timeout_ms <= AGENT_SEARCH_MS_MAX && message->path[0] == '/' &&
+           message->timeout_ms <= AGENT_SEARCH_MS_MAX && wire_is_absolute(message->path) &&
            has_content == (message->content[0] != '\0');
 }
 

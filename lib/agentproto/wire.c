@@ -103,6 +103,11 @@ const char *wire_get_string(struct wire_reader *reader, size_t max)
     return (const char *)bytes;
 }
 
+bool wire_is_absolute(const char *path)
+{
+    return path[0] == '/';
+}
+
 bool wire_reader_complete(const struct wire_reader *reader)
 {
     return !reader->failed && reader->offset == reader->size;

@@ -38,6 +38,8 @@ struct id wire_get_id(struct wire_reader *reader);
  */
 const char *wire_get_string(struct wire_reader *reader, size_t max);
 
+bool wire_is_absolute(const char *path);
+
 /* True when nothing failed and every byte was used. */
 bool wire_reader_complete(const struct wire_reader *reader);
 

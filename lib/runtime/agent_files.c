@@ -2,6 +2,7 @@
 
 #include "lib/agentproto/message.h"
 #include "lib/runtime/agent_answer.h"
+#include "lib/runtime/agent_check.h"
 #include "lib/runtime/agent_client_private.h"
 
 #include <atoll/cleanup.h>
@@ -143,22 +144,6 @@ static void answer_free(struct answer *answer)
     agent_reading_free(&answer->reading);
 }
 
-static int check_text(const char *field, const char *text, size_t size, struct error *err)
-{
-    if (strlen(text) < size && text[0] != '\0')
-        return 0;
-    return error_set_field(err, ERR_INVALID_FIELD, field, "%s has 1 to %zu bytes", field, size - 1);
-}
-
-static int check_path(const char *field, const char *path, struct error *err)
-{
-    if (check_text(field, path, AGENT_PATH_MAX, err) < 0)
-        return -1;
-    if (path[0] == '/')
-        return 0;
-    return error_set_field(err, ERR_INVALID_FIELD, field, "%s must be absolute", field);
-}
-
 static int exchange(struct agent_client *client, struct agent_outgoing *outgoing,
                     agent_reply_fn reply, struct answer *answer, int64_t deadline_usec,
                     struct error *err)
@@ -186,9 +171,9 @@ static int request_answer(struct agent_client *client, const struct agent_file_r
     };
     uint8_t payload[REQUEST_MAX];
 
-    if (check_text("user", request->user, AGENT_USER_MAX, err) < 0 ||
-        check_path("path", request->path, err) < 0 ||
-        (request->target && check_path("target", request->target, err) < 0))
+    if (agent_check_user(request->user, err) < 0 ||
+        agent_check_path("path", request->path, err) < 0 ||
+        (request->target && agent_check_path("target", request->target, err) < 0))
         return -1;
     agent_outgoing_frame(&outgoing, request->type, payload,
                          agent_file_encode(&message, payload, sizeof(payload)));
@@ -234,7 +219,7 @@ int agent_files_read(struct agent_client *client, const char *user, const char *
     };
     uint8_t payload[REQUEST_MAX];
 
-    if (check_text("user", user, AGENT_USER_MAX, err) < 0 || check_path("path", path, err) < 0)
+    if (agent_check_user(user, err) < 0 || agent_check_path("path", path, err) < 0)
         return -1;
     agent_outgoing_frame(&outgoing, AGENT_FRAME_READ, payload,
                          agent_read_encode(&message, payload, sizeof(payload)));
@@ -258,8 +243,8 @@ int agent_files_write(struct agent_client *client, const struct agent_file_conte
     };
     uint8_t payload[REQUEST_MAX];
 
-    if (check_text("user", content->user, AGENT_USER_MAX, err) < 0 ||
-        check_path("path", content->path, err) < 0)
+    if (agent_check_user(content->user, err) < 0 ||
+        agent_check_path("path", content->path, err) < 0)
         return -1;
     agent_outgoing_frame(&outgoing, AGENT_FRAME_WRITE, payload,
                          agent_write_encode(&message, payload, sizeof(payload)));
@@ -323,7 +308,7 @@ int agent_files_download(struct agent_client *client, const char *user, const ch
     uint8_t payload[REQUEST_MAX];
     int result;
 
-    if (check_text("user", user, AGENT_USER_MAX, err) < 0 || check_path("path", path, err) < 0)
+    if (agent_check_user(user, err) < 0 || agent_check_path("path", path, err) < 0)
         return -1;
     agent_outgoing_frame(&outgoing, AGENT_FRAME_READ, payload,
                          agent_read_encode(&message, payload, sizeof(payload)));
@@ -366,8 +351,7 @@ int agent_files_upload(struct agent_client *client, const struct agent_file_uplo
     const struct agent_write_message message = upload_message(upload);
     uint8_t payload[REQUEST_MAX];
 
-    if (check_text("user", upload->user, AGENT_USER_MAX, err) < 0 ||
-        check_path("path", upload->path, err) < 0)
+    if (agent_check_user(upload->user, err) < 0 || agent_check_path("path", upload->path, err) < 0)
         return -1;
     agent_outgoing_frame(&outgoing, AGENT_FRAME_WRITE, payload,
                          agent_write_encode(&message, payload, sizeof(payload)));

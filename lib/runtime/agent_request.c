@@ -1,6 +1,7 @@
 #include "lib/runtime/agent_request.h"
 
 #include "lib/agentproto/message.h"
+#include "lib/runtime/agent_check.h"
 
 #include <atoll/cleanup.h>
 #include <errno.h>
@@ -9,24 +10,6 @@
 #include <string.h>
 
 enum { MODE_PLAIN = 0644, MODE_EXECUTABLE = 0755, CONTROL_MAX = 2 * AGENT_PATH_MAX };
-
-static int check_path(const char *field, const char *path, struct error *err)
-{
-    if (path[0] != '/')
-        return error_set_field(err, ERR_INVALID_FIELD, field, "the path must be absolute");
-    if (strlen(path) >= AGENT_PATH_MAX)
-        return error_set_field(err, ERR_INVALID_FIELD, field, "the path is over %d bytes",
-                               AGENT_PATH_MAX - 1);
-    return 0;
-}
-
-static int check_user(const char *user, struct error *err)
-{
-    if (*user == '\0' || strlen(user) >= AGENT_USER_MAX)
-        return error_set_field(err, ERR_INVALID_FIELD, "user", "the user has 1 to %d bytes",
-                               AGENT_USER_MAX - 1);
-    return 0;
-}
 
 static int add_write(struct agent_outgoing *outgoing, const struct sandbox_file *file,
                      const struct agent_owner *owner, struct error *err)
@@ -39,7 +22,7 @@ static int add_write(struct agent_outgoing *outgoing, const struct sandbox_file 
     };
     uint8_t payload[CONTROL_MAX];
 
-    if (check_path("path", file->path, err) < 0 || check_user(owner->user, err) < 0)
+    if (agent_check_path("path", file->path, err) < 0 || agent_check_user(owner->user, err) < 0)
         return -1;
     agent_outgoing_frame(outgoing, AGENT_FRAME_WRITE, payload,
                          agent_write_encode(&message, payload, sizeof(payload)));
@@ -100,7 +83,7 @@ static int make_command(const char *const *argv, const char *const *env, const c
     if (!argv[0] || argv[0][0] == '\0')
         return error_set_field(err, ERR_INVALID_FIELD, "argv", "there is no command");
     if (check_strings("argv", argv, err) < 0 || check_env(env, err) < 0 ||
-        check_path("cwd", cwd, err) < 0 || check_user(user, err) < 0)
+        agent_check_path("cwd", cwd, err) < 0 || agent_check_user(user, err) < 0)
         return -1;
     *ret_command = (struct agent_command){
         .cwd = cwd,
@@ -205,7 +188,7 @@ int agent_request_read(struct agent_outgoing *outgoing, const char *path, const 
     const struct agent_read_message message = {.limit = limit, .user = user, .path = path};
     uint8_t payload[CONTROL_MAX];
 
-    if (check_path("path", path, err) < 0 || check_user(user, err) < 0)
+    if (agent_check_path("path", path, err) < 0 || agent_check_user(user, err) < 0)
         return -1;
     agent_outgoing_frame(outgoing, AGENT_FRAME_READ, payload,
                          agent_read_encode(&message, payload, sizeof(payload)));

@@ -3,6 +3,7 @@
 #include "lib/agentproto/message.h"
 #include "lib/agentproto/pattern.h"
 #include "lib/runtime/agent_answer.h"
+#include "lib/runtime/agent_check.h"
 #include "lib/runtime/agent_client_private.h"
 
 #include <atoll/cleanup.h>
@@ -112,14 +113,6 @@ static int on_answer(void *context, const struct agent_frame *frame, bool *ret_d
     }
 }
 
-static int check_text(const char *field, const char *text, size_t size, struct error *err)
-{
-    if (text[0] != '\0' && strlen(text) < size)
-        return 0;
-    return error_set_field(err, ERR_NOT_POSSIBLE, field, "'%s' has 1 to %zu bytes", field,
-                           size - 1);
-}
-
 static int check_content(const struct agent_search_request *request, struct error *err)
 {
     const struct pattern_options options = {.regex = request->regex,
@@ -138,10 +131,11 @@ static int check_content(const struct agent_search_request *request, struct erro
 
 static int check_request(const struct agent_search_request *request, struct error *err)
 {
-    if (check_text("user", request->user, AGENT_USER_MAX, err) < 0 ||
-        check_text("path", request->path, AGENT_PATH_MAX, err) < 0 ||
-        (request->name && check_text("name", request->name, NAME_MAX + 1, err) < 0) ||
-        (request->content && check_text("content", request->content, PATTERN_TEXT_MAX, err) < 0))
+    if (agent_check_user(request->user, err) < 0 ||
+        agent_check_path("path", request->path, err) < 0 ||
+        (request->name && agent_check_text("name", request->name, NAME_MAX + 1, err) < 0) ||
+        (request->content &&
+         agent_check_text("content", request->content, PATTERN_TEXT_MAX, err) < 0))
         return -1;
     return request->content ? check_content(request, err) : 0;
 }

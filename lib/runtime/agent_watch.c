@@ -3,6 +3,7 @@
 #include "lib/agentproto/message.h"
 #include "lib/base/util.h"
 #include "lib/runtime/agent_answer.h"
+#include "lib/runtime/agent_check.h"
 #include "lib/runtime/agent_client_private.h"
 
 #include <atoll/cleanup.h>
@@ -22,17 +23,6 @@ struct agent_watch {
 };
 
 DEFINE_CLEANUP(struct agent_watch *, agent_watch, agent_watch_free)
-
-static int check_request(const struct agent_watch_request *request, struct error *err)
-{
-    if (strlen(request->user) >= AGENT_USER_MAX || request->user[0] == '\0')
-        return error_set_field(err, ERR_NOT_POSSIBLE, "user", "user has 1 to %d bytes",
-                               AGENT_USER_MAX - 1);
-    if (strlen(request->path) >= AGENT_PATH_MAX || request->path[0] != '/')
-        return error_set_field(err, ERR_INVALID_FIELD, "path",
-                               "path is absolute and has 1 to %d bytes", AGENT_PATH_MAX - 1);
-    return 0;
-}
 
 /* A new connection's buffer has room for so small a request. */
 static int send_request(const struct agent_watch *watch, const struct agent_watch_request *request,
@@ -139,7 +129,8 @@ int agent_watch_begin(struct agent_client *client, const struct agent_watch_requ
         return error_set_errno(err, ENOMEM, "cannot watch a folder");
     }
     watch->client = client;
-    if (check_request(request, err) < 0 || send_request(watch, request, err) < 0 ||
+    if (agent_check_user(request->user, err) < 0 ||
+        agent_check_path("path", request->path, err) < 0 || send_request(watch, request, err) < 0 ||
         await_first(watch, deadline_usec, err) < 0)
         return -1;
     *ret_watch = TAKE_PTR(watch);
