@@ -98,6 +98,19 @@ static enum error_code failure_code(const struct agent_error_message *message)
     }
 }
 
+/* What requests call the thing at fault, "" where it is none of theirs. */
+static const char *field_at_fault(uint32_t stage)
+{
+    switch (stage) {
+    case AGENT_STAGE_USER:
+        return "user";
+    case AGENT_STAGE_CWD:
+        return "cwd";
+    default:
+        return "";
+    }
+}
+
 int agent_take_failure(const struct agent_frame *frame, struct error *ret_failure,
                        struct error *err)
 {
@@ -107,8 +120,9 @@ int agent_take_failure(const struct agent_frame *frame, struct error *ret_failur
     if (!agent_error_decode(frame->payload, frame->size, &message))
         return agent_protocol_error(err);
     reason = strerrordesc_np((int)message.errnum);
-    (void)error_set(ret_failure, failure_code(&message), "%s: %s", stage_meaning(message.stage),
-                    reason ? reason : "unknown error");
+    (void)error_set_field(ret_failure, failure_code(&message), field_at_fault(message.stage),
+                          "%s: %s", stage_meaning(message.stage),
+                          reason ? reason : "unknown error");
     return 0;
 }
 

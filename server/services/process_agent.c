@@ -173,6 +173,7 @@ int process_explain_failure(struct error *err)
 
     if (cause.code == ERR_NOT_FOUND || cause.code == ERR_INVALID_FIELD ||
         cause.code == ERR_NOT_POSSIBLE)
-        return error_set_field(err, ERR_NOT_POSSIBLE, "command", "%s", cause.message);
+        return error_set_field(err, ERR_NOT_POSSIBLE, cause.field[0] ? cause.field : "command",
+                               "%s", cause.message);
     return -1;
 }

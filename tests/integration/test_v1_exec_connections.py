@@ -72,9 +72,10 @@ def test_input_that_nobody_read_is_not_the_next_ones(box):
 
 
 def test_after_a_command_that_failed_comes_the_next(box):
-    for bad in ({"command": ["/no/such/program"]}, {"command": "true", "cwd": "/no/such"},
-                {"command": "true", "user": "nobody-here"}):
-        assert_problem(box.try_exec(**bad), 422)
+    for field, bad in (("command", {"command": ["/no/such/program"]}),
+                       ("cwd", {"command": "true", "cwd": "/no/such"}),
+                       ("user", {"command": "true", "user": "nobody-here"})):
+        assert assert_problem(box.try_exec(**bad), 422)["field"] == field
         assert box.exec("echo fine")["stdout"] == "fine\n"
     assert box.exec("sleep 1000", timeout=0.1)["timed_out"] is True
     assert box.exec("echo fine")["stdout"] == "fine\n"

@@ -108,13 +108,16 @@ def test_bad_starts(processes, fields, field):
     assert problem["field"] == field
 
 
-@pytest.mark.parametrize("fields", [
-    {"command": ["/no/such/program"]},
-    {"command": "true", "user": "4294967296:0"}, {"command": "true", "user": "-1:-1"},
+@pytest.mark.parametrize("fields, field", [
+    ({"command": ["/no/such/program"]}, "command"),
+    ({"command": "true", "cwd": "/no/such"}, "cwd"),
+    ({"command": "true", "user": "nobody-here"}, "user"),
+    ({"command": "true", "user": "4294967296:0"}, "user"),
+    ({"command": "true", "user": "-1:-1"}, "user"),
 ])
-def test_starts_that_this_sandbox_cannot_do(processes, fields):
+def test_starts_that_this_sandbox_cannot_do(processes, fields, field):
     problem = assert_problem(processes.client.post(processes.path, fields), 422, "not_possible")
-    assert problem["field"] == "command"
+    assert problem["field"] == field
 
 
 def test_a_stopped_sandbox_takes_no_process(processes, client, sandbox_id):
