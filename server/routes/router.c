@@ -292,7 +292,7 @@ static int dispatch(struct passage *passage, const struct router *router, struct
         .client = http_request_client(request),
     };
     if (call->caller.role < match->route->role)
-        return auth_refuse_role(router->auth, request, identity, err);
+        return auth_refuse_role(router->auth, request, identity, match->route->role, err);
     if (check_accept(request, match->route, err) < 0)
         return -1;
     call->id = match->taken.ids[0];
