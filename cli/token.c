@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "lib/auth/token.h"
 #include "lib/base/util.h"
+#include <atoll/role.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -60,6 +61,9 @@ static int take_argument(struct token_arguments *arguments, const char *option, 
     if (strcmp(option, "--sub") == 0) {
         arguments->claims.subject = value;
     } else if (strcmp(option, "--scope") == 0) {
+        if (role_of_scope(value) == ROLE_NONE)
+            return error_set(err, ERR_BAD_REQUEST,
+                             "--scope needs viewer, member, admin or operator");
         arguments->claims.scope = value;
     } else if (strcmp(option, "--tenant") == 0) {
         if (!id_parse(value, &arguments->tenant))

@@ -563,6 +563,7 @@ def test_exit_codes(run, stack):
     assert "cannot be" not in run("ps", "--json").stderr
     run("nonsense", code=2)
     run("inspect", "../tenants", code=2)
+    assert "--scope" in run("token", "--scope", "king", code=2).stderr
     run("inspect", "0" * 32, code=4)
     run("ps", "--url", "http://127.0.0.1:1", "--token", "x", code=3)
     run("ps", "--token", "not a token", code=1)
