@@ -154,6 +154,8 @@ int json_parse(const char *text, size_t size, cJSON **ret_value, struct error *e
     _cleanup_cjson_ cJSON *value = NULL;
     const char *end = NULL;
 
+    if (size == 0)
+        return error_set(err, ERR_BAD_REQUEST, "the body is empty: JSON is needed");
     if (!utf8_valid(text, size))
         return error_set(err, ERR_BAD_REQUEST, "the body is not valid UTF-8");
     if (scan_text(text, size, err) < 0)

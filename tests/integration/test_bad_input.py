@@ -142,6 +142,11 @@ def test_body(client, nothing_created, name):
     assert_problem(client.post("/sandbox", BODIES[name]), 400)
 
 
+def test_an_empty_body_is_called_so(client):
+    problem = assert_problem(client.post("/v1/sandboxes", b""), 400, "bad_request")
+    assert "empty" in problem["detail"]
+
+
 def test_body_of_100_megabytes(client, nothing_created):
     """Refused by its announced length: the server need not read it."""
     response = client.post("/sandbox", b"", headers={"Content-Length": str(100 << 20)})
