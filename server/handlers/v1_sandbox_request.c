@@ -306,7 +306,8 @@ static int check_supported(const struct create_body *body, struct error *err)
     if (v1_value_asks(body->volumes))
         return v1_value_not_supported("volumes", "this installation has no volumes", err);
     if (asks_for_network(body->network))
-        return v1_value_not_supported("network", "sandboxes have no network here: none", err);
+        return v1_value_not_supported("network", "sandboxes have no network here, ask for none",
+                                      err);
     if (body->privileged)
         return v1_value_not_supported("privileged", "a sandbox is never privileged", err);
     if (body->force_build)

@@ -18,8 +18,8 @@ enum {
     CAPABILITY_NAME_MAX = 32,
 };
 
-/* "CHOWN DAC_OVERRIDE ..." */
-#define CAPABILITY_NAME(name, number) #name " "
+/* " CHOWN DAC_OVERRIDE ..." */
+#define CAPABILITY_NAME(name, number) " " #name
 #define CAPABILITY_NAMES              LAUNCHER_CAPABILITIES(CAPABILITY_NAME)
 
 struct port_body {
@@ -328,7 +328,7 @@ int v1_value_cap_add(const cJSON *names, char **ret_json, struct error *err)
     {
         if (container_capability(entry->valuestring) == 0)
             return error_set_field(err, ERR_NOT_SUPPORTED, "cap_add",
-                                   "'cap_add': %.32s cannot be given; " CAPABILITY_NAMES " can",
+                                   "'cap_add': %.32s cannot be given, but can be:" CAPABILITY_NAMES,
                                    entry->valuestring);
     }
     return names ? print_value(names, "cap_add", SIZE_MAX, ret_json, err)
