@@ -184,6 +184,7 @@ static int step_once(struct file_copy *copy, bool *ret_done)
 int file_copy_begin(struct file_copy *copy, const struct file_copy_ends *ends, bool recursive,
                     bool replace)
 {
+    struct stat status;
     int errnum;
 
     copy->ends = *ends;
@@ -194,8 +195,9 @@ int file_copy_begin(struct file_copy *copy, const struct file_copy_ends *ends, b
     copy->in_fd = copy->out_fd = -1;
     copy->walk.depth = 0;
     file_path_temporary(copy->temporary);
-    if (!replace && faccessat(ends->target_fd, ends->target, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-        return EEXIST; /* before the work; the rename decides */
+    /* Before the work; the rename decides. faccessat(2) would look with the agent's own rights. */
+    if (!replace && fstatat(ends->target_fd, ends->target, &status, AT_SYMLINK_NOFOLLOW) == 0)
+        return EEXIST;
     errnum = copy_entry(copy, ends->source_fd, copy->ends.source, copy->temporary);
     return errnum == 0 ? EINPROGRESS : errnum;
 }

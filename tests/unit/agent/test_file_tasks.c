@@ -342,6 +342,12 @@ static void test_rights_are_the_users(void **state)
         &place,
         change(&place, NOBODY, AGENT_FRAME_COPY, 0, 0, in(&place, "open/file"), in(&place, "mine")),
         ERR_PERMISSION);
+    make_file(in(&place, "own"), "x", 0644);
+    /* Not ERR_CONFLICT: what a shut folder has is not told. */
+    assert_failed(
+        &place,
+        change(&place, NOBODY, AGENT_FRAME_COPY, 0, 0, in(&place, "own"), in(&place, "shut/file")),
+        ERR_PERMISSION);
     assert_no_temporary(&place);
     assert_changed(&place, change(&place, ROOT, AGENT_FRAME_COPY, 0, 0, in(&place, "open/file"),
                                   in(&place, "mine")));
