@@ -45,6 +45,7 @@ struct command_body {
     const cJSON *command;
     const char *cwd;
     const cJSON *environment;
+    const cJSON *env;
     const char *user;
     double timeout;
     const char *tag;
@@ -79,6 +80,12 @@ struct command_body {
          .offset = offsetof(struct command_body, environment),                                     \
          .schema = SCHEMA_VARIABLES,                                                               \
          .about = "Variables over those of the sandbox."},                                         \
+        {.name = "env",                                                                            \
+         .type = JSON_TYPE_MAP,                                                                    \
+         .max = ENVIRONMENT_MAX,                                                                   \
+         .offset = offsetof(struct command_body, env),                                             \
+         .schema = SCHEMA_VARIABLES,                                                               \
+         .about = "Another name for environment."},                                                \
         {.name = "user",                                                                           \
          .type = JSON_TYPE_STRING,                                                                 \
          .min = 1,                                                                                 \
@@ -124,7 +131,8 @@ static const struct json_field start_fields[] = {
      .offset = offsetof(struct command_body, log_bytes),
      .about = "The same for bytes, as they are on disk; 16 MiB."},
 };
-const struct json_table v1_process_start_table = JSON_TABLE("ProcessStart", start_fields);
+const struct json_table v1_process_start_table =
+    JSON_TABLE_WITH("ProcessStart", start_fields, SCHEMA_NOT_BOTH("environment", "env"));
 
 static const struct json_field exec_fields[] = {
     COMMAND_FIELDS,
@@ -140,7 +148,9 @@ static const struct json_field exec_fields[] = {
      .about = "The same for any bytes."},
 };
 const struct json_table v1_exec_table =
-    JSON_TABLE_WITH("Exec", exec_fields, SCHEMA_NOT_BOTH("stdin", "stdin_base64"));
+    JSON_TABLE_WITH("Exec", exec_fields,
+                    "{\"allOf\":[" SCHEMA_NOT_BOTH("environment", "env") "," SCHEMA_NOT_BOTH(
+                        "stdin", "stdin_base64") "]}");
 
 void v1_process_request_done(struct v1_process_request *request)
 {
@@ -157,7 +167,20 @@ static int check_command(const struct command_body *body, struct error *err)
     if (body->timeout < 0 || (body->timeout > 0 && body->timeout < 0.001))
         return error_set_field(err, ERR_INVALID_FIELD, "timeout",
                                "'timeout' must be 0.001 to %d seconds", TIMEOUT_MAX_S);
-    return body->environment ? environment_check(body->environment, "environment", false, err) : 0;
+    return 0;
+}
+
+/* The variables, under either of their names. */
+static int take_environment(const struct command_body *body, struct process_spec *spec,
+                            struct error *err)
+{
+    const char *field = body->env ? "env" : "environment";
+
+    if (body->env && body->environment)
+        return error_set_field(err, ERR_INVALID_FIELD, "env",
+                               "'env' is another name for 'environment': give one");
+    spec->environment = body->env ? body->env : body->environment;
+    return spec->environment ? environment_check(spec->environment, field, false, err) : 0;
 }
 
 /* The arguments as the agent and the database take them. */
@@ -210,7 +233,6 @@ static int take_body(const struct json_table *table, struct v1_process_request *
         .command_json = request->command_json,
         .cwd = body.cwd,
         .user = body.user,
-        .environment = body.environment,
         .timeout_ms = (uint32_t)(body.timeout * 1000),
         .tag = body.tag,
         .input = body.input,
@@ -219,6 +241,8 @@ static int take_body(const struct json_table *table, struct v1_process_request *
     };
     request->stdin_text = body.stdin_text;
     request->stdin_base64 = body.stdin_base64;
+    if (take_environment(&body, &request->spec, err) < 0)
+        return -1;
     return take_terminal(body.pty, &request->spec, err);
 }
 

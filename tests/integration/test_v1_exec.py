@@ -28,6 +28,11 @@ def test_output_and_exit_code(box):
     assert result["stdout_base64"] is None
 
 
+@pytest.mark.parametrize("name", ["environment", "env"])
+def test_variables_by_either_name(box, name):
+    assert box.exec('echo "$GREETING $A"', **{name: {"A": "b"}})["stdout"] == "hello b\n"
+
+
 def test_argv_stays_argv(box):
     hostile = ["/bin/echo", "-n", "$(id)", "; rm -rf /", "`x`", "a\nb", "é"]
     assert box.exec(hostile)["stdout"] == " ".join(hostile[2:])

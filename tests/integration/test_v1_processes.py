@@ -101,6 +101,8 @@ def test_what_it_runs_with(processes):
     ({"command": "true", "timeout": -1}, "timeout"), ({"command": "true", "timeout": 1e9}, "timeout"),
     ({"command": "true", "pty": {"rows": 0}}, "pty.rows"),
     ({"command": "true", "environment": {"1": "x"}}, "environment.1"),
+    ({"command": "true", "env": {"1": "x"}}, "env.1"),
+    ({"command": "true", "environment": {}, "env": {}}, "env"),
     ({"command": "true", "log_lines": 1}, "log_lines"),
 ])
 def test_bad_starts(processes, fields, field):
