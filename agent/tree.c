@@ -15,6 +15,7 @@
 #define MARK_TOP (UINT64_C(1) << 62)
 
 static struct {
+    uint64_t top;    /* above every mark */
     uint64_t lowest; /* the last mark given out */
     unsigned active; /* commands that are not over */
     bool children;   /* the agent may have children */
@@ -29,7 +30,8 @@ int tree_init(void)
         return EPERM;
     if (getrlimit(RLIMIT_RTTIME, &limit) < 0)
         return errno;
-    tree.lowest = limit.rlim_max < MARK_TOP ? limit.rlim_max : MARK_TOP;
+    tree.top = limit.rlim_max < MARK_TOP ? limit.rlim_max : MARK_TOP;
+    tree.lowest = tree.top;
     return 0;
 }
 
@@ -46,11 +48,28 @@ void tree_end(void)
     tree.leftovers = tree.children;
 }
 
+/*
+ * Marks fall, and a process may lower its own to that of a later command. So each has a second one,
+ * which rises: a process could come to either of another command's, never to both. The kernel
+ * has not looked at RLIMIT_LOCKS since 2.4.25 (getrlimit(2)).
+ */
+static uint64_t second_mark(uint64_t mark)
+{
+    return tree.top - mark;
+}
+
+static int set_limit(int resource, uint64_t value)
+{
+    const struct rlimit limit = {.rlim_cur = value, .rlim_max = value};
+
+    return setrlimit(resource, &limit) < 0 ? errno : 0;
+}
+
 int tree_join(uint64_t mark)
 {
-    struct rlimit limit = {.rlim_cur = mark, .rlim_max = mark};
+    int errnum = set_limit(RLIMIT_LOCKS, second_mark(mark));
 
-    return setrlimit(RLIMIT_RTTIME, &limit) < 0 ? errno : 0;
+    return errnum == 0 ? set_limit(RLIMIT_RTTIME, mark) : errnum;
 }
 
 bool tree_empty(void)
@@ -81,10 +100,10 @@ static const char *find_line(const char *text, const char *label)
     return NULL;
 }
 
-/* The second column of "Max realtime timeout  <soft>  <hard>  us"; UINT64_MAX if unlimited. */
-static uint64_t parse_hard_limit(const char *limits)
+/* The second column of "<label>  <soft>  <hard>  <unit>"; UINT64_MAX if unlimited. */
+static uint64_t parse_hard_limit(const char *limits, const char *label)
 {
-    const char *field = find_line(limits, "Max realtime timeout");
+    const char *field = find_line(limits, label);
     uint64_t value = 0;
 
     if (!field)
@@ -132,8 +151,10 @@ static bool is_member(int dir_fd, const char *pid, uint64_t mark)
 
     if (!read_limits(dir_fd, pid, text, sizeof(text)))
         return false;
-    hard = parse_hard_limit(text);
-    return hard == mark || hard < tree.lowest;
+    hard = parse_hard_limit(text, "Max realtime timeout");
+    if (hard == mark || hard < tree.lowest)
+        return true;
+    return hard < tree.top && parse_hard_limit(text, "Max file locks") != second_mark(hard);
 }
 
 static pid_t parse_pid(const char *name)

@@ -127,6 +127,37 @@ static void test_concurrent_trees_are_apart(void **state)
     run_end(&quick);
 }
 
+static void *run_disguised(void *context)
+{
+    static const char script[] =
+        "(setsid sh -c 'mark=$(($(prlimit --rttime --pid $$ -o HARD --noheadings --raw) - 1)); "
+        "prlimit --rttime=$mark:$mark --pid $$; exec sleep 600.27' &); exec sleep 1000";
+    const char *const argv[] = {"sh", "-c", script, NULL};
+
+    (void)run_execute(context, argv);
+    return NULL;
+}
+
+/* Lowering one's mark to that of the next command does not help. */
+static void test_a_disguise_does_not_outlive_the_deadline(void **state)
+{
+    struct run disguised = run_begin(state);
+    struct run other = run_begin(state);
+    pthread_t thread;
+
+    disguised.request.timeout_ms = 3000;
+    disguised.request.grace_ms = 0;
+    other.request.kill_leftovers = false;
+    assert_int_equal(pthread_create(&thread, NULL, run_disguised, &disguised), 0);
+    run_shell(&other, "until pgrep -xf '[s]leep 600.27'; do :; done");
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(disguised.result.timed_out);
+    run_shell(&other, "pgrep -cxf '[s]leep 600.27'");
+    assert_string_equal(other.result.out, "0\n");
+    run_end(&disguised);
+    run_end(&other);
+}
+
 static void test_fork_bomb_is_one_tree(void **state)
 {
     struct run run = run_begin(state);
@@ -208,6 +239,7 @@ int main(void)
         cmocka_unit_test(test_leftovers_die_when_asked),
         cmocka_unit_test(test_leftovers_stay_and_do_not_delay),
         cmocka_unit_test(test_concurrent_trees_are_apart),
+        cmocka_unit_test(test_a_disguise_does_not_outlive_the_deadline),
         cmocka_unit_test(test_fork_bomb_is_one_tree),
         cmocka_unit_test(test_lost_client_ends_its_command),
     };
