@@ -162,16 +162,17 @@ static const struct db_statement version_statement = {"container_version",
 
 static const struct db_statement delete_begin_statement = {
     "container_delete_begin",
-    "WITH old AS (SELECT id, state FROM sandboxes WHERE " OWN_CONTAINER
+    "WITH old AS (SELECT id, state, version FROM sandboxes WHERE " OWN_CONTAINER
     " AND state <> 'deleted' FOR UPDATE),"
     " moved AS (UPDATE sandboxes s SET state = 'deleting', state_reason = $5::text,"
     " state_changed_at = now(), last_active_at = now() FROM old WHERE s.id = $2::uuid"
+    " AND $6::bigint IN (-1, old.version)"
     " RETURNING s.id, s.tenant_id, s.project_id, s.generation, old.state AS from_state),"
     " noted AS (INSERT INTO events"
     " (tenant_id, project_id, sandbox_id, kind, from_state, to_state, actor, request_id, detail)"
     " SELECT tenant_id, project_id, id, 'sandbox.deleting', from_state, 'deleting', $3::text,"
     " $4::text, jsonb_build_object('reason', $5::text) FROM moved WHERE from_state <> 'deleting')"
-    " SELECT generation FROM moved"};
+    " SELECT moved.generation FROM old LEFT JOIN moved USING (id)"};
 
 static const struct db_statement delete_finish_statement = {
     "container_delete_finish", DELETION_FINISH("tenant_id = $1::uuid AND kind = 'container'")};
@@ -498,13 +499,16 @@ int store_container_entrypoint(struct db_pool *pool, const struct db_scope *scop
 }
 
 int store_container_delete_begin(struct db_pool *pool, const struct db_scope *scope,
-                                 const struct id *id, enum container_reason reason,
+                                 const struct id *id, enum container_reason reason, int64_t version,
                                  const struct store_origin *origin, uint32_t *ret_generation,
                                  struct error *err)
 {
-    const struct db_param params[] = {db_uuid(&scope->tenant), db_uuid(id), db_text(origin->actor),
+    const struct db_param params[] = {db_uuid(&scope->tenant),
+                                      db_uuid(id),
+                                      db_text(origin->actor),
                                       db_text(origin->request_id),
-                                      db_text(container_reason_name(reason))};
+                                      db_text(container_reason_name(reason)),
+                                      db_int8(version)};
     const struct db_call call = DB_CALL(delete_begin_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
 
@@ -512,6 +516,8 @@ int store_container_delete_begin(struct db_pool *pool, const struct db_scope *sc
         return -1;
     if (PQntuples(result) == 0)
         return not_found(err);
+    if (PQgetisnull(result, 0, 0))
+        return wrong_version(err);
     *ret_generation = (uint32_t)db_get_int(result, 0, 0);
     return 0;
 }

@@ -128,9 +128,9 @@ int store_container_entrypoint(struct db_pool *pool, const struct db_scope *scop
                                struct container_record *ret_record, struct error *err);
 
 /* State deleting, from any state: no step is possible after it. May be repeated. Durable.
- * *ret_generation is the last one. */
+ * *ret_generation is the last one. ERR_PRECONDITION for another version. */
 int store_container_delete_begin(struct db_pool *pool, const struct db_scope *scope,
-                                 const struct id *id, enum container_reason reason,
+                                 const struct id *id, enum container_reason reason, int64_t version,
                                  const struct store_origin *origin, uint32_t *ret_generation,
                                  struct error *err);
 

@@ -219,7 +219,10 @@ int handle_v1_sandbox_patch(struct call *call, struct error *err)
 
 int handle_v1_sandbox_delete(struct call *call, struct error *err)
 {
-    if (containers_delete(call->services, &call->caller, &call->id, err) < 0)
+    int64_t version;
+
+    if (etag_expected(call, &version, err) < 0 ||
+        containers_delete(call->services, &call->caller, &call->id, version, err) < 0)
         return -1;
     http_respond_empty(call->request, 204);
     return 0;

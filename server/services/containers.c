@@ -15,8 +15,8 @@ static void abandon(struct services *services, const struct caller *caller, cons
 
     /* Where this fails, the worker finds a container that does not get out of its state. */
     if (container_remove(services, &caller->tenant, id, &failure) < 0 ||
-        store_container_delete_begin(services->db, &scope, id, CONTAINER_START_FAILED, &origin,
-                                     &unneeded, &failure) < 0 ||
+        store_container_delete_begin(services->db, &scope, id, CONTAINER_START_FAILED,
+                                     STORE_ANY_VERSION, &origin, &unneeded, &failure) < 0 ||
         store_container_delete_finish(services->db, &scope, id, &origin, &failure) < 0)
         log_error("what is left of a sandbox that could not start stays: %s", failure.message);
 }
@@ -143,15 +143,15 @@ int containers_set_entrypoint(struct services *services, const struct caller *ca
 }
 
 int containers_delete(struct services *services, const struct caller *caller, const struct id *id,
-                      struct error *err)
+                      int64_t version, struct error *err)
 {
     struct db_scope scope = caller_scope(caller);
     struct store_origin origin = caller_origin(caller);
     _cleanup_(container_stop_free) struct container_stop end = {.agent = NULL};
     uint32_t generation;
 
-    if (store_container_delete_begin(services->db, &scope, id, CONTAINER_REQUESTED, &origin,
-                                     &generation, err) < 0)
+    if (store_container_delete_begin(services->db, &scope, id, CONTAINER_REQUESTED, version,
+                                     &origin, &generation, err) < 0)
         return -1;
     container_stop_begin(services, &caller->tenant, id, generation, 0, &end);
     if (container_remove(services, &caller->tenant, id, err) < 0)

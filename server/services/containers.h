@@ -52,7 +52,7 @@ int containers_set_entrypoint(struct services *services, const struct caller *ca
 
 /* When this returns it is gone with its disk and its logs, durably. */
 int containers_delete(struct services *services, const struct caller *caller, const struct id *id,
-                      struct error *err);
+                      int64_t version, struct error *err);
 
 /* A change of state, and one that gives the main command so long to end. */
 typedef int (*container_change)(struct services *services, const struct caller *caller,

@@ -104,6 +104,6 @@ int project_containers_delete(struct services *services, const struct caller *ca
     if (project_containers_find(services, caller, name, &found, err) < 0)
         return -1;
     if (with_files)
-        return containers_delete(services, caller, &found.id, err);
+        return containers_delete(services, caller, &found.id, STORE_ANY_VERSION, err);
     return containers_stop(services, caller, &found.id, 0, &stopped, err);
 }

@@ -330,6 +330,18 @@ def test_if_match_protects_from_lost_updates(sandboxes):
     assert sandboxes.patch(made["id"], {"name": "any"}, headers={"If-Match": "*"}).status == 200
 
 
+def test_if_match_protects_what_changed_from_a_delete(sandboxes):
+    made = sandboxes.create()
+    path = f"/v1/sandboxes/{made['id']}"
+    old = sandboxes.client.get(path).headers["ETag"]
+    new = sandboxes.patch(made["id"], {"name": "kept"}).headers["ETag"]
+    refused = sandboxes.client.request("DELETE", path, headers={"If-Match": old})
+    assert_problem(refused, 412, "precondition_failed")
+    assert sandboxes.get(made["id"])["state"] == "running"
+    assert sandboxes.client.request("DELETE", path, headers={"If-Match": new}).status == 204
+    assert sandboxes.client.get(path).status == 404
+
+
 def test_environment(sandboxes):
     made = sandboxes.create(environment={"A": "1", "B": "2"})
     path = f"{made['id']}/environment"

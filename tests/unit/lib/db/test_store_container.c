@@ -138,7 +138,8 @@ static void test_a_foreign_container_is_a_missing_one(void **state)
                      -1);
     assert_int_equal(err.code, ERR_NOT_FOUND);
     assert_int_equal(store_container_delete_begin(pool, &other, &id, CONTAINER_REQUESTED,
-                                                  &test_origin, &generation, &err),
+                                                  STORE_ANY_VERSION, &test_origin, &generation,
+                                                  &err),
                      -1);
     assert_int_equal(err.code, ERR_NOT_FOUND);
     assert_int_equal(store_container_list(pool, &other, &filter, &list, NULL), 0);
@@ -197,7 +198,8 @@ static void test_a_name_of_the_clients_is_there_once_in_a_project(void **state)
     assert_int_equal(store_container_find(pool, &default_scope, "abc", &record, NULL), 0);
     assert_true(id_equal(&record.id, &id));
     assert_int_equal(store_container_delete_begin(pool, &default_scope, &id, CONTAINER_REQUESTED,
-                                                  &test_origin, &generation, NULL),
+                                                  STORE_ANY_VERSION, &test_origin, &generation,
+                                                  NULL),
                      0);
     assert_int_equal(store_container_delete_finish(pool, &default_scope, &id, &test_origin, NULL),
                      0);
@@ -239,10 +241,12 @@ static void test_a_delete_ends_every_other_step(void **state)
 
     (void)state;
     assert_int_equal(store_container_delete_begin(pool, &default_scope, &id, CONTAINER_REQUESTED,
-                                                  &test_origin, &generation, NULL),
+                                                  STORE_ANY_VERSION, &test_origin, &generation,
+                                                  NULL),
                      0);
     assert_int_equal(store_container_delete_begin(pool, &default_scope, &id, CONTAINER_REQUESTED,
-                                                  &test_origin, &generation, NULL),
+                                                  STORE_ANY_VERSION, &test_origin, &generation,
+                                                  NULL),
                      0);
     assert_int_equal(step(&id, 1, SANDBOX_CREATING, SANDBOX_RUNNING, &err), -1);
     assert_int_equal(err.code, ERR_CONFLICT);

@@ -93,7 +93,8 @@ static void test_what_goes_is_not_found(void **state)
     assert_int_equal(store_executor_find(pool, &none, &found, &err), -1);
     assert_int_equal(err.code, ERR_NOT_FOUND);
     assert_int_equal(store_container_delete_begin(pool, &default_scope, &id, CONTAINER_REQUESTED,
-                                                  &test_origin, &generation, NULL),
+                                                  STORE_ANY_VERSION, &test_origin, &generation,
+                                                  NULL),
                      0);
     assert_int_equal(store_executor_find(pool, &id, &found, &err), -1);
     assert_int_equal(err.code, ERR_NOT_FOUND);
