@@ -4,6 +4,7 @@
  * A session or a process group can be left by setsid(2), a parent by dying. What every descendant
  * inherits and cannot shed without CAP_SYS_RESOURCE is a hard resource limit: each command gets its
  * own value of RLIMIT_RTTIME (it only concerns real-time scheduling, which sandboxes do not have).
+ * A second one of RLIMIT_LOCKS, which means nothing any more, tells who has lowered the first.
  * A process may lower its limit; marks are therefore given out downwards, and what lies below every
  * mark given out so far belongs to no command and dies with the next tree that is killed.
  *
