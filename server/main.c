@@ -93,6 +93,7 @@ static void server_close(struct server *server)
     agents_stop(server->services.agents);
     places_free(server->services.transfers);
     places_free(server->services.waits);
+    places_free(server->services.requests);
     description_done(&server->description);
     auth_destroy(server->router.auth);
     audit_stop(server->services.audit);
@@ -145,6 +146,30 @@ static int load_config(struct server *server, int argc, char **argv, struct erro
 static unsigned held_threads(const struct config *config)
 {
     return (unsigned)config->sandbox_max_concurrent + WAITING_THREADS;
+}
+
+/* All that requests have. */
+static unsigned all_threads(const struct config *config)
+{
+    return held_threads(config) + WAITS_MAX + SPARE_THREADS;
+}
+
+/* What one client may have under way: fewer than starts may hold, so that a burst waits at the edge
+ * rather than be refused, and no more than it can use, so that others need not pass it. */
+static unsigned flow_threads(const struct config *config)
+{
+    unsigned running = (unsigned)config->sandbox_max_concurrent;
+
+    return (running > WAITS_OF_TENANT ? running : WAITS_OF_TENANT) + SPARE_THREADS;
+}
+
+/* What one tenant may have under way, with however many credentials. */
+static unsigned tenant_threads(const struct config *config)
+{
+    unsigned half = all_threads(config) / 2;
+    unsigned flow = flow_threads(config);
+
+    return half > flow ? half : flow;
 }
 
 static int open_admission(const struct config *config, struct admission **ret_admission,
@@ -210,6 +235,7 @@ static int open_services(struct server *server, struct error *err)
         audit_start(services->db, &services->audit, err) < 0 ||
         idempotency_create(&services->idempotency, err) < 0 ||
         places_create(&services->transfers, err) < 0 || places_create(&services->waits, err) < 0 ||
+        places_create(&services->requests, err) < 0 ||
         streams_create(&stream_options, &services->streams, err) < 0 ||
         event_follower_start(services, &services->event_follower, err) < 0 ||
         activity_start(services->db, &services->activity, err) < 0 ||
@@ -219,6 +245,7 @@ static int open_services(struct server *server, struct error *err)
         watches_start(services, &services->watches, err) < 0)
         return -1;
     server->router.services = services;
+    server->router.requests_of_tenant = tenant_threads(server->config);
     return open_auth(server, err);
 }
 
@@ -265,20 +292,11 @@ static unsigned http_timeout_ms(const struct config *config)
     return (unsigned)longest + HTTP_GRACE_MS;
 }
 
-/* What one tenant may have under way: fewer than starts may hold, so that a burst waits at the edge
- * rather than be refused, and no more than it can use, so that others need not pass it. */
-static unsigned flow_threads(const struct config *config)
-{
-    unsigned running = (unsigned)config->sandbox_max_concurrent;
-
-    return (running > WAITS_OF_TENANT ? running : WAITS_OF_TENANT) + SPARE_THREADS;
-}
-
 static int start_listening(struct server *server, struct error *err)
 {
     const struct config *config = server->config;
     char secret[EDGE_SECRET_SIZE];
-    unsigned threads = held_threads(config) + WAITS_MAX + SPARE_THREADS;
+    unsigned threads = all_threads(config);
     struct http_options http_options = {
         .threads = threads,
         .request_timeout_ms = http_timeout_ms(config),

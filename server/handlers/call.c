@@ -2,12 +2,32 @@
 
 #include "lib/base/util.h"
 #include "lib/json/json.h"
+#include "server/services/places.h"
 
+#include <limits.h>
 #include <string.h>
 #include <strings.h>
 
-/* A path of 4,095 bytes, each sent as %XX. */
-enum { QUERY_VALUE_MAX = 3 * 4096 };
+enum {
+    QUERY_VALUE_MAX = 3 * 4096, /* a path of 4,095 bytes, each sent as %XX */
+    RETRY_AFTER_S = 1,          /* most requests of a tenant are over by then */
+};
+
+int call_take_place(struct call *call, unsigned most, struct error *err)
+{
+    if (!places_take(call->services->requests, &call->caller.tenant, most, UINT_MAX))
+        return error_set_limit(err, ERR_TOO_MANY, most, most, RETRY_AFTER_S,
+                               "%u requests of the tenant are under way already", most);
+    call->has_place = true;
+    return 0;
+}
+
+void call_leave_place(struct call *call)
+{
+    if (call->has_place)
+        places_give(call->services->requests, &call->caller.tenant);
+    call->has_place = false;
+}
 
 /* True for "application/json", with or without parameters such as a charset. */
 static bool is_json(const char *content_type)

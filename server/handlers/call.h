@@ -21,9 +21,18 @@ struct call {
     struct id ids[CALL_IDS_MAX]; /* of all of them, in order */
     const char *name;            /* of `{name}` in the pattern; belongs to the request */
     size_t rest;                 /* the first segment of `{path}` in the pattern */
+    bool has_place;              /* among the requests of its tenant */
 };
 
 typedef int (*call_handler)(struct call *call, struct error *err);
+
+/*
+ * Counts the call among those that its tenant has under way, until call_leave_place: ERR_TOO_MANY
+ * when these are `most` already. The edge knows credentials only, of which a tenant makes as many
+ * as it likes.
+ */
+int call_take_place(struct call *call, unsigned most, struct error *err);
+void call_leave_place(struct call *call);
 
 /*
  * Decodes the query's parameters by the table into `target`: STRING (its text is kept in

@@ -291,6 +291,9 @@ static int dispatch(struct passage *passage, const struct router *router, struct
         .request_id = http_request_id(request),
         .client = http_request_client(request),
     };
+    if (match->route->role != ROLE_NONE &&
+        call_take_place(call, router->requests_of_tenant, err) < 0)
+        return -1;
     if (call->caller.role < match->route->role)
         return auth_refuse_role(router->auth, request, identity, match->route->role, err);
     if (check_accept(request, match->route, err) < 0)
@@ -345,6 +348,7 @@ void router_handle(struct http_request *request, void *user)
         respond_error(&passage.match, request, &err);
     }
     idempotent_end(&passage.call, &passage.plan, &passage.attempt);
+    call_leave_place(&passage.call);
     log_debug("%s %s %d %lld us", http_method_name(http_request_method(request)),
               http_request_raw_path(request), http_response_status(request),
               (long long)(monotonic_usec() - start));

@@ -81,6 +81,7 @@ struct router {
     struct auth *auth;
     struct services *services;
     const struct description *description;
+    unsigned requests_of_tenant; /* that may be under way, whatever their credentials */
 };
 
 /* An http_handler; `user` is a struct router. */

@@ -46,6 +46,7 @@ struct services {
     struct agents *agents;
     struct places *transfers; /* transfers.h */
     struct places *waits;     /* waits.h */
+    struct places *requests;  /* under way, of tenants: the router's */
     struct executors *executors;
     struct watches *watches;
     struct admission *admission;
