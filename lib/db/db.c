@@ -44,7 +44,9 @@ static int check_url(const char *url, struct error *err)
     PQfreemem(message); /* it may quote a password */
     if (url[0] == '\0') {
         PQconninfoFree(parsed);
-        return error_set(err, ERR_INTERNAL, "the database's connection string is not set");
+        return error_set(
+            err, ERR_INTERNAL,
+            "the database's connection string is not set: see [database] in the configuration");
     }
     if (!parsed)
         return error_set(err, ERR_INTERNAL, "the database's connection string is malformed");

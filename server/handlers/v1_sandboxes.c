@@ -47,7 +47,6 @@ static const struct json_field list_query_fields[] = {
      .about = "Only those of this image."},
     {.name = "label",
      .type = JSON_TYPE_STRING,
-     .min = 2,
      .max = 320,
      .offset = offsetof(struct list_query, label),
      .schema = "{\"pattern\":\"^[A-Za-z0-9._/-]{1,63}:[^\\\\x00-\\\\x1f\\\\x7f]*$\"}",

@@ -196,6 +196,14 @@ struct passage {
     struct attempt attempt;
 };
 
+static int not_acceptable(const struct route *route, const char *media, struct error *err)
+{
+    return error_set(err, ERR_NOT_ACCEPTABLE, "the answer is %s%s%s%s", media,
+                     route->flags & ROUTE_STREAMS ? ", text/event-stream" : "",
+                     route->flags & ROUTE_LINES ? ", application/x-ndjson" : "",
+                     route->flags & ROUTE_ARCHIVES ? ", application/zip, application/x-tar" : "");
+}
+
 /* Errors are problem+json whatever Accept says: it would be of no use to hide them. */
 static int check_accept(const struct http_request *request, const struct route *route,
                         struct error *err)
@@ -210,7 +218,7 @@ static int check_accept(const struct http_request *request, const struct route *
         (route->flags & ROUTE_ARCHIVES &&
          (accept_allows(accept, "application/zip") || accept_allows(accept, "application/x-tar"))))
         return 0;
-    return error_set(err, ERR_NOT_ACCEPTABLE, "the answer is %s", media);
+    return not_acceptable(route, media, err);
 }
 
 /* Calls the route's handler, once for all requests with the same key. */

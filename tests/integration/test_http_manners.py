@@ -44,6 +44,11 @@ def test_a_form_that_nobody_has_is_406(client, accept):
     assert_problem(client.get("/v1/projects", headers={"Accept": accept}), 406, "not_acceptable")
 
 
+def test_a_406_names_every_form_that_there_is(client):
+    problem = assert_problem(client.get("/v1/events", headers={"Accept": "text/html"}), 406)
+    assert problem["detail"].endswith("application/json, text/event-stream")
+
+
 @pytest.mark.parametrize(
     "accept", ["*/*", "application/*", "application/json", "text/html, */*;q=0.1", ""]
 )

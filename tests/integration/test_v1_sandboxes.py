@@ -393,6 +393,8 @@ def test_list_filters_and_pages(stack):
         third = calls.list(limit=2, cursor=second["next_cursor"])
         seen = [item["id"] for page in (first, second, third) for item in page["items"]]
         assert seen == made[::-1] and third["next_cursor"] is None
+        problem = assert_problem(calls.client.get("/v1/sandboxes?label=x"), 400, "invalid_field")
+        assert "name:value" in problem["detail"]
         for query in ("limit=0", "limit=201", "state=odd", "label=x", "cursor=x", "colour=red"):
             assert calls.client.get(f"/v1/sandboxes?{query}").status == 400, query
     finally:
