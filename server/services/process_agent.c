@@ -167,13 +167,20 @@ void process_abandon(struct services *services, const struct caller *caller, con
         log_error("a command that failed to start is left for the worker: %s", failure.message);
 }
 
+/* The agent's own names of what is in a request are not the caller's, but for these two. */
+static const char *field_at_fault(const struct error *cause)
+{
+    bool is_callers = strcmp(cause->field, "cwd") == 0 || strcmp(cause->field, "user") == 0;
+
+    return is_callers ? cause->field : "command";
+}
+
 int process_explain_failure(struct error *err)
 {
     struct error cause = *err;
 
     if (cause.code == ERR_NOT_FOUND || cause.code == ERR_INVALID_FIELD ||
         cause.code == ERR_NOT_POSSIBLE)
-        return error_set_field(err, ERR_NOT_POSSIBLE, cause.field[0] ? cause.field : "command",
-                               "%s", cause.message);
+        return error_set_field(err, ERR_NOT_POSSIBLE, field_at_fault(&cause), "%s", cause.message);
     return -1;
 }
