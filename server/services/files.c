@@ -7,6 +7,7 @@
 #include <atoll/container.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* A large folder takes its time; the request's thread waits no longer. */
 enum { ANSWER_USEC = 60 * 1000 * 1000 };
@@ -14,11 +15,20 @@ enum { ANSWER_USEC = 60 * 1000 * 1000 };
 /* A transfer is a use of the sandbox for as long as something moves. */
 enum { USE_USEC = 2 * 1000 * 1000 };
 
+/* Behind a leading "./": an answer's paths are those that a caller compares. */
+static const char *skip_here(const char *path)
+{
+    while (strncmp(path, "./", 2) == 0 && path[1 + strspn(path + 1, "/")] != '\0')
+        path += 1 + strspn(path + 1, "/");
+    return path;
+}
+
 int files_resolve(const char *field, const char *path, char ret_path[static FILES_PATH_SIZE],
                   struct error *err)
 {
-    int size = path[0] == '/' ? snprintf(ret_path, FILES_PATH_SIZE, "%s", path)
-                              : snprintf(ret_path, FILES_PATH_SIZE, "%s/%s", FILES_FOLDER, path);
+    int size = path[0] == '/'
+                   ? snprintf(ret_path, FILES_PATH_SIZE, "%s", path)
+                   : snprintf(ret_path, FILES_PATH_SIZE, "%s/%s", FILES_FOLDER, skip_here(path));
 
     if (size >= 0 && size < FILES_PATH_SIZE)
         return 0;

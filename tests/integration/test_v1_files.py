@@ -178,6 +178,8 @@ def test_list(files):
     assert {item["path"] for item in deep["items"]} == {
         "/sandbox/tree/a", "/sandbox/tree/f", "/sandbox/tree/a/b", "/sandbox/tree/a/g"
     }
+    for same in ("./tree", ".//tree", "././tree"):
+        assert files.list(same)["items"] == flat["items"]
     cut = files.list("tree", depth=3, limit=3)
     assert len(cut["items"]) == 3 and cut["truncated"]
     assert any(item["path"] == "/sandbox/tree" for item in files.list()["items"])
