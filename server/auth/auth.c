@@ -425,12 +425,11 @@ int auth_authenticate_executor(struct auth *auth, struct http_request *request,
 }
 
 int auth_refuse_role(struct auth *auth, const struct http_request *request,
-                     const struct auth_identity *identity, enum role needed, struct error *err)
+                     const struct auth_identity *identity, struct error *err)
 {
     if (!auth->off)
         note_refusal(auth, request, AUTH_MISSING_ROLE, identity);
-    return error_set(err, ERR_FORBIDDEN, "this needs the role '%s'; the caller's is '%s'",
-                     role_name(needed), role_name(identity->role));
+    return error_set(err, ERR_FORBIDDEN, "the token does not allow this");
 }
 
 int auth_issue_token(struct auth *auth, const struct auth_claims *claims, char **ret_token,

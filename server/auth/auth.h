@@ -46,9 +46,9 @@ int auth_authenticate_executor(struct auth *auth, struct http_request *request,
                                unsigned char ret_hash[static AUTH_SECRET_HASH_SIZE],
                                struct error *err);
 
-/* Notes that a caller lacks the role `needed` by a route, and returns -1 with ERR_FORBIDDEN. */
+/* Notes that a caller lacks the role for a route, and returns -1 with ERR_FORBIDDEN. */
 int auth_refuse_role(struct auth *auth, const struct http_request *request,
-                     const struct auth_identity *identity, enum role needed, struct error *err);
+                     const struct auth_identity *identity, struct error *err);
 
 /* Makes a token of the installation's own issuer. ERR_NOT_SUPPORTED without an HS256 key. */
 int auth_issue_token(struct auth *auth, const struct auth_claims *claims, char **ret_token,

@@ -303,7 +303,7 @@ static int dispatch(struct passage *passage, const struct router *router, struct
         call_take_place(call, router->requests_of_tenant, err) < 0)
         return -1;
     if (call->caller.role < match->route->role)
-        return auth_refuse_role(router->auth, request, identity, match->route->role, err);
+        return auth_refuse_role(router->auth, request, identity, err);
     if (check_accept(request, match->route, err) < 0)
         return -1;
     call->id = match->taken.ids[0];
