@@ -10,8 +10,12 @@ from support.stack import Stack
 
 
 def pytest_sessionstart():
-    """A run that is told to stop takes its stacks down, as after Ctrl-C."""
+    """A run that is told to stop takes its stacks down, as after Ctrl-C. What it ignores, started in
+    the background or by nohup, the programs under test do not: a handler is not inherited."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 @contextlib.contextmanager
