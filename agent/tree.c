@@ -58,18 +58,12 @@ static uint64_t second_mark(uint64_t mark)
     return tree.top - mark;
 }
 
-static int set_limit(int resource, uint64_t value)
-{
-    const struct rlimit limit = {.rlim_cur = value, .rlim_max = value};
-
-    return setrlimit(resource, &limit) < 0 ? errno : 0;
-}
-
 int tree_join(uint64_t mark)
 {
-    int errnum = set_limit(RLIMIT_LOCKS, second_mark(mark));
+    const struct rlimit first = {.rlim_cur = mark, .rlim_max = mark};
+    const struct rlimit second = {.rlim_cur = second_mark(mark), .rlim_max = second_mark(mark)};
 
-    return errnum == 0 ? set_limit(RLIMIT_RTTIME, mark) : errnum;
+    return setrlimit(RLIMIT_LOCKS, &second) < 0 || setrlimit(RLIMIT_RTTIME, &first) < 0 ? errno : 0;
 }
 
 bool tree_empty(void)

@@ -125,13 +125,13 @@ static char *join_arguments(const struct slice *slice)
 
     for (size_t i = 1; i < slice->count; i++)
         size += strlen(slice->words[i].text) + 1;
-    text = at = malloc(size);
-    for (size_t i = 1; i < slice->count && text; i++) {
-        *at++ = ' ';
-        at = stpcpy(at, slice->words[i].text);
-    }
-    if (text)
-        *at = '\0';
+    text = malloc(size);
+    if (!text)
+        return NULL;
+    text[0] = '\0';
+    at = text;
+    for (size_t i = 1; i < slice->count; i++)
+        at = stpcpy(stpcpy(at, " "), slice->words[i].text);
     return text;
 }
 

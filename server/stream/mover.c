@@ -181,8 +181,7 @@ static bool look_around(struct mover *mover)
     if (read(mover->wake, &count, sizeof(count)) < 0 && errno != EAGAIN)
         log_error("the thread of %s cannot read: %s", mover->ops->name, strerror(errno));
     atomic_store(&mover->woken, false);
-    TAILQ_FOREACH(moved, &mover->all, link)
-    {
+    for (moved = TAILQ_FIRST(&mover->all); moved; moved = TAILQ_NEXT(moved, link)) {
         if (has_news(mover, moved))
             queue(mover, moved);
     }
