@@ -66,8 +66,9 @@ static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
 
+    for (size_t i = 0; i < PAIR; i++)
+        edge_conn_close(fixture->conns[i]); /* the dead are one list */
     for (size_t i = 0; i < PAIR; i++) {
-        edge_conn_close(fixture->conns[i]);
         free(fixture->conns[i]);
         close(fixture->clients[i]);
     }
