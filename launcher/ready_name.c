@@ -1,25 +1,25 @@
 #include "launcher/ready_name.h"
 
-#include "lib/base/util.h"
-
 #include <stdio.h>
 #include <string.h>
 
 #define PREFIX "ready."
 
-void ready_name_format(uid_t uid, char name[static SANDBOX_NAME_SIZE])
+void ready_name_format(const struct id *id, char name[static SANDBOX_NAME_SIZE])
 {
-    (void)snprintf(name, SANDBOX_NAME_SIZE, PREFIX "%u", uid);
+    char text[ID_TEXT_SIZE];
+
+    id_format(id, text);
+    (void)snprintf(name, SANDBOX_NAME_SIZE, PREFIX "%s", text);
 }
 
 bool ready_name_valid(const char *name)
 {
     char again[SANDBOX_NAME_SIZE];
-    uint64_t uid;
+    struct id id;
 
-    if (strncmp(name, PREFIX, strlen(PREFIX)) != 0 ||
-        !parse_u64(name + strlen(PREFIX), UINT32_MAX, &uid))
+    if (strncmp(name, PREFIX, strlen(PREFIX)) != 0 || !id_parse(name + strlen(PREFIX), &id))
         return false;
-    ready_name_format((uid_t)uid, again);
+    ready_name_format(&id, again);
     return strcmp(again, name) == 0;
 }
