@@ -62,9 +62,9 @@ static bool has_disk(const struct cli *cli, char detail[static DETAIL_SIZE])
     while (path && statvfs(path, &info) < 0) {
         char *slash = strrchr(path, '/');
 
-        if (!slash || slash == path)
+        if (path[1] == '\0')
             return false;
-        *slash = '\0';
+        slash[slash == path] = '\0'; /* "/" stays */
     }
     if (!path)
         return false;
@@ -105,7 +105,7 @@ static bool has_bun(const struct cli *cli, char detail[static DETAIL_SIZE])
 static const struct check checks[] = {
     {"PostgreSQL", "the private database", "apt-get install postgresql", true, has_postgres},
     {"disk space", "images and sandboxes", "free 2 GB for state.dir", true, has_disk},
-    {"service user", "the daemons' own user", "`atoll dev` and the package make it", false,
+    {"service user", "the daemons' own user", "`atoll dev` or `make install` makes it", false,
      has_user},
     {"mmdebstrap", "builds the images", "apt-get install mmdebstrap", false, has_mmdebstrap},
     {"image base", "node, typescript, python, shell", "atoll image build base", false, has_base},

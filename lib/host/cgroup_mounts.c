@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MOUNTINFO_MAX = 4 << 20 };
 
@@ -114,4 +115,16 @@ int cgroup_mounts_version(const struct cgroup_mounts *mounts)
     for (unsigned i = 0; i < mounts->v1_count; i++)
         have |= mounts->v1[i].controllers;
     return (have & need_v1) == need_v1 ? 1 : 0;
+}
+
+bool cgroup_mounts_writable(const struct cgroup_mounts *mounts)
+{
+    int version = cgroup_mounts_version(mounts);
+
+    if (version == 2)
+        return access(mounts->v2, W_OK) == 0;
+    for (unsigned i = 0; i < mounts->v1_count; i++)
+        if (mounts->v1[i].controllers != 0 && access(mounts->v1[i].path, W_OK) < 0)
+            return false;
+    return version == 1;
 }

@@ -40,6 +40,9 @@ void cgroup_mounts_add(struct cgroup_mounts *mounts, const char *line);
 /* The version whose controllers suffice: 2 is preferred, then 1; 0 when neither does. */
 int cgroup_mounts_version(const struct cgroup_mounts *mounts);
 
+/* True when the hierarchies of that version can be written, as a read-only mount cannot. */
+bool cgroup_mounts_writable(const struct cgroup_mounts *mounts);
+
 /* True when the space-separated `words` hold `word`. */
 bool cgroup_words_hold(const char *words, const char *word);
 

@@ -13,10 +13,12 @@
 /* Bits of `features` in the launcher's answer, in the order of the table. */
 /* X(symbol, name, required, meaning, how to get it) */
 #define HOST_FEATURES(X)                                                                           \
+    X(HOST_CAPABILITIES, "capabilities", true, "the launcher may make and unmake sandboxes",       \
+      "run it as root, in a container as --privileged")                                            \
     X(HOST_USER_NAMESPACES, "user namespaces", true, "sandboxes have their own user ids",          \
       "set the sysctl user.max_user_namespaces above 0; build the kernel with CONFIG_USER_NS")     \
     X(HOST_NAMESPACES, "namespaces", true, "mount, pid, net, ipc, uts and cgroup namespaces",      \
-      "use a kernel with CONFIG_NAMESPACES and its options")                                       \
+      "set the sysctls user.max_*_namespaces above 0; use a kernel with CONFIG_NAMESPACES")        \
     X(HOST_CGROUPS, "cgroup controllers", true, "memory, cpu and pids limits (v1: freezer too)",   \
       "boot without cgroup_disable=; in a container, mount /sys/fs/cgroup writable")               \
     X(HOST_OVERLAYFS, "overlayfs", true, "a writable layer over a read-only image",                \
@@ -34,7 +36,7 @@
       "boot with systemd.unified_cgroup_hierarchy=1")                                              \
     X(HOST_OVERLAY_FD, "overlay layers by descriptor", false, "no path in the overlay's options",  \
       "use Linux 6.13 or newer")                                                                   \
-    X(HOST_DISK_LAYERS, "layers on disk", false, "ext4 in a file behind a loop device",            \
+    X(HOST_DISK_LAYERS, "disk quotas", false, "kept disks: ext4 of exactly the asked size",        \
       "modprobe loop, and install e2fsprogs")
 
 /* The row's number is its bit. */
