@@ -26,7 +26,7 @@ RUN ATOLL_STATE_DIR=/out/state build/bin/atoll image build base
 
 FROM debian:bookworm-slim AS runtime
 RUN apt-get update && apt-get install -y --no-install-recommends \
-        ca-certificates libcivetweb1 libcjson1 libcurl4 libjwt0 libpq5 libseccomp2 libssl3 libwslay1 \
+        ca-certificates e2fsprogs libcivetweb1 libcjson1 libcurl4 libjwt0 libpq5 libseccomp2 libssl3 libwslay1 \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 9070 atoll \
     && useradd --uid 9070 --gid atoll --no-create-home --home-dir /nonexistent \

@@ -55,6 +55,7 @@ all: $(BINARIES) ## Build every program
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '\nVariables: %s\n' 'PREFIX, DESTDIR (install), FUZZ_RUNS, CC, CFLAGS, V=1 (whole commands)'
 
 # --- objects, archives, generated sources
 
