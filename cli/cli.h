@@ -37,12 +37,9 @@ struct cli {
     char **all_argv; /* as main got it, NULL-terminated */
 };
 
-int cli_config(struct cli *cli, struct error *err);
 int cli_dev(struct cli *cli, struct error *err);
 int cli_doctor(struct cli *cli, struct error *err);
-int cli_image(struct cli *cli, struct error *err);
 int cli_migrate(struct cli *cli, struct error *err);
-int cli_token(struct cli *cli, struct error *err);
 int cli_help(struct cli *cli, struct error *err);
 int cli_completion(struct cli *cli, struct error *err);
 int cli_version(struct cli *cli, struct error *err);

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "cli/redact.h"
+#include "cli/verb_functions.h"
 #include "lib/base/util.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -91,7 +92,8 @@ static int print_docs(struct cli *cli)
         "`--config FILE`, the environment, the command line (`--set SECTION.KEY=VALUE`;\n"
         "`--backend NAME` stands for `--set sandbox.backend=NAME`). `atoll config --show` prints\n"
         "the effective values and where each comes from. An unknown key, a wrong type or a value\n"
-        "out of range stops the start and names the file and line, the variable or the option.\n\n"
+        "out of range stops the start and names the file and line, the variable or the option;\n"
+        "the exit code is 2. Every daemon takes these options, and `--help` and `--version`.\n\n"
         "The file is TOML: `[sections]`, strings in one line, decimal integers, `true` and\n"
         "`false`, comments; at most 64 KiB of UTF-8.\n\n"
         "At SIGHUP (`systemctl reload`) server, monitor and worker read the file again. Keys with\n"
@@ -116,16 +118,18 @@ static int print_docs(struct cli *cli)
     return CLI_OK;
 }
 
-int cli_config(struct cli *cli, struct error *err)
+int cli_config(struct cli *cli, const struct arguments *arguments, struct error *err)
 {
     static const struct {
         const char *option;
         int (*print)(struct cli *cli);
     } outputs[] = {{"--show", show}, {"--docs", print_docs}, {"--toml", print_toml}};
 
-    for (size_t i = 0; cli->argc == 1 && i < ARRAY_SIZE(outputs); i++) {
-        if (strcmp(cli->argv[0], outputs[i].option) == 0)
+    if (arguments->option_count > 1)
+        return error_set(err, ERR_BAD_REQUEST, "config takes one of --show, --docs, --toml");
+    for (size_t i = 0; i < ARRAY_SIZE(outputs); i++) {
+        if (argument_value(arguments, outputs[i].option))
             return outputs[i].print(cli);
     }
-    return error_set(err, ERR_BAD_REQUEST, "config needs one of --show, --docs, --toml");
+    return show(cli);
 }

@@ -6,13 +6,6 @@
 #include <atoll/version.h>
 #include <string.h>
 
-/* Options of every command and daemon: lib/config takes them. */
-static const struct cli_option common_options[] = {
-    {"--config", "FILE", "read this TOML file"},
-    {"--backend", "NAME", "the same as --set sandbox.backend=NAME"},
-    {"--set", "SECTION.KEY=VALUE", "one value; wins over environment and file"},
-};
-
 static const struct {
     int code;
     const char *meaning;
@@ -22,15 +15,26 @@ static const struct {
 #undef EXIT_ROW
 };
 
+static void print_option(FILE *out, const char *name, const char *value, const char *help)
+{
+    char both[64];
+
+    (void)snprintf(both, sizeof(both), "%s%s%s", name, value ? " " : "", value ? value : "");
+    (void)fprintf(out, "  %-24s %s\n", both, help);
+}
+
 static void print_options(FILE *out, const struct cli_option *options, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        char name[64];
+    for (size_t i = 0; i < count; i++)
+        print_option(out, options[i].name, options[i].value, options[i].help);
+}
 
-        (void)snprintf(name, sizeof(name), "%s%s%s", options[i].name, options[i].value ? " " : "",
-                       options[i].value ? options[i].value : "");
-        (void)fprintf(out, "  %-24s %s\n", name, options[i].help);
-    }
+/* Those of every command and daemon. */
+static void print_common_options(FILE *out)
+{
+    for (size_t i = 0; i < config_option_count; i++)
+        print_option(out, config_option_rows[i].name, config_option_rows[i].value,
+                     config_option_rows[i].help);
 }
 
 /* A command on a line of its own, behind `before`. */
@@ -53,7 +57,7 @@ void help_print(FILE *out)
     (void)fputs("\nOptions of the commands that call the service:\n", out);
     print_options(out, api_options, api_option_count);
     (void)fputs("\nOptions of every command and of every daemon:\n", out);
-    print_options(out, common_options, ARRAY_SIZE(common_options));
+    print_common_options(out);
     (void)fputs("\n`atoll COMMAND --help` tells its options.\n\nExit codes:\n", out);
     for (size_t i = 0; i < ARRAY_SIZE(exits); i++)
         (void)fprintf(out, "  %-4d %s\n", exits[i].code, exits[i].meaning);
@@ -91,6 +95,13 @@ static void print_docs_options(const struct cli_option *options, size_t count)
                      options[i].value ? options[i].value : "", options[i].help);
 }
 
+static void print_docs_common_options(void)
+{
+    for (size_t i = 0; i < config_option_count; i++)
+        (void)printf("| `%s %s` | %s |\n", config_option_rows[i].name, config_option_rows[i].value,
+                     config_option_rows[i].help);
+}
+
 /* A "|" would end a cell. */
 static void print_escaped(const char *text)
 {
@@ -119,7 +130,7 @@ static int print_docs(void)
     (void)puts("\n## Commands that call the service\n\n| option | |\n|---|---|");
     print_docs_options(api_options, api_option_count);
     (void)puts("\n## Every command\n\n| option | |\n|---|---|");
-    print_docs_options(common_options, ARRAY_SIZE(common_options));
+    print_docs_common_options();
     (void)puts("\n## Exit codes\n\n| code | |\n|---|---|");
     for (size_t i = 0; i < ARRAY_SIZE(exits); i++)
         (void)printf("| %d | %s |\n", exits[i].code, exits[i].meaning);

@@ -12,14 +12,14 @@ static int complain(const struct error *err, int code)
     return code;
 }
 
-/* What a failed call of the service exits with. */
-static int exit_of_call(const struct verb *verb, const struct error *err)
+/* What a failed command exits with. */
+static int exit_of_failure(const struct verb *verb, const struct error *err)
 {
     if (err->code == ERR_BAD_REQUEST)
         return CLI_USAGE;
     if (strcmp(verb->name, "run") == 0)
         return CLI_RUN_FAILED;
-    if (err->code == ERR_UNAVAILABLE)
+    if (verb->calls_api && err->code == ERR_UNAVAILABLE)
         return CLI_UNREACHABLE;
     return err->code == ERR_NOT_FOUND ? CLI_NOT_FOUND : CLI_FAILED;
 }
@@ -47,7 +47,7 @@ static int run_verb(struct cli *cli, const struct verb *verb)
 
     if (arguments_parse(verb, cli->argc, cli->argv, &arguments, &err) == 0)
         code = verb->run(cli, &arguments, &err);
-    return code < 0 ? complain(&err, exit_of_call(verb, &err)) : code;
+    return code < 0 ? complain(&err, exit_of_failure(verb, &err)) : code;
 }
 
 static bool asks_for_help(const char *word)
@@ -71,9 +71,21 @@ static int explain(int argc, char **argv)
     return CLI_USAGE;
 }
 
-/* `argv` begins with the command's words. */
-static int run_command(struct cli *cli, int argc, char **argv)
+/* A wrong configuration stops every command but those that explain. */
+static int load_config(struct cli *cli, const struct verb *verb,
+                       const struct config_options *options, struct error *err)
 {
+    if (verb->needs_nothing)
+        return 0;
+    if (config_load(options, &cli->config, &cli->origins, err) < 0)
+        return -1;
+    return defaults_fill(&cli->config, &cli->origins, err);
+}
+
+/* `argv` begins with the command's words. */
+static int run_command(struct cli *cli, const struct config_options *options, int argc, char **argv)
+{
+    struct error err = {0};
     int words;
     const struct verb *verb = verb_find(argc, argv, &words);
 
@@ -83,12 +95,14 @@ static int run_command(struct cli *cli, int argc, char **argv)
         help_print_verb(stdout, verb);
         return CLI_OK;
     }
+    if (load_config(cli, verb, options, &err) < 0)
+        return complain(&err, CLI_USAGE);
     cli->argc = argc - words;
     cli->argv = argv + words;
     return verb->run ? run_verb(cli, verb) : run_words(cli, verb);
 }
 
-/* "--help" and "--version" are asked for before anything can be wrong. */
+/* "--help" and "--version" are commands of their own. */
 static void rename_options(char **argv)
 {
     static char help[] = "help";
@@ -118,10 +132,7 @@ int main(int argc, char **argv)
         return CLI_USAGE;
     }
     rename_options(argv);
-    if (config_load(&options, &cli.config, &cli.origins, &err) < 0 ||
-        defaults_fill(&cli.config, &cli.origins, &err) < 0)
-        return complain(&err, CLI_USAGE);
-    code = run_command(&cli, argc - 1, argv + 1);
+    code = run_command(&cli, &options, argc - 1, argv + 1);
     config_done(&cli.config);
     return code;
 }

@@ -1,6 +1,6 @@
 #include "cli/token.h"
 
-#include "cli/cli.h"
+#include "cli/verb_functions.h"
 #include "lib/auth/token.h"
 #include "lib/base/util.h"
 #include <atoll/role.h>
@@ -10,7 +10,7 @@
 
 enum { TTL_DEFAULT = 3600, TTL_MAX = 10 * 365 * 24 * 3600 };
 
-struct token_arguments {
+struct token_request {
     struct auth_claims claims;
     struct id tenant;
     struct id project;
@@ -53,50 +53,45 @@ int token_make_operator(const struct config *config, int64_t ttl_seconds, char *
     return sign(config, &claims, ret_token, err);
 }
 
-static int take_argument(struct token_arguments *arguments, const char *option, const char *value,
-                         struct error *err)
+static int take_option(struct token_request *request, const char *option, const char *value,
+                       struct error *err)
 {
     uint64_t ttl;
 
     if (strcmp(option, "--sub") == 0) {
-        arguments->claims.subject = value;
+        request->claims.subject = value;
     } else if (strcmp(option, "--scope") == 0) {
         if (role_of_scope(value) == ROLE_NONE)
             return error_set(err, ERR_BAD_REQUEST,
                              "--scope needs viewer, member, admin or operator");
-        arguments->claims.scope = value;
+        request->claims.scope = value;
     } else if (strcmp(option, "--tenant") == 0) {
-        if (!id_parse(value, &arguments->tenant))
+        if (!id_parse(value, &request->tenant))
             return error_set(err, ERR_BAD_REQUEST, "--tenant needs a UUID");
-        arguments->claims.tenant = &arguments->tenant;
+        request->claims.tenant = &request->tenant;
     } else if (strcmp(option, "--project") == 0) {
-        if (!id_parse(value, &arguments->project))
+        if (!id_parse(value, &request->project))
             return error_set(err, ERR_BAD_REQUEST, "--project needs a UUID");
-        arguments->claims.project = &arguments->project;
-    } else if (strcmp(option, "--ttl") == 0) {
+        request->claims.project = &request->project;
+    } else { /* --ttl */
         if (!parse_u64(value, TTL_MAX, &ttl) || ttl == 0)
             return error_set(err, ERR_BAD_REQUEST, "--ttl needs 1 to %d seconds", TTL_MAX);
-        arguments->claims.lifetime_seconds = (int64_t)ttl;
-    } else {
-        return error_set(err, ERR_BAD_REQUEST, "token: unknown option %.128s", option);
+        request->claims.lifetime_seconds = (int64_t)ttl;
     }
     return 0;
 }
 
-int cli_token(struct cli *cli, struct error *err)
+int cli_token(struct cli *cli, const struct arguments *arguments, struct error *err)
 {
-    struct token_arguments arguments = {
+    struct token_request request = {
         .claims = {.subject = "operator", .lifetime_seconds = TTL_DEFAULT},
     };
     _cleanup_free_ char *token = NULL;
 
-    for (int i = 0; i < cli->argc; i += 2) {
-        if (i + 1 == cli->argc)
-            return error_set(err, ERR_BAD_REQUEST, "token: %.128s needs a value", cli->argv[i]);
-        if (take_argument(&arguments, cli->argv[i], cli->argv[i + 1], err) < 0)
+    for (size_t i = 0; i < arguments->option_count; i++)
+        if (take_option(&request, arguments->options[i]->name, arguments->values[i], err) < 0)
             return -1;
-    }
-    if (sign(&cli->config, &arguments.claims, &token, err) < 0)
+    if (sign(&cli->config, &request.claims, &token, err) < 0)
         return -1;
     (void)puts(token);
     return CLI_OK;

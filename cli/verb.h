@@ -40,8 +40,9 @@ struct verb {
     int (*run_words)(struct cli *cli, struct error *err);
     size_t min_words;
     size_t max_words;
-    bool takes_rest; /* words behind "--" are somebody else's */
-    bool calls_api;  /* takes the options of every command that calls the service, too */
+    bool takes_rest;    /* words behind "--" are somebody else's */
+    bool calls_api;     /* takes the options of every command that calls the service, too */
+    bool needs_nothing; /* works whatever the configuration says */
     const struct cli_option *options;
     size_t option_count;
 };

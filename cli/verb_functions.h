@@ -1,8 +1,15 @@
-/* The functions behind the commands that call the service; the table (verbs.c) names them. */
+/* The functions behind the commands whose arguments the table (verbs.c) describes. */
 #ifndef CLI_VERB_FUNCTIONS_H
 #define CLI_VERB_FUNCTIONS_H
 
 #include "cli/verb.h"
+
+int cli_config(struct cli *cli, const struct arguments *arguments, struct error *err);
+int cli_image_build(struct cli *cli, const struct arguments *arguments, struct error *err);
+int cli_image_import(struct cli *cli, const struct arguments *arguments, struct error *err);
+int cli_image_ls(struct cli *cli, const struct arguments *arguments, struct error *err);
+int cli_image_rm(struct cli *cli, const struct arguments *arguments, struct error *err);
+int cli_token(struct cli *cli, const struct arguments *arguments, struct error *err);
 
 int verb_tenant_create(struct cli *cli, const struct arguments *arguments, struct error *err);
 int verb_tenant_ls(struct cli *cli, const struct arguments *arguments, struct error *err);

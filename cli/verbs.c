@@ -104,12 +104,13 @@ static const struct cli_option token_options[] = {
     {"--ttl", "SECONDS", "how long it counts; 3600 unless said"},
 };
 static const struct cli_option config_options[] = {
-    {"--show", NULL, "the effective values and where each comes from"},
+    {"--show", NULL, "the effective values and where each comes from; so it is unless said"},
     {"--docs", NULL, "the reference, as Markdown"},
     {"--toml", NULL, "a file of defaults to start from"},
 };
 
-#define OPTIONS(array) .options = (array), .option_count = ARRAY_SIZE(array)
+#define OPTIONS(array)         .options = (array), .option_count = ARRAY_SIZE(array)
+#define LOCAL(words, function) .run = (function), .min_words = (words), .max_words = (words)
 #define API(least, most, function)                                                                 \
     .run = (function), .calls_api = true, .min_words = (least), .max_words = (most)
 
@@ -117,11 +118,14 @@ const struct verb verbs[] = {
     {"dev", "", "Run the whole service here, with a private PostgreSQL, until Ctrl-C",
      .run_words = cli_dev},
     {"migrate", "", "Bring the database's schema up to date", .run_words = cli_migrate},
-    {"token", "", "Print a bearer token, signed with the HS256 key", .run_words = cli_token,
+    {"token", "", "Print a bearer token, signed with the HS256 key", LOCAL(0, cli_token),
      OPTIONS(token_options)},
-    {"image", "ls | build NAME | import NAME FILE.tar | rm NAME",
-     "Manage the images that sandboxes are made from", .run_words = cli_image},
-    {"config", "", "Print the configuration", .run_words = cli_config, OPTIONS(config_options)},
+    {"image ls", "", "List the images that sandboxes are made from", LOCAL(0, cli_image_ls)},
+    {"image build", "NAME", "Make an image by its recipe: base or bun", LOCAL(1, cli_image_build)},
+    {"image import", "NAME FILE", "Make an image from the tar of a root file system",
+     LOCAL(2, cli_image_import)},
+    {"image rm", "NAME", "Remove an image; sandboxes that live keep it", LOCAL(1, cli_image_rm)},
+    {"config", "", "Print the configuration", LOCAL(0, cli_config), OPTIONS(config_options)},
     {"doctor", "", "Say what this host lacks, and how to fix it", .run_words = cli_doctor},
 
     {"run", "FILE|- [-- ARGUMENTS]",
@@ -174,8 +178,9 @@ const struct verb verbs[] = {
     {"tenant rm", "ID", "Delete a tenant", API(1, 1, verb_tenant_rm)},
 
     {"completion", "bash|zsh", "Print a shell's completion, for its start-up file",
-     .run_words = cli_completion},
-    {"version", "", "Print the version", .run_words = cli_version},
-    {"help", "[COMMAND]", "Print this, or about a command", .run_words = cli_help},
+     .run_words = cli_completion, .needs_nothing = true},
+    {"version", "", "Print the version", .run_words = cli_version, .needs_nothing = true},
+    {"help", "[COMMAND]", "Print this, or about a command", .run_words = cli_help,
+     .needs_nothing = true},
 };
 const size_t verb_count = ARRAY_SIZE(verbs);

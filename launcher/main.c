@@ -11,6 +11,7 @@
 
 #include <atoll/agent_proto.h>
 #include <atoll/log.h>
+#include <atoll/version.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -25,44 +26,57 @@ enum { UID_BASE_MIN = 65536, UID_BASE_MAX = 2147418112 };
 
 struct option_row {
     const char *name;
-    const char *argument;
+    const char *argument; /* NULL: it has none */
     const char *meaning;
-};
-
-/* In the order of enum option_index. */
-static const struct option_row option_rows[] = {
-    {"run-dir", "DIR", "folder of the sockets and of one folder for each sandbox"},
-    {"state-dir", "DIR", "folder of images and logs"},
-    {"client-uid", "UID", "the user that may call (root always may)"},
-    {"client-gid", "GID", "the group that may reach the sockets"},
-    {"agent", "PATH", "the static agent program"},
-    {"archive", "PATH", "the static archive program; without it sandboxes have none"},
-    {"uid-base", "UID", "first host uid for sandboxes, 65,536 each"},
-    {"layers", "auto|path", "how overlay layers are named; `path` forces the way of old kernels"},
-    {"log-format", "text|json", "shape of a log line"},
-    {"log-level", "LEVEL", "debug, info, warn or error"},
 };
 
 enum option_index {
     OPTION_RUN_DIR,
     OPTION_STATE_DIR,
-    OPTION_CLIENT_UID,
-    OPTION_CLIENT_GID,
     OPTION_AGENT,
-    OPTION_ARCHIVE,
     OPTION_UID_BASE,
+    OPTION_REQUIRED, /* so many come first, and may not be absent */
+    OPTION_CLIENT_UID = OPTION_REQUIRED,
+    OPTION_CLIENT_GID,
+    OPTION_ARCHIVE,
     OPTION_LAYERS,
     OPTION_LOG_FORMAT,
     OPTION_LOG_LEVEL,
+    OPTION_HELP,
+    OPTION_VERSION,
     OPTION_COUNT
 };
 
-static void usage(void)
+static const struct option_row option_rows[OPTION_COUNT] = {
+    [OPTION_RUN_DIR] = {"run-dir", "DIR",
+                        "folder of the sockets and of one folder for each sandbox; absolute"},
+    [OPTION_STATE_DIR] = {"state-dir", "DIR", "folder of images, disks and logs; absolute"},
+    [OPTION_AGENT] = {"agent", "PATH", "the static agent program"},
+    [OPTION_UID_BASE] = {"uid-base", "UID",
+                         "first host uid for sandboxes, 65,536 each; a multiple of that"},
+    [OPTION_CLIENT_UID] = {"client-uid", "UID", "the user that may call; root always may"},
+    [OPTION_CLIENT_GID] = {"client-gid", "GID", "the group that may reach the sockets; default 0"},
+    [OPTION_ARCHIVE] = {"archive", "PATH",
+                        "the static archive program; without it sandboxes have none"},
+    [OPTION_LAYERS] = {"layers", "auto|path",
+                       "how overlay layers are named; `path` forces the way of old kernels"},
+    [OPTION_LOG_FORMAT] = {"log-format", "text|json", "shape of a log line; default text"},
+    [OPTION_LOG_LEVEL] = {"log-level", "LEVEL", "debug, info, warn or error; default info"},
+    [OPTION_HELP] = {"help", NULL, "print this"},
+    [OPTION_VERSION] = {"version", NULL, "print the version"},
+};
+
+static void print_help(void)
 {
-    (void)fprintf(stderr, "usage: atoll-launcher OPTIONS\n");
-    for (size_t i = 0; i < ARRAY_SIZE(option_rows); i++)
-        (void)fprintf(stderr, "  --%-11s %-10s %s\n", option_rows[i].name, option_rows[i].argument,
-                      option_rows[i].meaning);
+    (void)puts("Usage: atoll-launcher OPTIONS\n\nMakes and unmakes sandboxes, as root.\n");
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        const struct option_row *row = &option_rows[i];
+
+        if (i == 0 || i == OPTION_REQUIRED)
+            (void)printf("%s:\n", i == 0 ? "Needed" : "Optional");
+        (void)printf("  --%-11s %-10s %s\n", row->name, row->argument ? row->argument : "",
+                     row->meaning);
+    }
 }
 
 /* The index of `word` in the NULL-terminated list, or -1. */
@@ -119,34 +133,63 @@ static bool set_option(struct launcher_options *options, int index, const char *
     case OPTION_LOG_LEVEL:
         options->level = word_index(value, levels);
         return options->level >= 0;
+    case OPTION_HELP:
+    case OPTION_VERSION:
     case OPTION_COUNT:
         break;
     }
     return false;
 }
 
-static bool parse_options(int argc, char **argv, struct launcher_options *options)
+/* What the command line comes to. */
+enum parsed { PARSED, PARSED_ANSWERED, PARSED_WRONG };
+
+static enum parsed answer(int index)
+{
+    if (index == OPTION_HELP)
+        print_help();
+    else
+        (void)puts("atoll-launcher " ATOLL_VERSION);
+    return PARSED_ANSWERED;
+}
+
+/* All of the command line was read: it may have a word too many, or an option too few. */
+static enum parsed check_complete(char *const *rest, const bool given[static OPTION_COUNT])
+{
+    if (*rest) {
+        (void)fprintf(stderr, "atoll-launcher: unknown argument %s\n", *rest);
+        return PARSED_WRONG;
+    }
+    for (size_t i = 0; i < OPTION_REQUIRED; i++) {
+        if (!given[i]) {
+            (void)fprintf(stderr, "atoll-launcher: --%s is needed\n", option_rows[i].name);
+            return PARSED_WRONG;
+        }
+    }
+    return PARSED;
+}
+
+/* Says on standard error what is wrong. */
+static enum parsed parse_options(int argc, char **argv, struct launcher_options *options)
 {
     struct option table[OPTION_COUNT + 1] = {{NULL, 0, NULL, 0}};
+    bool given[OPTION_COUNT] = {false};
     int index;
+    int got;
 
     for (int i = 0; i < OPTION_COUNT; i++)
-        table[i] = (struct option){option_rows[i].name, required_argument, NULL, 0};
-    for (;;) {
-        int got = getopt_long(argc, argv, "", table, &index);
-
-        if (got == -1)
-            break;
-        if (got != 0)
-            return false;
+        table[i] = (struct option){option_rows[i].name, option_rows[i].argument != NULL, NULL, 0};
+    while ((got = getopt_long(argc, argv, "", table, &index)) == 0) {
+        if (index == OPTION_HELP || index == OPTION_VERSION)
+            return answer(index);
         if (!set_option(options, index, optarg)) {
             (void)fprintf(stderr, "atoll-launcher: --%s cannot be \"%s\"\n", table[index].name,
                           optarg);
-            return false;
+            return PARSED_WRONG;
         }
+        given[index] = true;
     }
-    return optind == argc && options->run_dir && options->state_dir && options->agent &&
-           options->uid_base != 0;
+    return got == -1 ? check_complete(argv + optind, given) : PARSED_WRONG;
 }
 
 /* The numbers that a child will give the agent's descriptors stay unused in the launcher. */
@@ -200,9 +243,12 @@ int main(int argc, char **argv)
         .epoll = -1,
     };
     struct error err;
+    enum parsed parsed = parse_options(argc, argv, &launcher.options);
 
-    if (!parse_options(argc, argv, &launcher.options)) {
-        usage();
+    if (parsed == PARSED_ANSWERED)
+        return 0;
+    if (parsed == PARSED_WRONG) {
+        (void)fputs("`atoll-launcher --help` tells the options.\n", stderr);
         return 2;
     }
     log_init("atoll-launcher", (enum log_level)launcher.options.level, launcher.options.json);

@@ -80,5 +80,10 @@ static int run(struct daemon *daemon, struct error *err)
 
 int main(int argc, char **argv)
 {
-    return daemon_main("atoll-monitor", run, argc, argv);
+    static const struct program program = {
+        .name = "atoll-monitor",
+        .purpose = "Writes the counters of the live sandboxes to PostgreSQL",
+    };
+
+    return daemon_main(&program, run, argc, argv);
 }

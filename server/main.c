@@ -370,39 +370,53 @@ static int serve(struct server *server, struct error *err)
     return 0;
 }
 
-static int print_openapi(void)
+static int print_routes(FILE *out, struct error *err)
+{
+    (void)err;
+    router_print_routes(out);
+    return 0;
+}
+
+static int print_errors(FILE *out, struct error *err)
+{
+    (void)err;
+    router_print_errors(out);
+    return 0;
+}
+
+static int print_openapi(FILE *out, struct error *err)
 {
     _cleanup_free_ char *openapi = NULL;
-    struct error err;
 
-    if (openapi_make(&openapi, &err) < 0) {
-        (void)fprintf(stderr, "atoll-server: %s\n", err.message);
-        return 1;
-    }
-    (void)puts(openapi);
+    if (openapi_make(&openapi, err) < 0)
+        return -1;
+    (void)fprintf(out, "%s\n", openapi);
     return 0;
 }
 
 int main(int argc, char **argv)
 {
+    static const struct program_report reports[] = {
+        {"--print-openapi", "print the OpenAPI description", print_openapi},
+        {"--print-routes", "print the routes, as Markdown", print_routes},
+        {"--print-errors", "print the errors, as Markdown", print_errors},
+    };
+    static const struct program program = {
+        .name = "atoll-server",
+        .purpose = "Serves the API",
+        .reports = reports,
+        .report_count = ARRAY_SIZE(reports),
+    };
     struct server server = {.signals = -1};
     struct error err = {0};
     int result;
 
-    if (argc == 2 && strcmp(argv[1], "--print-routes") == 0) {
-        router_print_routes(stdout);
-        return 0;
-    }
-    if (argc == 2 && strcmp(argv[1], "--print-errors") == 0) {
-        router_print_errors(stdout);
-        return 0;
-    }
-    if (argc == 2 && strcmp(argv[1], "--print-openapi") == 0)
-        return print_openapi();
-    log_init("atoll-server", LOG_INFO, false);
+    if (program_answer(&program, argc, argv, &result))
+        return result;
+    log_init(program.name, LOG_INFO, false);
     if (load_config(&server, argc, argv, &err) < 0) {
         log_error("%s", err.message);
-        return 2;
+        return PROGRAM_MISUSED;
     }
     result = daemon_signals_open(&server.signals, &err);
     if (result == 0)

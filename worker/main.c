@@ -152,5 +152,10 @@ static int run(struct daemon *daemon, struct error *err)
 
 int main(int argc, char **argv)
 {
-    return daemon_main("atoll-worker", run, argc, argv);
+    static const struct program program = {
+        .name = "atoll-worker",
+        .purpose = "Does what is due: expiry, idle timeouts, clean-up, retention, webhooks",
+    };
+
+    return daemon_main(&program, run, argc, argv);
 }

@@ -61,6 +61,17 @@ struct config_origins {
 
 enum { CONFIG_OPTIONS_MAX = 64 };
 
+/* An option of every program that reads the configuration. */
+struct config_option {
+    const char *name;  /* "--config" */
+    const char *value; /* what the help calls its value */
+    const char *help;
+    const char *key; /* "section.key" that its value is for; NULL: it has a meaning of its own */
+};
+
+extern const struct config_option config_option_rows[];
+extern const size_t config_option_count;
+
 /* What the command line says. The strings belong to argv. */
 struct config_options {
     const char *file;                           /* --config, or NULL */

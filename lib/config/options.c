@@ -1,17 +1,16 @@
 #include "lib/config/config.h"
 #include <string.h>
 
-/* X: the option, and the key it sets ("" for those with a meaning of their own). */
-static const struct {
-    const char *name;
-    const char *key;
-} option_table[] = {
-    {"--config", NULL},
-    {"--set", ""},
-    {"--backend", "sandbox.backend"},
-};
+enum option_index { OPTION_CONFIG, OPTION_BACKEND, OPTION_SET, OPTION_COUNT };
 
-enum { OPTION_COUNT = sizeof(option_table) / sizeof(option_table[0]) };
+const struct config_option config_option_rows[] = {
+    [OPTION_CONFIG] = {"--config", "FILE", "read this TOML file", NULL},
+    [OPTION_BACKEND] = {"--backend", "NAME", "the same as --set sandbox.backend=NAME",
+                        "sandbox.backend"},
+    [OPTION_SET] = {"--set", "SECTION.KEY=VALUE", "one value; wins over environment and file",
+                    NULL},
+};
+const size_t config_option_count = OPTION_COUNT;
 
 /* The option that `argument` is; *ret_value points after its '=' or is NULL. */
 static size_t find_option(const char *argument, const char **ret_value)
@@ -21,8 +20,8 @@ static size_t find_option(const char *argument, const char **ret_value)
     size_t i;
 
     for (i = 0; i < OPTION_COUNT; i++) {
-        if (strlen(option_table[i].name) == length &&
-            memcmp(option_table[i].name, argument, length) == 0)
+        if (strlen(config_option_rows[i].name) == length &&
+            memcmp(config_option_rows[i].name, argument, length) == 0)
             break;
     }
     *ret_value = *equals ? equals + 1 : NULL;
@@ -44,14 +43,14 @@ static int apply(struct config_options *options, size_t index, const char *value
 {
     const char *equals;
 
-    if (!option_table[index].key) {
+    if (index == OPTION_CONFIG) {
         if (options->file)
             return error_set(err, ERR_INVALID_FIELD, "command line: --config is given twice");
         options->file = value;
         return 0;
     }
-    if (option_table[index].key[0])
-        return add_set(options, option_table[index].key, value, err);
+    if (config_option_rows[index].key)
+        return add_set(options, config_option_rows[index].key, value, err);
     equals = strchr(value, '=');
     if (!equals)
         return error_set(err, ERR_INVALID_FIELD, "command line: --set needs SECTION.KEY=VALUE");
@@ -94,7 +93,9 @@ int config_take_only_options(int argc, char **argv, struct config_options *ret_o
     if (config_take_options(&argc, argv, &options, err) < 0)
         return -1;
     if (argc > 1)
-        return error_set(err, ERR_INVALID_FIELD, "command line: unknown argument %.128s", argv[1]);
+        return error_set(err, ERR_INVALID_FIELD,
+                         "command line: unknown argument %.128s; --help tells the options",
+                         argv[1]);
     *ret_options = options;
     return 0;
 }

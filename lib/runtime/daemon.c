@@ -120,12 +120,17 @@ static void close_daemon(struct daemon *daemon)
     config_done(&daemon->config);
 }
 
-static int open_daemon(struct daemon *daemon, int argc, char **argv, struct error *err)
+static int configure(struct daemon *daemon, int argc, char **argv, struct error *err)
 {
     if (config_take_only_options(argc, argv, &daemon->options, err) < 0 ||
         config_load(&daemon->options, &daemon->config, NULL, err) < 0)
         return -1;
     daemon_log_init(daemon->program, &daemon->config);
+    return 0;
+}
+
+static int open_daemon(struct daemon *daemon, struct error *err)
+{
     if (daemon_signals_open(&daemon->signals, err) < 0)
         return -1;
     return db_pool_create(daemon->config.database_system_url, 1, daemon->program, &daemon->pool,
@@ -149,11 +154,11 @@ static int await_schema(struct daemon *daemon, struct error *err)
     return 0;
 }
 
-static int run(struct daemon *daemon, daemon_body body, int argc, char **argv, struct error *err)
+static int run(struct daemon *daemon, daemon_body body, struct error *err)
 {
     int waited;
 
-    if (open_daemon(daemon, argc, argv, err) < 0)
+    if (open_daemon(daemon, err) < 0)
         return -1;
     waited = await_schema(daemon, err);
     if (waited != 0)
@@ -161,13 +166,20 @@ static int run(struct daemon *daemon, daemon_body body, int argc, char **argv, s
     return body(daemon, err);
 }
 
-int daemon_main(const char *program, daemon_body body, int argc, char **argv)
+int daemon_main(const struct program *program, daemon_body body, int argc, char **argv)
 {
-    _cleanup_(close_daemon) struct daemon daemon = {.program = program, .signals = -1};
+    _cleanup_(close_daemon) struct daemon daemon = {.program = program->name, .signals = -1};
     struct error err;
+    int code;
 
-    log_init(program, LOG_INFO, false);
-    if (run(&daemon, body, argc, argv, &err) < 0) {
+    if (program_answer(program, argc, argv, &code))
+        return code;
+    log_init(program->name, LOG_INFO, false);
+    if (configure(&daemon, argc, argv, &err) < 0) {
+        log_error("%s", err.message);
+        return PROGRAM_MISUSED;
+    }
+    if (run(&daemon, body, &err) < 0) {
         log_error("%s", err.message);
         return EXIT_FAILURE;
     }

@@ -7,6 +7,7 @@
 #define LIB_RUNTIME_DAEMON_H
 
 #include "lib/config/config.h"
+#include "lib/config/program.h"
 #include "lib/db/db.h"
 #include "lib/db/store_run.h"
 
@@ -55,9 +56,10 @@ typedef int (*daemon_body)(struct daemon *daemon, struct error *err);
 
 /*
  * A daemon's main: command line, configuration, signals, pool; waits for a database with the right
- * schema, then runs `body`. Returns main's result.
+ * schema, then runs `body`. Returns main's result: PROGRAM_MISUSED for what the operator has to
+ * mend in the command line or the configuration.
  */
-int daemon_main(const char *program, daemon_body body, int argc, char **argv);
+int daemon_main(const struct program *program, daemon_body body, int argc, char **argv);
 
 /* Replaces daemon->config after SIGHUP; one that has become wrong is logged and changes nothing. */
 void daemon_reload(struct daemon *daemon);

@@ -564,6 +564,10 @@ def test_exit_codes(run, stack):
     run("nonsense", code=2)
     run("inspect", "../tenants", code=2)
     assert "--scope" in run("token", "--scope", "king", code=2).stderr
+    assert "--ttl needs" in run("token", "--ttl=0", code=2).stderr
+    assert run("token", "--ttl=60", "--sub=me").stdout.count(".") == 2
+    assert run("config").stdout == run("config", "--show").stdout != run("config", "--toml").stdout
+    run("config", "--show", "--toml", code=2)
     run("inspect", "0" * 32, code=4)
     run("ps", "--url", "http://127.0.0.1:1", "--token", "x", code=3)
     run("ps", "--token", "not a token", code=1)
@@ -594,7 +598,7 @@ def test_help_tells_each_command(run):
     run("help", "nonsense", code=2)
 
 
-@pytest.mark.parametrize("group", ["project", "key", "quota", "tenant"])
+@pytest.mark.parametrize("group", ["project", "key", "quota", "tenant", "image"])
 def test_a_word_that_needs_another_says_which(run, group):
     told = run(group, "--help")
     assert told.stderr == "" and run(group, "-h").stdout == told.stdout
@@ -608,7 +612,7 @@ def test_a_word_that_needs_another_says_which(run, group):
 
 
 def test_a_command_is_asked_for_its_help(run):
-    for words in (["run"], ["quota", "set"], ["image"]):
+    for words in (["run"], ["quota", "set"], ["image", "import"]):
         assert run(*words, "--help").stdout == run("help", *words).stdout
     assert run("--help").stdout == run("help").stdout
     assert run("nonsense", "--help", code=2).stderr.startswith("atoll: unknown command nonsense\n")

@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+static const struct program program = {.name = "atoll-test", .purpose = "Is tested"};
 static char config_file[64];
 static char url_option[POSTGRES_URL_SIZE + 32];
 static unsigned bodies; /* calls of a body */
@@ -70,7 +71,7 @@ static int start(daemon_body body)
 {
     char *argv[] = {"test", "--config", config_file, "--set", url_option, NULL};
 
-    return daemon_main("atoll-test", body, 5, argv);
+    return daemon_main(&program, body, 5, argv);
 }
 
 static int see_signals(struct daemon *daemon, struct error *err)
@@ -173,9 +174,9 @@ static void test_a_wrong_start_runs_nothing(void **state)
     char *unknown[] = {"test", "extra", NULL};
 
     (void)state;
-    assert_int_equal(daemon_main("atoll-test", fail_on_purpose, 2, unknown), EXIT_FAILURE);
+    assert_int_equal(daemon_main(&program, fail_on_purpose, 2, unknown), PROGRAM_MISUSED);
     write_config("[server]\nport = \"many\"\n");
-    assert_int_equal(start(fail_on_purpose), EXIT_FAILURE);
+    assert_int_equal(start(fail_on_purpose), PROGRAM_MISUSED);
     assert_int_equal(bodies, 0);
 }
 
