@@ -239,6 +239,8 @@ static int start_child(struct creation *creation, uint32_t *ret_step)
     *ret_step = STEP_SLOT;
     if (cell_take_slot(launcher, &creation->cell) < 0)
         return -1;
+    if (sandbox->ready)
+        ready_name_format(creation->cell.uid, sandbox->created_usec, sandbox->name);
     if (make_names(creation, ret_step) == 0) {
         mark = monotonic_usec();
         if (cell_start(launcher, &creation->cell, &sandbox->shape, creation->parts.join.into_fd,
@@ -402,17 +404,12 @@ int create_ahead(struct launcher *launcher, const char image[static LAUNCHER_IMA
                  uint32_t *ret_step)
 {
     static const struct id nobody;
-    struct sandbox *sandbox;
-    struct id unique;
+    struct sandbox *sandbox = add_entry(launcher, &nobody, 0, image, shape);
 
     *ret_step = STEP_ENTRY;
-    if (id_new(&unique, NULL) < 0)
-        return EIO;
-    sandbox = add_entry(launcher, &nobody, 0, image, shape);
     if (!sandbox)
         return ENOMEM;
     sandbox->ready = true;
-    ready_name_format(&unique, sandbox->name);
     return start(launcher, sandbox, rootfs, ret_sandbox, ret_step);
 }
 

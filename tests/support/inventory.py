@@ -7,7 +7,7 @@ from pathlib import Path
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 SANDBOX_NAME = re.compile(r"^([0-9a-f]{32})\.(\d+)$")
-READY_NAME = re.compile(r"^ready\.\d+$")
+READY_NAME = re.compile(r"^ready\.(\d+)\.\d+$")
 NAMESPACE_KINDS = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 NAMESPACE_LINK = re.compile(rf"^({'|'.join(NAMESPACE_KINDS)}):\[\d+\]$")
 
@@ -28,7 +28,8 @@ def ready_cgroups(uid_first, uid_count, hierarchy=""):
     found = []
     for parent, names, _ in os.walk(CGROUP_ROOT / hierarchy):
         for name in names:
-            if READY_NAME.match(name) and 0 <= int(name.split(".")[1]) - uid_first < uid_count:
+            match = READY_NAME.match(name)
+            if match and 0 <= int(match.group(1)) - uid_first < uid_count:
                 found.append(os.path.join(parent, name))
     return sorted(found)
 

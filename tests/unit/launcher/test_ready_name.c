@@ -9,14 +9,15 @@
 
 static void survives_the_way_there_and_back(void **state)
 {
-    const struct id ids[] = {{{0}}, {{1, 0xa2, 0xff}}};
+    const uid_t uids[] = {65536, 738197504, UINT32_MAX};
+    const int64_t times[] = {1, 53074651958, INT64_MAX};
     char name[SANDBOX_NAME_SIZE];
     struct id id;
     uint32_t generation;
 
     (void)state;
-    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
-        ready_name_format(&ids[i], name);
+    for (size_t i = 0; i < sizeof(uids) / sizeof(uids[0]); i++) {
+        ready_name_format(uids[i], times[i], name);
         assert_true(ready_name_valid(name));
         assert_false(sandbox_name_parse(name, &id, &generation));
     }
@@ -28,14 +29,24 @@ static void leaves_other_names_alone(void **state)
         "",
         "ready",
         "ready.",
-        "ready.x",
-        "ready.0123456789abcdef0123456789abcde",
-        "ready.0123456789ABCDEF0123456789ABCDEF",
-        "ready.01234567-89ab-cdef-0123-456789abcdef",
-        "ready.0123456789abcdef0123456789abcdef ",
-        "ready.0123456789abcdef0123456789abcdef.1",
-        "Ready.0123456789abcdef0123456789abcdef",
-        "already.0123456789abcdef0123456789abcdef",
+        "ready.1",
+        "ready..1",
+        "ready.1.",
+        "ready.x.1",
+        "ready.1.x",
+        "ready.-1.1",
+        "ready.1.-1",
+        "ready.+1.1",
+        "ready.01.1",
+        "ready.1.01",
+        "ready.1.1 ",
+        "ready.1.1.scope",
+        "ready.1.2.3",
+        "ready.4294967296.1",
+        "ready.10000000000.1",
+        "ready.1.9223372036854775808",
+        "Ready.1.1",
+        "already.1.1",
         "0123456789abcdef0123456789abcdef.1",
     };
 
