@@ -1,5 +1,6 @@
 #include "lib/db/store_api_key.h"
 
+#include "lib/db/refusal.h"
 #include "lib/db/transaction.h"
 
 #include <errno.h>
@@ -98,11 +99,6 @@ void store_api_keys_free(struct store_api_keys *keys)
     *keys = (struct store_api_keys){.items = NULL};
 }
 
-static int no_key(struct error *err)
-{
-    return error_set(err, ERR_NOT_FOUND, "there is no such API key");
-}
-
 /* The words of the column are those of roles. */
 static enum role read_role(const PGresult *result, int row, int column)
 {
@@ -162,7 +158,8 @@ int store_api_key_get(struct db_pool *pool, const struct db_scope *scope, const 
 
     if (db_run(pool, scope, DB_RELAXED, &call, 1, &result, err) < 0)
         return -1;
-    return PQntuples(result) == 0 ? no_key(err) : read_key(result, 0, ret_key, err);
+    return PQntuples(result) == 0 ? refuse_missing("API key", err)
+                                  : read_key(result, 0, ret_key, err);
 }
 
 /* What was read before a failure is the caller's to free too. */
@@ -209,7 +206,7 @@ int store_api_key_revoke(struct db_pool *pool, const struct db_scope *scope, con
 
     if (db_run(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
         return -1;
-    return PQntuples(result) == 0 ? no_key(err) : 0;
+    return PQntuples(result) == 0 ? refuse_missing("API key", err) : 0;
 }
 
 int store_api_key_find(struct db_pool *pool, const char *prefix, struct store_found_key *ret_key,
@@ -222,7 +219,7 @@ int store_api_key_find(struct db_pool *pool, const char *prefix, struct store_fo
     if (db_run(pool, NULL, DB_RELAXED, &call, 1, &result, err) < 0)
         return -1;
     if (PQntuples(result) == 0)
-        return no_key(err);
+        return refuse_missing("API key", err);
     if (PQgetlength(result, 0, FOUND_HASH) != STORE_KEY_HASH_SIZE)
         return error_set(err, ERR_INTERNAL, "the hash of an API key has a wrong size");
     *ret_key = (struct store_found_key){

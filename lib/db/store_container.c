@@ -3,6 +3,7 @@
 #include "lib/db/admission.h"
 #include "lib/db/container_row.h"
 #include "lib/db/deletion.h"
+#include "lib/db/refusal.h"
 #include "lib/db/transaction.h"
 
 #include <atoll/cleanup.h>
@@ -177,16 +178,9 @@ static const struct db_statement delete_begin_statement = {
 static const struct db_statement delete_finish_statement = {
     "container_delete_finish", DELETION_FINISH("tenant_id = $1::uuid AND kind = 'container'")};
 
-static int not_found(struct error *err)
-{
-    return error_set(err, ERR_NOT_FOUND, "there is no such sandbox");
-}
-
 static int no_project(const struct container_spec *spec, struct error *err)
 {
-    if (spec->has_project)
-        return error_set_field(err, ERR_NOT_FOUND, "project_id", "there is no such project");
-    return error_set(err, ERR_FORBIDDEN, "the token's tenant does not exist");
+    return spec->has_project ? refuse_project(err) : refuse_tenant(err);
 }
 
 /*
@@ -278,7 +272,7 @@ static int get(struct db_pool *pool, const struct db_scope *scope, const struct 
     if (db_run(pool, scope, commit, &call, 1, &result, err) < 0)
         return -1;
     if (PQntuples(result) == 0)
-        return not_found(err);
+        return refuse_missing("sandbox", err);
     return container_row_take(&result, ret_record, err);
 }
 
@@ -300,7 +294,7 @@ int store_container_find(struct db_pool *pool, const struct db_scope *scope,
     if (db_run(pool, scope, DB_READ, &call, 1, &result, err) < 0)
         return -1;
     if (PQntuples(result) == 0)
-        return not_found(err);
+        return refuse_missing("sandbox", err);
     return container_row_take(&result, ret_record, err);
 }
 
@@ -416,11 +410,6 @@ int store_container_stopping(struct db_pool *pool, const struct db_scope *scope,
     return PQntuples(result) == 1 ? 0 : conflict(step, err);
 }
 
-static int wrong_version(struct error *err)
-{
-    return error_set(err, ERR_PRECONDITION, "the sandbox has another version than If-Match says");
-}
-
 /* Runs a CHANGE behind its lock. `params` begin with tenant, id and version. */
 static int run_change(struct db_pool *pool, const struct db_scope *scope,
                       const struct db_call *change, struct container_record *ret_record,
@@ -434,11 +423,11 @@ static int run_change(struct db_pool *pool, const struct db_scope *scope,
     if (db_run(pool, scope, DB_DURABLE, calls, 3, results, err) < 0)
         return -1;
     if (PQntuples(results[0]) == 0)
-        status = not_found(err);
+        status = refuse_missing("sandbox", err);
     else if (PQntuples(results[1]) == 1)
         status = container_row_take(&results[1], ret_record, err);
     else if (PQntuples(results[2]) == 0)
-        status = wrong_version(err);
+        status = refuse_version("sandbox", err);
     else
         status = error_set_field(err, ERR_INVALID_FIELD, "environment",
                                  "'environment' would have more than %d variables",
@@ -515,9 +504,9 @@ int store_container_delete_begin(struct db_pool *pool, const struct db_scope *sc
     if (db_run(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
         return -1;
     if (PQntuples(result) == 0)
-        return not_found(err);
+        return refuse_missing("sandbox", err);
     if (PQgetisnull(result, 0, 0))
-        return wrong_version(err);
+        return refuse_version("sandbox", err);
     *ret_generation = (uint32_t)db_get_int(result, 0, 0);
     return 0;
 }

@@ -1,5 +1,6 @@
 /* The end of a sandbox, on a tenant's behalf: see store_sandbox.h. */
 #include "lib/db/deletion.h"
+#include "lib/db/refusal.h"
 #include "lib/db/store_sandbox.h"
 #include "lib/db/transaction.h"
 
@@ -60,7 +61,7 @@ static int read_deletion(PGresult *const *results, struct store_deletion *ret_de
     int live = PQntuples(results[1]);
 
     if (PQntuples(results[0]) == 0)
-        return error_set(err, ERR_NOT_FOUND, "there is no such sandbox");
+        return refuse_missing("sandbox", err);
     if (live > 0) {
         deletion.generations = calloc((size_t)live, sizeof(*deletion.generations));
         if (!deletion.generations)

@@ -1,5 +1,6 @@
 #include "lib/db/store_executor.h"
 
+#include "lib/db/refusal.h"
 #include "lib/db/transaction.h"
 
 #include <string.h>
@@ -45,7 +46,7 @@ int store_executor_find(struct db_pool *pool, const struct id *sandbox,
     if (db_run(pool, NULL, DB_READ, &call, 1, &result, err) < 0)
         return -1;
     if (PQntuples(result) == 0)
-        return error_set(err, ERR_NOT_FOUND, "there is no such sandbox");
+        return refuse_missing("sandbox", err);
     executor = (struct store_executor){
         .tenant = db_get_uuid(result, 0, FOUND_TENANT),
         .project = db_get_uuid(result, 0, FOUND_PROJECT),

@@ -1,5 +1,6 @@
 #include "lib/db/store_node.h"
 
+#include "lib/db/refusal.h"
 #include "lib/db/transaction.h"
 
 #include <errno.h>
@@ -56,9 +57,8 @@ int store_node_report(struct db_pool *pool, const struct store_node_report *repo
                       struct error *err)
 {
     const struct db_param params[] = {
-        db_text(report->id),        db_uuid(&report->boot_id),
-        db_text(report->version),   db_int8(report->cpu_milli),
-        db_int8(report->memory_mb), report->sandboxes < 0 ? db_null() : db_int8(report->sandboxes),
+        db_text(report->id),        db_uuid(&report->boot_id),  db_text(report->version),
+        db_int8(report->cpu_milli), db_int8(report->memory_mb), db_known(report->sandboxes),
     };
     const struct db_call call = DB_CALL(report_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
@@ -76,7 +76,7 @@ int store_node_get(struct db_pool *pool, const char *id, struct node_record *ret
     if (db_run(pool, NULL, DB_RELAXED, &call, 1, &result, err) < 0)
         return -1;
     if (PQntuples(result) == 0)
-        return error_set(err, ERR_NOT_FOUND, "there is no such node");
+        return refuse_missing("node", err);
     return read_node(result, 0, ret_record, err);
 }
 

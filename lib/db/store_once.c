@@ -1,6 +1,7 @@
 #include "lib/db/store_once.h"
 
 #include "lib/db/admission.h"
+#include "lib/db/refusal.h"
 #include "lib/db/transaction.h"
 
 static const struct db_statement begin_statement = {
@@ -17,11 +18,6 @@ static const struct db_statement begin_statement = {
     " SELECT tenant_id, project_id, id, 'run.started', 'running', $7::text, $8::text FROM begun)"
     " SELECT p.command_policy::text FROM begun LEFT JOIN projects p ON p.id = begun.project_id"
     " AND p.tenant_id = $1::uuid AND p.command_policy->>'mode' <> 'off'"};
-
-static int no_project(struct error *err)
-{
-    return error_set_field(err, ERR_NOT_FOUND, "project_id", "there is no such project");
-}
 
 int store_once_begin(struct db_pool *pool, const struct db_scope *scope,
                      const struct store_run *run, uint32_t memory_mb, const struct id *project,
@@ -49,7 +45,7 @@ int store_once_begin(struct db_pool *pool, const struct db_scope *scope,
 
     /* Before the quotas are asked: see store_container_insert. */
     if (project && scope->has_project && !id_equal(project, &scope->project))
-        return no_project(err);
+        return refuse_project(err);
     /* As in store_run_begin: a key must outlive a crash of PostgreSQL. */
     if (db_run(pool, scope, scope->claim ? DB_DURABLE : DB_RELAXED, calls, 2, results, err) < 0) {
         admission_note(pool, &scope->tenant, in, NULL, origin, err);
@@ -61,7 +57,5 @@ int store_once_begin(struct db_pool *pool, const struct db_scope *scope,
     db_results_clear(results, 2);
     if (begun)
         return status;
-    if (project)
-        return no_project(err);
-    return error_set(err, ERR_FORBIDDEN, "the token's tenant does not exist");
+    return project ? refuse_project(err) : refuse_tenant(err);
 }

@@ -1,5 +1,6 @@
 #include "lib/db/store_process.h"
 
+#include "lib/db/refusal.h"
 #include "lib/db/transaction.h"
 
 #include <errno.h>
@@ -177,15 +178,10 @@ void store_process_place_free(struct store_process_place *place)
     memset(place, 0, sizeof(*place));
 }
 
-static int no_sandbox(struct error *err)
-{
-    return error_set(err, ERR_NOT_FOUND, "there is no such sandbox");
-}
-
 static int take_place(PGresult **result, struct store_process_place *ret_place, struct error *err)
 {
     if (PQntuples(*result) == 0)
-        return no_sandbox(err);
+        return refuse_missing("sandbox", err);
     if (strcmp(db_get_text(*result, 0, BEGIN_STATE), "running") != 0)
         return error_set(err, ERR_CONFLICT, "the sandbox is %s: nothing can be run in it",
                          db_get_text(*result, 0, BEGIN_STATE));
@@ -241,26 +237,20 @@ int store_process_look(struct db_pool *pool, const struct db_scope *scope, const
     return 0;
 }
 
-/* SQL NULL for what is not known. */
-static struct db_param counter(int64_t value)
-{
-    return value < 0 ? db_null() : db_int8(value);
-}
-
 int store_process_end(struct db_pool *pool, const struct db_scope *scope,
                       const struct store_process_end *end, bool *ret_found, struct error *err)
 {
     const struct db_param params[] = {db_uuid(scope ? &scope->tenant : NULL),
                                       db_uuid(&end->id),
                                       db_text(process_state_name(end->state)),
-                                      counter(end->exit_code),
-                                      counter(end->signal > 0 ? end->signal : -1),
+                                      db_known(end->exit_code),
+                                      db_known(end->signal > 0 ? end->signal : -1),
                                       db_bool(end->timed_out),
                                       db_bool(end->truncated),
-                                      counter(end->ended_usec > 0 ? end->ended_usec : -1),
-                                      counter(end->cpu_usec),
-                                      counter(end->memory_peak_bytes),
-                                      counter(end->wall_usec),
+                                      db_known(end->ended_usec > 0 ? end->ended_usec : -1),
+                                      db_known(end->cpu_usec),
+                                      db_known(end->memory_peak_bytes),
+                                      db_known(end->wall_usec),
                                       db_uuid(end->sandbox)};
     const struct db_call call = DB_CALL(end_statement, params);
     _cleanup_pg_result_ PGresult *result = NULL;
@@ -294,13 +284,13 @@ int store_process_write(struct db_pool *pool, const struct db_scope *scope,
                                       db_text(process->tag),
                                       db_int8(place->started_usec),
                                       db_text(process_state_name(how->state)),
-                                      counter(how->exit_code),
-                                      counter(how->signal > 0 ? how->signal : -1),
+                                      db_known(how->exit_code),
+                                      db_known(how->signal > 0 ? how->signal : -1),
                                       db_bool(how->timed_out),
                                       db_bool(how->truncated),
-                                      counter(how->cpu_usec),
-                                      counter(how->memory_peak_bytes),
-                                      counter(how->wall_usec)};
+                                      db_known(how->cpu_usec),
+                                      db_known(how->memory_peak_bytes),
+                                      db_known(how->wall_usec)};
     const struct db_param use_params[] = {db_uuid(&scope->tenant), db_uuid(&process->sandbox)};
     const struct db_call calls[] = {DB_CALL(write_statement, params),
                                     DB_CALL(use_statement, use_params)};
@@ -356,7 +346,7 @@ static int get_process(struct db_pool *pool, const struct db_scope *scope,
     if (db_run(pool, scope, DB_RELAXED, call, 1, &result, err) < 0)
         return -1;
     if (PQntuples(result) == 0)
-        return error_set(err, ERR_NOT_FOUND, "%s", missing);
+        return refuse_missing(missing, err);
     if (read_process(result, 0, &process, err) < 0)
         return -1;
     process.owner = TAKE_PTR(result);
@@ -370,7 +360,7 @@ int store_process_get(struct db_pool *pool, const struct db_scope *scope, const 
     const struct db_param params[] = {db_uuid(&scope->tenant), db_uuid(sandbox), db_uuid(id)};
     const struct db_call call = DB_CALL(get_statement, params);
 
-    return get_process(pool, scope, &call, "there is no such process", ret_process, err);
+    return get_process(pool, scope, &call, "process", ret_process, err);
 }
 
 int store_process_main(struct db_pool *pool, const struct db_scope *scope, const struct id *sandbox,
@@ -379,8 +369,7 @@ int store_process_main(struct db_pool *pool, const struct db_scope *scope, const
     const struct db_param params[] = {db_uuid(&scope->tenant), db_uuid(sandbox)};
     const struct db_call call = DB_CALL(main_statement, params);
 
-    return get_process(pool, scope, &call, "there is no such sandbox with a main command",
-                       ret_process, err);
+    return get_process(pool, scope, &call, "sandbox with a main command", ret_process, err);
 }
 
 static int take_list(PGresult **result, struct store_process_list *ret_list, struct error *err)
@@ -412,7 +401,8 @@ int store_process_list(struct db_pool *pool, const struct db_scope *scope, const
 
     if (db_run(pool, scope, DB_RELAXED, calls, 2, results, err) < 0)
         return -1;
-    status = PQntuples(results[0]) == 0 ? no_sandbox(err) : take_list(&results[1], ret_list, err);
+    status = PQntuples(results[0]) == 0 ? refuse_missing("sandbox", err)
+                                        : take_list(&results[1], ret_list, err);
     db_results_clear(results, 2);
     return status;
 }

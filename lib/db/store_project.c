@@ -1,5 +1,6 @@
 #include "lib/db/store_project.h"
 
+#include "lib/db/refusal.h"
 #include "lib/db/transaction.h"
 
 #include <errno.h>
@@ -74,16 +75,6 @@ static const struct db_statement delete_statement = {
     " jsonb_build_object('name', name) FROM gone)"
     " SELECT id FROM gone"};
 
-static int not_found(struct error *err)
-{
-    return error_set(err, ERR_NOT_FOUND, "there is no such project");
-}
-
-static int other_version(struct error *err)
-{
-    return error_set(err, ERR_PRECONDITION, "the project has another version");
-}
-
 /* The only conflict that an insert or a change of a project can have. */
 static int explain_conflict(struct error *err)
 {
@@ -128,7 +119,7 @@ int store_project_insert(struct db_pool *pool, const struct db_scope *scope, con
     if (db_run(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
         return explain_conflict(err);
     if (PQntuples(result) == 0)
-        return error_set(err, ERR_FORBIDDEN, "the token's tenant does not exist");
+        return refuse_tenant(err);
     return read_project(result, 0, ret_record, err);
 }
 
@@ -142,7 +133,7 @@ int store_project_get(struct db_pool *pool, const struct db_scope *scope, const 
     if (db_run(pool, scope, DB_RELAXED, &call, 1, &result, err) < 0)
         return -1;
     if (PQntuples(result) == 0)
-        return not_found(err);
+        return refuse_missing("project", err);
     return read_project(result, 0, ret_record, err);
 }
 
@@ -195,18 +186,18 @@ int store_project_patch(struct db_pool *pool, const struct db_scope *scope, cons
     if (db_run(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
         return explain_conflict(err);
     if (!db_get_bool(result, 0, PROJECT_COLUMN_COUNT))
-        return not_found(err);
+        return refuse_missing("project", err);
     if (PQgetisnull(result, 0, COLUMN_ID))
-        return other_version(err);
+        return refuse_version("project", err);
     return read_project(result, 0, ret_record, err);
 }
 
 static int explain_delete(const PGresult *locked, int64_t version, struct error *err)
 {
     if (PQntuples(locked) == 0)
-        return not_found(err);
+        return refuse_missing("project", err);
     if (version != TENANCY_ANY_VERSION && db_get_int(locked, 0, 0) != version)
-        return other_version(err);
+        return refuse_version("project", err);
     if (db_get_bool(locked, 0, 1))
         return error_set(err, ERR_CONFLICT, "the default project cannot be deleted");
     return error_set(err, ERR_CONFLICT, "the project has sandboxes that are not deleted");

@@ -1,5 +1,6 @@
 #include "lib/db/store_quota.h"
 
+#include "lib/db/refusal.h"
 #include "lib/db/transaction.h"
 
 /* The limits' columns, each with a comma behind it. */
@@ -51,11 +52,6 @@ static const struct db_statement put_statement = {
     "window_started_at,window_creates}'::text[]) FROM moved)"
     " SELECT EXISTS (SELECT FROM target), EXISTS (SELECT FROM moved)"};
 
-static int not_found(const struct id *project, struct error *err)
-{
-    return error_set(err, ERR_NOT_FOUND, "there is no such %s", project ? "project" : "tenant");
-}
-
 static int64_t limit_or_none(const PGresult *result, int column)
 {
     return PQgetisnull(result, 0, column) ? QUOTA_UNLIMITED : db_get_int(result, 0, column);
@@ -90,7 +86,7 @@ int store_quota_get(struct db_pool *pool, const struct db_scope *scope, const st
     if (db_run(pool, scope, DB_RELAXED, &call, 1, &result, err) < 0)
         return -1;
     if (PQntuples(result) == 0)
-        return not_found(project, err);
+        return refuse_missing(project ? "project" : "tenant", err);
     *ret_record = read_quota(result, tenant, project);
     return 0;
 }
@@ -104,9 +100,9 @@ static int read_put(PGresult *const *results, const struct id *tenant, const str
                     struct quota_record *ret_record, struct error *err)
 {
     if (!db_get_bool(results[0], 0, 0) || PQntuples(results[1]) == 0)
-        return not_found(project, err);
+        return refuse_missing(project ? "project" : "tenant", err);
     if (!db_get_bool(results[0], 0, 1))
-        return error_set(err, ERR_PRECONDITION, "the quota has another version");
+        return refuse_version("quota", err);
     *ret_record = read_quota(results[1], tenant, project);
     return 0;
 }

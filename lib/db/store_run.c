@@ -1,6 +1,7 @@
 #include "lib/db/store_run.h"
 
 #include "lib/db/admission.h"
+#include "lib/db/refusal.h"
 #include "lib/db/transaction.h"
 
 #include <errno.h>
@@ -169,7 +170,7 @@ int store_run_begin(struct db_pool *pool, const struct db_scope *scope, const st
         return -1;
     }
     if (PQntuples(results[1]) == 0)
-        status = error_set(err, ERR_NOT_FOUND, "there is no such sandbox");
+        status = refuse_missing("sandbox", err);
     else
         status = read_definition(results + 1, &definition, err);
     if (status == 0) {
@@ -181,22 +182,16 @@ int store_run_begin(struct db_pool *pool, const struct db_scope *scope, const st
     return status;
 }
 
-/* SQL NULL for what is not known. */
-static struct db_param counter(int64_t value)
-{
-    return value < 0 ? db_null() : db_int8(value);
-}
-
 static void fill_outcome(struct db_param *params, const struct db_scope *scope,
                          const struct store_run_end *end, const struct store_origin *origin)
 {
     const struct db_param outcome[OUTCOME_PARAMS] = {
-        db_uuid(&scope->tenant),         db_uuid(&end->id),
-        db_uuid(&end->sandbox),          db_text(process_state_name(end->state)),
-        counter(end->exit_code),         counter(end->signal > 0 ? end->signal : -1),
-        db_bool(end->timed_out),         db_bool(end->oom_killed),
-        db_bool(end->truncated),         counter(end->cpu_usec),
-        counter(end->memory_peak_bytes), counter(end->wall_usec),
+        db_uuid(&scope->tenant),          db_uuid(&end->id),
+        db_uuid(&end->sandbox),           db_text(process_state_name(end->state)),
+        db_known(end->exit_code),         db_known(end->signal > 0 ? end->signal : -1),
+        db_bool(end->timed_out),          db_bool(end->oom_killed),
+        db_bool(end->truncated),          db_known(end->cpu_usec),
+        db_known(end->memory_peak_bytes), db_known(end->wall_usec),
         db_text(origin->request_id)};
 
     memcpy(params, outcome, sizeof(outcome));

@@ -1,6 +1,7 @@
 #include "lib/db/store_sandbox.h"
 
 #include "lib/db/record.h"
+#include "lib/db/refusal.h"
 #include "lib/db/transaction.h"
 
 #include <errno.h>
@@ -76,16 +77,6 @@ static const struct db_statement count_files_statement = {
     " SELECT $1::uuid, project_id, id, 'sandbox.files', $3::text, $4::text,"
     " jsonb_build_object('files', $5::bigint) FROM counted)"
     " SELECT id FROM counted"};
-
-static int not_found(struct error *err)
-{
-    return error_set(err, ERR_NOT_FOUND, "there is no such sandbox");
-}
-
-static int no_tenant(struct error *err)
-{
-    return error_set(err, ERR_FORBIDDEN, "the token's tenant does not exist");
-}
 
 /* The files as three arrays, side by side. */
 struct file_arrays {
@@ -164,7 +155,7 @@ int store_sandbox_insert(struct db_pool *pool, const struct db_scope *scope, con
     if (PQntuples(results[0]) == 1)
         status = record_read(results[0], 0, ret_record, err);
     else
-        status = no_tenant(err);
+        status = refuse_tenant(err);
     db_results_clear(results, count);
     return status;
 }
@@ -179,7 +170,7 @@ int store_sandbox_get(struct db_pool *pool, const struct db_scope *scope, const 
     if (db_run(pool, scope, DB_LOOKUP, &call, 1, &result, err) < 0)
         return -1;
     if (PQntuples(result) == 0)
-        return not_found(err);
+        return refuse_missing("sandbox", err);
     return record_read(result, 0, ret_record, err);
 }
 
@@ -223,7 +214,7 @@ int store_sandbox_list(struct db_pool *pool, const struct db_scope *scope, uint3
     if (PQntuples(results[1]) == 1)
         status = records_read(results[0], ret_records, ret_count, err);
     else
-        status = no_tenant(err);
+        status = refuse_tenant(err);
     db_results_clear(results, 2);
     return status;
 }
@@ -249,5 +240,5 @@ int store_sandbox_put_files(struct db_pool *pool, const struct db_scope *scope, 
         return -1;
     found = PQntuples(results[2]) == 1;
     db_results_clear(results, 3);
-    return found ? 0 : not_found(err);
+    return found ? 0 : refuse_missing("sandbox", err);
 }

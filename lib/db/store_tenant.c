@@ -1,5 +1,6 @@
 #include "lib/db/store_tenant.h"
 
+#include "lib/db/refusal.h"
 #include "lib/db/transaction.h"
 
 #include <errno.h>
@@ -79,16 +80,6 @@ static struct db_scope operator_scope(const struct id *tenant)
     return scope;
 }
 
-static int not_found(struct error *err)
-{
-    return error_set(err, ERR_NOT_FOUND, "there is no such tenant");
-}
-
-static int other_version(struct error *err)
-{
-    return error_set(err, ERR_PRECONDITION, "the tenant has another version");
-}
-
 /* The only conflict that an insert or a change of a tenant can have. */
 static int explain_conflict(struct error *err)
 {
@@ -125,7 +116,7 @@ int store_tenant_state(struct db_pool *pool, const struct id *tenant, bool *ret_
     if (db_run(pool, &scope, DB_RELAXED, &call, 1, &result, err) < 0)
         return -1;
     if (PQntuples(result) == 0)
-        return error_set(err, ERR_FORBIDDEN, "the token's tenant does not exist");
+        return refuse_tenant(err);
     *ret_suspended = db_get_bool(result, 0, 0);
     return 0;
 }
@@ -155,7 +146,7 @@ int store_tenant_get(struct db_pool *pool, const struct id *id, struct tenant_re
     if (db_run(pool, &scope, DB_RELAXED, &call, 1, &result, err) < 0)
         return -1;
     if (PQntuples(result) == 0)
-        return not_found(err);
+        return refuse_missing("tenant", err);
     return read_tenant(result, 0, ret_record, err);
 }
 
@@ -210,18 +201,18 @@ int store_tenant_patch(struct db_pool *pool, const struct db_scope *scope, const
     if (db_run(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
         return explain_conflict(err);
     if (!db_get_bool(result, 0, TENANT_COLUMN_COUNT))
-        return not_found(err);
+        return refuse_missing("tenant", err);
     if (PQgetisnull(result, 0, COLUMN_ID))
-        return other_version(err);
+        return refuse_version("tenant", err);
     return read_tenant(result, 0, ret_record, err);
 }
 
 static int explain_delete(const PGresult *locked, int64_t version, struct error *err)
 {
     if (PQntuples(locked) == 0)
-        return not_found(err);
+        return refuse_missing("tenant", err);
     if (version != TENANCY_ANY_VERSION && db_get_int(locked, 0, 0) != version)
-        return other_version(err);
+        return refuse_version("tenant", err);
     return error_set(err, ERR_CONFLICT, "the tenant has sandboxes that are not deleted");
 }
 

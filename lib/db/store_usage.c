@@ -79,12 +79,6 @@ int store_usage_list(struct db_pool *pool, const struct db_scope *scope,
     return 0;
 }
 
-/* SQL NULL for what is not known. */
-static struct db_param counter(uint64_t value)
-{
-    return value > INT64_MAX ? db_null() : db_int8((int64_t)value);
-}
-
 int store_usage_note(struct db_pool *pool, const struct db_scope *scope,
                      const struct store_usage_end *end, const struct store_origin *origin,
                      struct error *err)
@@ -92,8 +86,8 @@ int store_usage_note(struct db_pool *pool, const struct db_scope *scope,
     const struct db_param params[] = {db_uuid(scope ? &scope->tenant : NULL),
                                       db_uuid(&end->id),
                                       db_int8(end->generation),
-                                      counter(end->cpu_usec),
-                                      counter(end->memory_peak_bytes),
+                                      db_known((int64_t)end->cpu_usec),
+                                      db_known((int64_t)end->memory_peak_bytes),
                                       db_text(origin->actor),
                                       db_text(origin->request_id)};
     const struct db_call call = DB_CALL(note_statement, params);

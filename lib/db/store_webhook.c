@@ -1,5 +1,6 @@
 #include "lib/db/store_webhook.h"
 
+#include "lib/db/refusal.h"
 #include "lib/db/transaction.h"
 
 #include <errno.h>
@@ -93,11 +94,6 @@ static const struct db_statement retry_statement = {
     " RETURNING *), changed AS (SELECT w.* FROM webhooks w JOIN again ON w.id = webhook_id)," NOTE(
         "webhook.retried", "$4", "$5") " SELECT " DELIVERY_COLUMNS " FROM again"};
 
-static int not_found(struct error *err)
-{
-    return error_set(err, ERR_NOT_FOUND, "there is no such webhook");
-}
-
 static void read_webhook(const PGresult *result, int row, struct webhook_record *ret_record)
 {
     *ret_record = (struct webhook_record){
@@ -135,9 +131,9 @@ void webhook_list_free(struct webhook_list *list)
 static int refused_insert(const PGresult *surroundings, struct error *err)
 {
     if (!db_get_bool(surroundings, 0, 0))
-        return error_set(err, ERR_FORBIDDEN, "the token's tenant does not exist");
+        return refuse_tenant(err);
     if (!db_get_bool(surroundings, 0, 1))
-        return error_set_field(err, ERR_NOT_FOUND, "project_id", "there is no such project");
+        return refuse_project(err);
     return error_set(err, ERR_CONFLICT, "a tenant has at most %d webhooks", WEBHOOKS_MAX);
 }
 
@@ -177,7 +173,7 @@ int store_webhook_get(struct db_pool *pool, const struct db_scope *scope, const 
     if (db_run(pool, scope, DB_RELAXED, &call, 1, &result, err) < 0)
         return -1;
     if (PQntuples(result) == 0)
-        return not_found(err);
+        return refuse_missing("webhook", err);
     take_webhook(&result, ret_record);
     return 0;
 }
@@ -222,10 +218,9 @@ int store_webhook_patch(struct db_pool *pool, const struct db_scope *scope, cons
     if (PQntuples(results[1]) == 1)
         take_webhook(&results[1], ret_record);
     else if (PQntuples(results[0]) == 0)
-        status = not_found(err);
+        status = refuse_missing("webhook", err);
     else
-        status =
-            error_set(err, ERR_PRECONDITION, "the webhook has another version than If-Match says");
+        status = refuse_version("webhook", err);
     db_results_clear(results, 2);
     return status;
 }
@@ -240,7 +235,7 @@ int store_webhook_delete(struct db_pool *pool, const struct db_scope *scope, con
 
     if (db_run(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
         return -1;
-    return PQntuples(result) == 1 ? 0 : not_found(err);
+    return PQntuples(result) == 1 ? 0 : refuse_missing("webhook", err);
 }
 
 static void read_delivery(const PGresult *result, int row, struct webhook_delivery *ret_delivery)
@@ -305,7 +300,7 @@ int store_webhook_deliveries(struct db_pool *pool, const struct db_scope *scope,
     if (db_run(pool, scope, DB_RELAXED, calls, 2, results, err) < 0)
         return -1;
     if (PQntuples(results[0]) == 0)
-        status = not_found(err);
+        status = refuse_missing("webhook", err);
     else
         status = take_deliveries(&results[1], ret_list, err);
     db_results_clear(results, 2);
@@ -332,7 +327,7 @@ int store_webhook_retry(struct db_pool *pool, const struct db_scope *scope,
     } else if (PQntuples(results[0]) == 1) {
         status = error_set(err, ERR_CONFLICT, "the delivery is pending");
     } else {
-        status = error_set(err, ERR_NOT_FOUND, "there is no such delivery");
+        status = refuse_missing("delivery", err);
     }
     db_results_clear(results, 2);
     return status;

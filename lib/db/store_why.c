@@ -1,5 +1,6 @@
 #include "lib/db/store_why.h"
 
+#include "lib/db/refusal.h"
 #include "lib/db/transaction.h"
 
 #define IDLE_ENDS                                                                                  \
@@ -54,7 +55,7 @@ int store_why_get(struct db_pool *pool, const struct db_scope *scope, const stru
         return -1;
     if (PQntuples(row) == 0) {
         PQclear(row);
-        return error_set(err, ERR_NOT_FOUND, "there is no such sandbox");
+        return refuse_missing("sandbox", err);
     }
     *ret_why = (struct store_why){
         .owner = row,

@@ -35,7 +35,8 @@ struct db_param db_null(void);
 struct db_param db_uuid(const struct id *id); /* NULL allowed */
 struct db_param db_text(const char *text);    /* NULL allowed; for ::text */
 struct db_param db_bytes(const void *data, size_t size);
-struct db_param db_int8(int64_t value); /* for ::bigint */
+struct db_param db_int8(int64_t value);  /* for ::bigint */
+struct db_param db_known(int64_t value); /* the same; NULL for what is negative: not known */
 struct db_param db_bool(bool value);
 
 /* An array parameter under construction, in PostgreSQL's binary format (array_recv). */

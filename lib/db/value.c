@@ -40,6 +40,11 @@ struct db_param db_int8(int64_t value)
     return param;
 }
 
+struct db_param db_known(int64_t value)
+{
+    return value < 0 ? db_null() : db_int8(value);
+}
+
 struct db_param db_bool(bool value)
 {
     return (struct db_param){.size = 1, .inside = true, .value = {value}};
