@@ -1,9 +1,11 @@
 #include "lib/auth/issuers.h"
 
+#include "lib/base/address.h"
 #include "lib/base/util.h"
 #include "lib/json/json.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,16 +89,21 @@ static const struct json_field file_fields[] = {
      .offset = offsetof(struct file, issuers)},
 };
 
+/* `host` is that of a URL: an address of version 6 stands in brackets. */
 static bool is_loopback(const char *host, size_t length)
 {
-    size_t digits;
+    bool is_v6 = host[0] == '[';
+    char name[INET6_ADDRSTRLEN];
 
-    if (length == strlen("localhost") && memcmp(host, "localhost", length) == 0)
-        return true;
-    if (length == strlen("[::1]") && memcmp(host, "[::1]", length) == 0)
-        return true;
-    digits = strspn(host, "0123456789.");
-    return digits == length && length > 4 && memcmp(host, "127.", 4) == 0;
+    if (is_v6) {
+        host++;
+        length -= strlen("[]");
+    }
+    if (length >= sizeof(name))
+        return false;
+    memcpy(name, host, length);
+    name[length] = '\0';
+    return host_is_loopback(name) && is_v6 == (strchr(name, ':') != NULL);
 }
 
 bool auth_jwks_url_valid(const char *url)

@@ -1,8 +1,8 @@
 #include "lib/config/config.h"
 
+#include "lib/base/address.h"
 #include "lib/base/util.h"
 #include "lib/config/toml.h"
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
@@ -275,15 +275,6 @@ static int apply_options(struct config_loader *loader, const struct config_optio
     return 0;
 }
 
-static bool loopback_host(const char *host)
-{
-    struct in_addr address;
-
-    if (inet_pton(AF_INET, host, &address) == 1)
-        return ntohl(address.s_addr) >> IN_CLASSA_NSHIFT == IN_LOOPBACKNET;
-    return strcmp(host, "::1") == 0 || strcmp(host, "localhost") == 0;
-}
-
 /* Refuses with the origin of the key at fault in front. */
 static int refuse(const struct config_loader *loader, enum config_key_index index,
                   const char *because, struct error *err)
@@ -303,7 +294,7 @@ static int check_together(const struct config_loader *loader, struct error *err)
     if (strcmp(config->sandbox_backend, "nsjail") == 0 &&
         config_set(config, CONFIG_KEY_sandbox_backend, "native", err) < 0)
         return -1;
-    if (strcmp(config->auth_mode, "off") == 0 && !loopback_host(config->server_host))
+    if (strcmp(config->auth_mode, "off") == 0 && !host_is_loopback(config->server_host))
         return refuse(loader, CONFIG_KEY_auth_mode,
                       "is \"off\": server.host must be a loopback address", err);
     if (config->sandbox_timeout_ms > config->sandbox_max_timeout_ms)

@@ -1,10 +1,10 @@
 #include "server/auth/auth.h"
 
+#include "lib/base/address.h"
 #include "lib/base/util.h"
 #include "server/auth/keyring.h"
 #include "server/auth/token_cache.h"
 
-#include <arpa/inet.h>
 #include <atoll/log.h>
 #include <atoll/tenant.h>
 #include <openssl/crypto.h>
@@ -24,21 +24,9 @@ struct auth {
     struct auth_identity anyone;  /* for mode "off" */
 };
 
-bool auth_host_is_loopback(const char *host)
-{
-    struct in_addr v4;
-    struct in6_addr v6;
-
-    if (strcmp(host, "localhost") == 0)
-        return true;
-    if (inet_pton(AF_INET, host, &v4) == 1)
-        return ntohl(v4.s_addr) >> 24 == 127;
-    return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
-}
-
 static int create_off(struct auth *auth, const struct config *config, struct error *err)
 {
-    if (!auth_host_is_loopback(config->server_host))
+    if (!host_is_loopback(config->server_host))
         return error_set(err, ERR_INTERNAL,
                          "auth.mode = \"off\" needs a loopback server.host, not `%s`",
                          config->server_host);

@@ -57,7 +57,4 @@ int auth_issue_token(struct auth *auth, const struct auth_claims *claims, char *
 /* The token of an Authorization value, NULL when it is not of the form `Bearer <token>`. */
 const char *auth_bearer_token(const char *authorization);
 
-/* True for localhost, 127.0.0.0/8 and ::1, written as numbers: only this machine gets there. */
-bool auth_host_is_loopback(const char *host);
-
 #endif

@@ -148,6 +148,20 @@ static void test_a_name_is_no_address(void **state)
     assert_null(address_text_refusal("127.1"));
 }
 
+static void test_loopback_hosts(void **state)
+{
+    static const char *const yes[] = {"localhost", "127.0.0.1", "127.1.2.3", "::1"};
+    static const char *const no[] = {
+        "0.0.0.0",    "::",    "10.0.0.1", "128.0.0.1", "127.0.0.1.example.org",
+        "localhost.", "127.1", ""};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(yes); i++)
+        assert_true(host_is_loopback(yes[i]));
+    for (size_t i = 0; i < ARRAY_SIZE(no); i++)
+        assert_false(host_is_loopback(no[i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,6 +170,7 @@ int main(void)
         cmocka_unit_test(test_the_word_says_what_it_is),
         cmocka_unit_test(test_other_families_are_refused),
         cmocka_unit_test(test_a_name_is_no_address),
+        cmocka_unit_test(test_loopback_hosts),
     };
 
     return cmocka_run_group_tests_name("base/address", tests, NULL, NULL);
