@@ -1,12 +1,15 @@
 """Fixtures: one stack for the whole session, others for tests that need their own limits."""
 
+import concurrent.futures
 import contextlib
 import signal
 import sys
 
 import pytest
 
+from support.processes import Processes, new_sandbox
 from support.stack import Stack
+from support.tenancy import as_role
 
 
 def pytest_sessionstart():
@@ -66,6 +69,12 @@ def client(stack):
 
 
 @pytest.fixture
+def calls(private_stack):
+    """A client of the module's own stack."""
+    return private_stack.client()
+
+
+@pytest.fixture
 def other(stack):
     """A client of another tenant."""
     return stack.tenant_client("other")
@@ -74,6 +83,32 @@ def other(stack):
 @pytest.fixture
 def anonymous(stack):
     return stack.client(token=None)
+
+
+@pytest.fixture
+def operator(stack):
+    return as_role(stack, "operator")
+
+
+@pytest.fixture
+def sandbox_id(stack, client):
+    """A sandbox of /v1."""
+    made = new_sandbox(client)
+    yield made
+    # A test may have started the server anew, at another port, or deleted the sandbox.
+    assert stack.client().request("DELETE", f"/v1/sandboxes/{made}").status in (204, 404)
+
+
+@pytest.fixture
+def processes(client, sandbox_id):
+    return Processes(client, sandbox_id)
+
+
+@pytest.fixture
+def pool():
+    """Threads for calls that are to meet."""
+    with concurrent.futures.ThreadPoolExecutor(32) as executor:
+        yield executor
 
 
 @pytest.hookimpl(hookwrapper=True)

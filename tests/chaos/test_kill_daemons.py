@@ -26,12 +26,6 @@ def calls(private_stack):
     eventually(lambda: private_stack.client().run("shell", "echo ok")["stdout"] == "ok\n", 60)
 
 
-@pytest.fixture
-def pool():
-    with concurrent.futures.ThreadPoolExecutor(32) as executor:
-        yield executor
-
-
 def outcome(call, *arguments, **options):
     """The response, or None when the connection broke."""
     try:

@@ -1,6 +1,5 @@
 """Calls that meet: delete during create and execute, many deletes of one, uploads during runs."""
 
-import concurrent.futures
 import os
 import select
 import signal
@@ -9,12 +8,6 @@ import pytest
 
 from support import inventory
 from support.wait import eventually
-
-
-@pytest.fixture
-def pool():
-    with concurrent.futures.ThreadPoolExecutor(16) as executor:
-        yield executor
 
 
 def test_delete_during_execute_ends_the_run(stack, client, pool):

@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from support.client import assert_problem
-from support.processes import Processes
+from support.processes import Processes, new_sandbox
 from support.tenancy import as_role, new_project, new_tenant
 
 BLOCKED = ["rm -rf /", "sudo", "su", "docker", "kubectl", "cat /etc/passwd", "nc -l", "nmap"]
@@ -23,9 +23,7 @@ class Project:
             item["id"] for item in self.client.get("/v1/projects").json["items"]
             if item["is_default"]
         )
-        made = self.client.post("/v1/sandboxes", {})
-        assert made.status == 201, made
-        self.processes = Processes(self.client, made.json["id"])
+        self.processes = Processes(self.client, new_sandbox(self.client))
 
     def try_set(self, **policy):
         return self.client.request("PATCH", self.path, {"command_policy": policy})

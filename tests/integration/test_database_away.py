@@ -8,11 +8,6 @@ from support.wait import eventually
 
 
 @pytest.fixture
-def calls(private_stack):
-    return private_stack.client()
-
-
-@pytest.fixture
 def database(private_stack):
     postgres = private_stack.postgres
     yield postgres

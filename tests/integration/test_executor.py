@@ -14,6 +14,7 @@ import pytest
 from support import tenancy
 from support.client import Client, assert_problem
 from support.executor import Events, Executor
+from support.processes import make_sandbox
 from support.stack import REPOSITORY
 from support.wait import eventually
 
@@ -31,17 +32,10 @@ BODIES = sorted(set(OPERATIONS) - {"list_processes", "process_logs_streaming", "
                                    "unbind_port"})
 
 
-def new_sandbox(client, **fields):
-    response = client.post("/v1/sandboxes", fields)
-    assert response.status == 201, response
-    client.created.add(response.json["id"])
-    return response.json
-
-
 @pytest.fixture(scope="module")
 def made(stack):
     client = stack.client()
-    sandbox = new_sandbox(client)
+    sandbox = make_sandbox(client)
     yield sandbox
     assert client.request("DELETE", f"/v1/sandboxes/{sandbox['id']}").status == 204
 
@@ -52,7 +46,7 @@ def executor(client, made):
 
 
 def of_the_test(client):
-    sandbox = new_sandbox(client)
+    sandbox = make_sandbox(client)
     yield Executor(client, sandbox)
     assert client.request("DELETE", f"/v1/sandboxes/{sandbox['id']}").status in (204, 404)
 
@@ -240,7 +234,7 @@ def test_a_tenants_credential_is_no_secret(executor, client):
 
 def test_tenants_do_not_reach_each_other(stack, executor):
     other = tenancy.as_role(stack, "member", tenancy.new_tenant(stack)["id"])
-    theirs = Executor(other, new_sandbox(other))
+    theirs = Executor(other, make_sandbox(other))
     try:
         assert theirs.run("echo theirs > /tmp/canary; hostname")["code"] == 0
         for path in (f"{theirs.path}/read_file", "/koyeb-sandbox/read_file"):
@@ -265,7 +259,7 @@ def test_tenants_do_not_reach_each_other(stack, executor):
 def test_a_suspended_tenant_is_let_in_nowhere(stack):
     tenant = tenancy.new_tenant(stack)["id"]
     member = tenancy.as_role(stack, "member", tenant)
-    theirs = Executor(member, new_sandbox(member))
+    theirs = Executor(member, make_sandbox(member))
     operator = tenancy.as_role(stack, "operator")
 
     def set_state(state):
@@ -295,7 +289,7 @@ def test_a_refusal_is_seen_by_operators(stack, own):
 
 
 def test_the_environment_chooses_the_secret(client):
-    made = new_sandbox(client, environment={"SANDBOX_SECRET": "chosen"})
+    made = make_sandbox(client, environment={"SANDBOX_SECRET": "chosen"})
     try:
         assert "secret" not in made["executor"]
         executor = Executor(client, made, "chosen")
@@ -355,7 +349,7 @@ def test_a_retried_creation_tells_the_same_secret(client):
 
 def test_the_secret_lasts_beyond_the_server(private_stack):
     client = private_stack.client()
-    executor = Executor(client, new_sandbox(client))
+    executor = Executor(client, make_sandbox(client))
     private_stack.server.kill()
     private_stack.server.start()
     client = private_stack.client()
@@ -365,7 +359,7 @@ def test_the_secret_lasts_beyond_the_server(private_stack):
 
 
 def test_a_deleted_sandbox_is_a_missing_one(client):
-    executor = Executor(client, new_sandbox(client))
+    executor = Executor(client, make_sandbox(client))
     assert client.request("DELETE", f"/v1/sandboxes/{executor.id}").status == 204
     assert_text(executor.try_post("run", {"cmd": "true"}), 401, "Unauthorized")
 
@@ -480,7 +474,7 @@ def test_run_takes_folder_and_variables(own):
 
 
 def test_run_overlays_the_sandboxs_variables(client):
-    executor = Executor(client, new_sandbox(client, environment={"A": "sandbox", "B": "kept"}))
+    executor = Executor(client, make_sandbox(client, environment={"A": "sandbox", "B": "kept"}))
     assert executor.run("echo $A $B", env={"A": "call"})["stdout"] == "call kept\n"
     assert client.request("DELETE", f"/v1/sandboxes/{executor.id}").status == 204
 
@@ -501,7 +495,7 @@ def test_large_output_of_both_streams(executor):
 
 
 def test_a_timed_out_command_says_so(client):
-    executor = Executor(client, new_sandbox(client, command_timeout=1))
+    executor = Executor(client, make_sandbox(client, command_timeout=1))
     result = executor.run("echo before; sleep 60")
     assert (result["stdout"], result["code"], result["error"]) == ("before\n", -1, "Command timed out")
     assert client.request("DELETE", f"/v1/sandboxes/{executor.id}").status == 204
@@ -529,7 +523,7 @@ def ruled(stack):
     """A sandbox in a project of its own; returns its executor and a way to set the policy."""
     admin = tenancy.as_role(stack, "admin", tenancy.new_tenant(stack)["id"])
     project = tenancy.new_project(admin)["id"]
-    executor = Executor(admin, new_sandbox(admin, project_id=project))
+    executor = Executor(admin, make_sandbox(admin, project_id=project))
 
     def rule(mode):
         policy = {"mode": mode, "allow": [], "block": ["wget"]}

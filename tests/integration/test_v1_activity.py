@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from support.processes import Processes
+from support.processes import Processes, new_sandbox
 from support.wait import eventually
 from support.websocket import WebSocket
 
@@ -14,15 +14,9 @@ class Used:
 
     def __init__(self, stack, client):
         self.stack, self.client = stack, client
-        self.id = self.make()
+        self.id = new_sandbox(client, idle_timeout=86400)
         self.processes = Processes(client, self.id)
         self.process = self.processes.start("cat", stdin=True)
-
-    def make(self):
-        response = self.client.post("/v1/sandboxes", {"idle_timeout": 86400})
-        assert response.status == 201, response
-        self.client.created.add(response.json["id"])
-        return response.json["id"]
 
     def remove(self):
         assert self.client.request("DELETE", f"/v1/sandboxes/{self.id}").status == 204
@@ -93,9 +87,7 @@ def test_no_use(stack, client, used, look, request):
 
 def test_a_quiet_command_is_use_for_as_long_as_it_runs(used):
     """The idle timeout passes many times while it runs; the worker looks each second."""
-    sandbox = used.client.post("/v1/sandboxes", {"idle_timeout": 1})
-    assert sandbox.status == 201, sandbox
-    processes = Processes(used.client, sandbox.json["id"])
+    processes = Processes(used.client, new_sandbox(used.client, idle_timeout=1))
     done = {}
     thread = threading.Thread(target=lambda: done.update(processes.exec("sleep 5")))
     thread.start()

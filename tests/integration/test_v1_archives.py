@@ -14,7 +14,7 @@ import pytest
 
 from support import tenancy
 from support.client import assert_problem
-from support.memory import peak_growth
+from support.processes import a_sandbox
 from support.stack import sanitized
 from support.wait import eventually
 
@@ -71,11 +71,8 @@ class Archives:
 @pytest.fixture(scope="module")
 def archives(stack):
     client = tenancy.as_role(stack, "member")
-    response = client.post("/v1/sandboxes", {"disk_limit": "128m"})
-    assert response.status == 201, response
-    made = Archives(client, response.json["id"])
-    yield made
-    assert client.request("DELETE", made.base).status == 204
+    with a_sandbox(client, disk_limit="128m") as sandbox_id:
+        yield Archives(client, sandbox_id)
 
 
 def tar_of(*members, **options):
@@ -321,7 +318,7 @@ def test_a_large_folder_in_little_memory(stack, archives):
             totals[0] += len(piece)
         connection.close()
 
-    grown = peak_growth(stack.daemons["server"].process.pid, read_all)
+    grown = stack.server.peak_growth_kib(read_all)
     assert totals[0] > 1 << 30
     assert sanitized() or grown <= 4096, grown
     archives.fresh("huge")

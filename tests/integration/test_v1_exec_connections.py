@@ -7,18 +7,11 @@ import signal
 import pytest
 
 from support.client import assert_problem
-from support.processes import Processes, agent_of, new_sandbox
+from support.processes import Processes, agent_of
 from support.wait import eventually
 
 COMMANDS = 8  # as many connections are kept of a sandbox
 BYTES = {"Content-Type": "application/octet-stream"}
-
-
-@pytest.fixture
-def sandbox_id(stack, client):
-    made = new_sandbox(client)
-    yield made
-    assert stack.client().request("DELETE", f"/v1/sandboxes/{made}").status == 204
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 
 from support import tenancy
 from support.client import assert_problem
+from support.processes import new_sandbox
 
 SETUP = r"""
 mkdir -p src/deep other; cd src
@@ -27,9 +28,7 @@ cd ..; mkdir many; cd many; seq 1 3000 | xargs touch
 @pytest.fixture(scope="module")
 def search(stack):
     member = tenancy.as_role(stack, "member")
-    made = member.post("/v1/sandboxes", {})
-    assert made.status == 201, made
-    path = f"/v1/sandboxes/{made.json['id']}"
+    path = f"/v1/sandboxes/{new_sandbox(member)}"
     done = member.post(f"{path}/exec", {"command": SETUP})
     assert done.status == 200 and done.json["exit_code"] == 0, done.json
 

@@ -6,6 +6,7 @@ import pytest
 
 from support import tenancy
 from support.client import assert_problem
+from support.processes import a_sandbox
 from support.sse import EventStream
 from support.wait import eventually
 
@@ -29,10 +30,8 @@ def member(stack):
 
 @pytest.fixture
 def sandbox(member):
-    made = member.post("/v1/sandboxes", {})
-    assert made.status == 201, made
-    yield made.json["id"]
-    member.request("DELETE", f"/v1/sandboxes/{made.json['id']}")
+    with a_sandbox(member) as sandbox_id:
+        yield sandbox_id
 
 
 def watch(member, sandbox, ready=True, **query):
@@ -176,10 +175,8 @@ def test_what_cannot_be_watched_is_refused(member, shared, query, status, code, 
 
 @pytest.fixture(scope="module")
 def shared(member):
-    made = member.post("/v1/sandboxes", {})
-    assert made.status == 201, made
-    yield made.json["id"]
-    member.request("DELETE", f"/v1/sandboxes/{made.json['id']}")
+    with a_sandbox(member) as sandbox_id:
+        yield sandbox_id
 
 
 def test_a_sandbox_has_so_many_watches(member, sandbox):

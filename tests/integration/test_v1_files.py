@@ -10,6 +10,7 @@ import pytest
 
 from support import tenancy
 from support.client import assert_problem
+from support.processes import a_sandbox, new_sandbox
 from support.wait import eventually
 
 BYTES = {"Content-Type": "application/octet-stream"}
@@ -83,12 +84,6 @@ class Files:
         return response.json["exists"]
 
 
-def make(client, **fields):
-    response = client.post("/v1/sandboxes", fields)
-    assert response.status == 201, response
-    return response.json["id"]
-
-
 @pytest.fixture(scope="module")
 def member(stack):
     return tenancy.as_role(stack, "member")
@@ -96,19 +91,17 @@ def member(stack):
 
 @pytest.fixture(scope="module")
 def files(member):
-    sandbox_id = make(member)
-    yield Files(member, sandbox_id)
-    assert member.request("DELETE", f"/v1/sandboxes/{sandbox_id}").status == 204
+    with a_sandbox(member) as sandbox_id:
+        yield Files(member, sandbox_id)
 
 
 @pytest.fixture(scope="module")
 def trapped(member):
     """A sandbox full of traps, which goes on swapping a folder for a link."""
-    sandbox_id = make(member, command=TRAPS)
-    trapped = Files(member, sandbox_id)
-    eventually(lambda: trapped.exists("ready"), timeout=60)
-    yield trapped
-    assert member.request("DELETE", f"/v1/sandboxes/{sandbox_id}").status == 204
+    with a_sandbox(member, command=TRAPS) as sandbox_id:
+        trapped = Files(member, sandbox_id)
+        eventually(lambda: trapped.exists("ready"), timeout=60)
+        yield trapped
 
 
 @pytest.mark.parametrize(
@@ -329,7 +322,7 @@ def test_writers_of_one_file_never_mix(files):
 
 
 def test_only_a_running_sandbox_has_files(member):
-    sandbox_id = make(member)
+    sandbox_id = new_sandbox(member)
     stopped = Files(member, sandbox_id)
     stopped.write("kept", b"still here")
     assert member.post(f"/v1/sandboxes/{sandbox_id}/stop", {"timeout": 0}).status == 200

@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.processes import Processes
+from support.processes import Processes, new_sandbox
 from support.wait import eventually
 
 STACK_ENVIRONMENT = {"ATOLL_LOG_RETENTION": 3600}
@@ -15,17 +15,10 @@ def client(private_stack):
 
 @pytest.fixture
 def sandbox_id(client, private_stack):
-    response = client.post("/v1/sandboxes", {})
-    assert response.status == 201, response
-    client.created.add(response.json["id"])
-    yield response.json["id"]
+    made = new_sandbox(client)
+    yield made
     # A test may have started the server anew, at another port.
-    private_stack.client().request("DELETE", f"/v1/sandboxes/{response.json['id']}")
-
-
-@pytest.fixture
-def processes(client, sandbox_id):
-    return Processes(client, sandbox_id)
+    private_stack.client().request("DELETE", f"/v1/sandboxes/{made}")
 
 
 def folder(stack, sandbox_id):

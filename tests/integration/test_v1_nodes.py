@@ -9,11 +9,6 @@ from support.tenancy import as_role, walk
 from support.wait import eventually
 
 
-@pytest.fixture(scope="module")
-def operator(stack):
-    return as_role(stack, "operator")
-
-
 def the_node(stack, operator):
     """The stack's own; other tests' servers may have left theirs."""
     ending = str(stack.run_dir).replace("/", ":")

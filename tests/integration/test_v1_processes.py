@@ -14,19 +14,6 @@ from support.sse import EventStream
 from support.wait import eventually
 
 
-@pytest.fixture
-def sandbox_id(stack, client):
-    made = new_sandbox(client)
-    yield made
-    # A test may have started the server anew, at another port.
-    assert stack.client().request("DELETE", f"/v1/sandboxes/{made}").status == 204
-
-
-@pytest.fixture
-def processes(client, sandbox_id):
-    return Processes(client, sandbox_id)
-
-
 NUMBERED = "i=0; while [ $i -lt {0} ]; do i=$((i+1)); echo line $i; done"
 
 

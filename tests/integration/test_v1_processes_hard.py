@@ -3,39 +3,16 @@
 import concurrent.futures
 import hashlib
 import time
-import urllib.parse
 from pathlib import Path
 
-import pytest
-
-from support.processes import Processes
-from support.websocket import WebSocket
+from support.websocket import attach, run
 
 MEGABYTE = 1024 * 1024
 
 
-@pytest.fixture
-def processes(stack, client):
-    response = client.post("/v1/sandboxes", {})
-    assert response.status == 201, response
-    made = response.json["id"]
-    client.created.add(made)
-    yield Processes(client, made)
-    assert stack.client().request("DELETE", f"/v1/sandboxes/{made}").status == 204
-
-
-def run(processes, **query):
-    return WebSocket(processes.client, f"{processes.sandbox}/exec?{urllib.parse.urlencode(query)}")
-
-
-def attach(processes, process_id, query=""):
-    return WebSocket(processes.client, f"{processes.path}/{process_id}/attach?{query}")
-
-
 def memory_of(stack):
     """Of the server, in bytes."""
-    status = Path(f"/proc/{stack.server.process.pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) * 1024
+    return stack.server.resident_kib() * 1024
 
 
 def test_a_hundred_megabytes_of_output(processes, stack):

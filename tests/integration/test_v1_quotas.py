@@ -55,8 +55,7 @@ def test_a_project_has_its_own(stack, tenant, member):
     assert_problem(foreign.get(f"/v1/projects/{project}/quota"), 404, "not_found")
 
 
-def test_versions(stack, tenant):
-    operator = as_role(stack, "operator")
+def test_versions(operator, tenant):
     path = f"/v1/tenants/{tenant}/quota"
 
     def put(tag):
@@ -68,8 +67,7 @@ def test_versions(stack, tenant):
     assert put('"1"').headers["ETag"] == '"2"'
 
 
-def test_two_first_puts_of_one_version_are_not_both_taken(stack, tenant):
-    operator = as_role(stack, "operator")
+def test_two_first_puts_of_one_version_are_not_both_taken(operator, tenant):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(
             lambda n: operator.request("PUT", f"/v1/tenants/{tenant}/quota", {"sandboxes": n},
@@ -80,13 +78,11 @@ def test_two_first_puts_of_one_version_are_not_both_taken(stack, tenant):
 
 @pytest.mark.parametrize("body", [{"sandboxes": -1}, {"sandboxes": 1.5}, {"sandboxes": "1"},
                                   {"threads": 1}, {"memory_mb": 2**51}, []])
-def test_bad_limits_are_refused(stack, tenant, body):
-    operator = as_role(stack, "operator")
+def test_bad_limits_are_refused(operator, tenant, body):
     assert_problem(operator.request("PUT", f"/v1/tenants/{tenant}/quota", body), 400)
 
 
-def test_a_quota_of_nobody_is_404(stack, tenant):
-    operator = as_role(stack, "operator")
+def test_a_quota_of_nobody_is_404(stack, operator, tenant):
     missing = "0" * 31 + "9"
     other = new_project(as_role(stack, "admin", new_tenant(stack)["id"]))["id"]
     for path in (f"/v1/tenants/{missing}/quota", f"/v1/tenants/{tenant}/projects/{missing}/quota",

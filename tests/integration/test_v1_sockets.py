@@ -4,40 +4,14 @@ import concurrent.futures
 import json
 import os
 import signal
-import urllib.parse
 
 import pytest
 
 from support.processes import Processes, agent_of
 from support.wait import eventually
-from support.websocket import BINARY, CLOSE, PING, PONG, TEXT, Refused, WebSocket
-
-
-@pytest.fixture
-def sandbox_id(stack, client):
-    response = client.post("/v1/sandboxes", {})
-    assert response.status == 201, response
-    made = response.json["id"]
-    client.created.add(made)
-    yield made
-    assert stack.client().request("DELETE", f"/v1/sandboxes/{made}").status == 204
-
-
-@pytest.fixture
-def processes(client, sandbox_id):
-    return Processes(client, sandbox_id)
-
-
-def exec_path(processes, **query):
-    return f"{processes.sandbox}/exec?{urllib.parse.urlencode(query)}"
-
-
-def run(processes, **query):
-    return WebSocket(processes.client, exec_path(processes, **query))
-
-
-def attach(processes, process_id, query="", **options):
-    return WebSocket(processes.client, f"{processes.path}/{process_id}/attach?{query}", **options)
+from support.websocket import (
+    BINARY, CLOSE, PING, PONG, TEXT, Refused, WebSocket, attach, exec_path, run,
+)
 
 
 # --- exec

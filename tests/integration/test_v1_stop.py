@@ -2,25 +2,11 @@
 
 import concurrent.futures
 
-import pytest
-
 from support.client import assert_problem
 from support.processes import Processes, new_sandbox
 from support.wait import eventually
 
 IGNORES = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
-
-
-@pytest.fixture
-def sandbox_id(stack, client):
-    made = new_sandbox(client)
-    yield made
-    client.request("DELETE", f"/v1/sandboxes/{made}")
-
-
-@pytest.fixture
-def processes(client, sandbox_id):
-    return Processes(client, sandbox_id)
 
 
 def ready(processes, script, **fields):

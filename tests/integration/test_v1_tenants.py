@@ -10,11 +10,6 @@ from support.stack import DEFAULT_TENANT
 from support.tenancy import as_role, events, new_project, new_tenant, put_quota, walk
 
 
-@pytest.fixture(scope="module")
-def operator(stack):
-    return as_role(stack, "operator")
-
-
 def test_a_new_tenant_works_at_once(stack, operator):
     tenant = new_tenant(stack)
     assert tenant["state"] == "active"

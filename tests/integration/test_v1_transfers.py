@@ -12,7 +12,7 @@ import pytest
 
 from support import tenancy
 from support.client import assert_problem
-from support.memory import peak_growth
+from support.processes import a_sandbox
 from support.stack import sanitized
 from support.wait import eventually
 
@@ -71,33 +71,24 @@ def answer(connection):
     return reply
 
 
-def make(client, **fields):
-    response = client.post("/v1/sandboxes", fields)
-    assert response.status == 201, response
-    return Files(client, response.json["id"])
-
-
-def end(files):
-    assert files.client.request("DELETE", files.base.removesuffix("/files")).status == 204
+@contextlib.contextmanager
+def files_of(client, **fields):
+    """Those of a sandbox that is there for as long as the block."""
+    with a_sandbox(client, **fields) as sandbox_id:
+        yield Files(client, sandbox_id)
 
 
 @pytest.fixture(scope="module")
 def files(stack):
-    made = make(tenancy.as_role(stack, "member"), disk_limit="1g")
-    yield made
-    end(made)
+    with files_of(tenancy.as_role(stack, "member"), disk_limit="1g") as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def bounded(private_stack):
     """In a server with small limits."""
-    made = make(tenancy.as_role(private_stack, "member"), disk_limit="28m")
-    yield made
-    end(made)
-
-
-def server_pid(stack):
-    return stack.daemons["server"].process.pid
+    with files_of(tenancy.as_role(private_stack, "member"), disk_limit="28m") as made:
+        yield made
 
 
 def pieces(count):
@@ -139,10 +130,10 @@ def test_a_large_file_passes_in_little_memory(stack, files, chunked):
     count = 256
     upload(files, "warm", 4, chunked)  # what is allocated once
     download(files, "warm")
-    grown = peak_growth(server_pid(stack), lambda: upload(files, "large", count, chunked))
+    grown = stack.server.peak_growth_kib(lambda: upload(files, "large", count, chunked))
     assert sanitized() or grown <= GROWTH_KB, grown
     seen = {}
-    grown = peak_growth(server_pid(stack), lambda: seen.update(enumerate(download(files, "large"))))
+    grown = stack.server.peak_growth_kib(lambda: seen.update(enumerate(download(files, "large"))))
     assert sanitized() or grown <= GROWTH_KB, grown
     assert seen[1] == digest_of(count)
     assert int(seen[0].headers["Content-Length"]) == count * MB
@@ -221,21 +212,20 @@ def test_a_slow_client_is_served_and_a_stalled_one_is_not(bounded):
 
 def test_a_transfer_keeps_its_sandbox_from_being_idle(private_stack, bounded):
     """Its idle timeout is shorter than the transfer."""
-    brief = make(bounded.client, idle_timeout=10, disk_limit="16m")
     size = 1 * MB
-    connection = brief.begin_put("slow", size)
     sent = 0
-    for _ in range(18):
-        connection.sendall(PIECE[sent : sent + 50_000])
-        sent += 50_000
-        connection.settimeout(0.8)
-        with pytest.raises(TimeoutError):  # nothing comes: the request goes on
-            connection.recv(1)
-    connection.settimeout(60)
-    connection.sendall(PIECE[sent:size])
-    assert answer(connection).status == 200
-    connection.close()
-    end(brief)
+    with files_of(bounded.client, idle_timeout=10, disk_limit="16m") as brief:
+        connection = brief.begin_put("slow", size)
+        for _ in range(18):
+            connection.sendall(PIECE[sent : sent + 50_000])
+            sent += 50_000
+            connection.settimeout(0.8)
+            with pytest.raises(TimeoutError):  # nothing comes: the request goes on
+                connection.recv(1)
+        connection.settimeout(60)
+        connection.sendall(PIECE[sent:size])
+        assert answer(connection).status == 200
+        connection.close()
 
 
 def test_transfers_of_a_tenant_are_bounded(bounded):

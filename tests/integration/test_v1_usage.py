@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from support.client import assert_problem
+from support.processes import new_sandbox
 from support.stack import DEFAULT_TENANT
 from support.wait import eventually
 
@@ -348,9 +349,7 @@ def test_a_container_counts_while_it_is_up(client, stack):
     def seconds():
         return sum(item["memory_mb_seconds"] for item in usage(client).values())
 
-    made = client.post("/v1/sandboxes", {"image": "base", "resources": {"memory": 64}})
-    assert made.status == 201, made
-    sandbox_id = made.json["id"]
+    sandbox_id = new_sandbox(client, image="base", resources={"memory": 64})
     before = seconds()
     eventually(lambda: seconds() > before)
     assert client.post(f"/v1/sandboxes/{sandbox_id}/stop").status == 200

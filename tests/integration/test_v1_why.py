@@ -4,6 +4,7 @@ import concurrent.futures
 from datetime import datetime, timedelta
 
 from support.client import assert_problem
+from support.processes import new_sandbox
 from support.wait import eventually
 
 
@@ -47,9 +48,7 @@ def test_a_run_keeps_it(client):
 
 
 def test_a_container(client):
-    made = client.post("/v1/sandboxes", {"image": "base", "idle_timeout": 600})
-    assert made.status == 201, made
-    sandbox_id = made.json["id"]
+    sandbox_id = new_sandbox(client, image="base", idle_timeout=600)
     answer = why(client, sandbox_id)
     assert (answer["kind"], answer["state"], answer["kept_by"]) == ("container", "running", "use")
     assert (answer["ends_by"], answer["ends_how"]) == ("idle_timeout", "stop")

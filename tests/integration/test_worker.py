@@ -5,8 +5,6 @@ import os
 import signal
 import threading
 
-import pytest
-
 from support.daemon import Daemon
 from support.processes import new_sandbox
 from support.wait import eventually
@@ -18,11 +16,6 @@ STACK_ENVIRONMENT = {
     "ATOLL_MONITOR_RETENTION": 60,
     "ATOLL_EVENTS_RETENTION": 60,
 }
-
-
-@pytest.fixture
-def calls(private_stack):
-    return private_stack.client()
 
 
 def gone(calls, sandbox_id):

@@ -182,12 +182,6 @@ def test_bomb(client, other, stack, name):
     stack.assert_clean()
 
 
-@pytest.fixture
-def pool():
-    with concurrent.futures.ThreadPoolExecutor() as executor:
-        yield executor
-
-
 def spend_quota(sandbox_id):
     """Leaves a sandbox a thousandth of its processor time: enough to live, too little to die."""
     written = 0

@@ -81,8 +81,13 @@ class Daemon:
     def open_fds(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
-    def resident_kib(self):
-        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1])
-        raise AssertionError(f"{self.name} has no VmRSS")
+    def resident_kib(self, field="VmRSS"):
+        status = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in status if line.startswith(f"{field}:"))
+
+    def peak_growth_kib(self, work):
+        """By how much its resident memory was above the present at most, while work() ran."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")  # VmHWM begins anew: proc(5)
+        before = self.resident_kib()
+        work()
+        return self.resident_kib("VmHWM") - before

@@ -1,18 +1,32 @@
-"""Processes of one sandbox, as a test uses them."""
+"""Sandboxes of /v1 and their processes, as a test uses them."""
 
 import base64
+import contextlib
 from pathlib import Path
 
 from support import inventory
 from support.sse import EventStream
 
 
-def new_sandbox(client, **fields):
-    """Makes a sandbox of /v1 and returns its id."""
+def make_sandbox(client, **fields):
+    """Makes a sandbox of /v1 and returns what the service says of it."""
     response = client.post("/v1/sandboxes", fields)
     assert response.status == 201, response
     client.created.add(response.json["id"])
-    return response.json["id"]
+    return response.json
+
+
+def new_sandbox(client, **fields):
+    """Makes a sandbox of /v1 and returns its id."""
+    return make_sandbox(client, **fields)["id"]
+
+
+@contextlib.contextmanager
+def a_sandbox(client, **fields):
+    """The id of a sandbox of /v1 that is there for as long as the block."""
+    sandbox_id = new_sandbox(client, **fields)
+    yield sandbox_id
+    assert client.request("DELETE", f"/v1/sandboxes/{sandbox_id}").status == 204
 
 
 def output_of(event):

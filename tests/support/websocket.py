@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 import time
+import urllib.parse
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 MAGIC = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -153,3 +154,16 @@ def frame(opcode, payload, fin=True, mask=True, rsv=0):
     repeated = (key * (len(payload) // 4 + 1))[:len(payload)]
     masked = int.from_bytes(payload, "big") ^ int.from_bytes(repeated, "big")
     return head + key + masked.to_bytes(len(payload), "big")
+
+
+def exec_path(processes, **query):
+    return f"{processes.sandbox}/exec?{urllib.parse.urlencode(query)}"
+
+
+def run(processes, **query):
+    """A command that ends with its socket."""
+    return WebSocket(processes.client, exec_path(processes, **query))
+
+
+def attach(processes, process_id, query="", **options):
+    return WebSocket(processes.client, f"{processes.path}/{process_id}/attach?{query}", **options)
