@@ -17,8 +17,8 @@ enum {
 
 DEFINE_CLEANUP(struct agent_client *, agent_client, agent_client_free)
 
-static int record(struct worker *worker, const struct store_process_end *end,
-                  struct worker_round *round, struct error *err)
+static int record(struct worker *worker, const struct process_end *end, struct worker_round *round,
+                  struct error *err)
 {
     bool found;
 
@@ -30,19 +30,7 @@ static int record_seen(struct worker *worker, const struct id *sandbox,
                        const struct agent_process *process, struct worker_round *round,
                        struct error *err)
 {
-    const struct store_process_end end = {
-        .id = process->id,
-        .sandbox = sandbox,
-        .state = agent_process_outcome(process),
-        .exit_code = process->exit_code,
-        .signal = process->signal,
-        .timed_out = process->timed_out,
-        .truncated = process->truncated || process->lost,
-        .ended_usec = process->ended_usec,
-        .cpu_usec = (int64_t)(process->user_usec + process->system_usec),
-        .memory_peak_bytes = (int64_t)process->max_rss_bytes,
-        .wall_usec = (int64_t)process->wall_usec,
-    };
+    const struct process_end end = agent_process_end(process, sandbox);
 
     return record(worker, &end, round, err);
 }
@@ -50,14 +38,7 @@ static int record_seen(struct worker *worker, const struct id *sandbox,
 static int record_lost(struct worker *worker, const struct id *id, struct worker_round *round,
                        struct error *err)
 {
-    const struct store_process_end end = {
-        .id = *id,
-        .state = PROCESS_LOST,
-        .exit_code = -1,
-        .cpu_usec = -1,
-        .memory_peak_bytes = -1,
-        .wall_usec = -1,
-    };
+    const struct process_end end = process_end_unknown(id, PROCESS_LOST);
 
     return record(worker, &end, round, err);
 }

@@ -41,6 +41,21 @@ enum process_state {
 #undef PROCESS_STATE_ENUM
 };
 
+/* How a process ended. */
+struct process_end {
+    struct id id;
+    const struct id *sandbox; /* that it must belong to, where a sandbox said the id; NULL: any */
+    enum process_state state; /* not running */
+    int exit_code;            /* -1: none */
+    int signal;               /* 0: none */
+    bool timed_out;
+    bool truncated;
+    int64_t ended_usec; /* Unix time; 0, or what is not in the past: now */
+    int64_t cpu_usec;   /* -1: not known, like the following */
+    int64_t memory_peak_bytes;
+    int64_t wall_usec;
+};
+
 /* A file of a sandbox's definition. */
 struct sandbox_file {
     char *path;    /* absolute, inside the sandbox */
@@ -94,5 +109,8 @@ const char *sandbox_state_name(enum sandbox_state state);
 bool sandbox_state_parse(const char *word, enum sandbox_state *ret_state);
 const char *process_state_name(enum process_state state);
 bool process_state_parse(const char *word, enum process_state *ret_state);
+
+/* An end that nobody saw: no more of it is known than the state. */
+struct process_end process_end_unknown(const struct id *id, enum process_state state);
 
 #endif

@@ -85,3 +85,15 @@ bool process_state_parse(const char *word, enum process_state *ret_state)
     *ret_state = (enum process_state)found;
     return true;
 }
+
+struct process_end process_end_unknown(const struct id *id, enum process_state state)
+{
+    return (struct process_end){
+        .id = *id,
+        .state = state,
+        .exit_code = -1,
+        .cpu_usec = -1,
+        .memory_peak_bytes = -1,
+        .wall_usec = -1,
+    };
+}

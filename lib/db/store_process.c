@@ -238,7 +238,7 @@ int store_process_look(struct db_pool *pool, const struct db_scope *scope, const
 }
 
 int store_process_end(struct db_pool *pool, const struct db_scope *scope,
-                      const struct store_process_end *end, bool *ret_found, struct error *err)
+                      const struct process_end *end, bool *ret_found, struct error *err)
 {
     const struct db_param params[] = {db_uuid(scope ? &scope->tenant : NULL),
                                       db_uuid(&end->id),
@@ -261,18 +261,26 @@ int store_process_end(struct db_pool *pool, const struct db_scope *scope,
     return 0;
 }
 
+void store_process_take_end(struct store_process *process, const struct process_end *end)
+{
+    process->state = end->state;
+    process->exit_code = end->exit_code;
+    process->signal = end->signal;
+    process->timed_out = end->timed_out;
+    process->truncated = end->truncated;
+    process->ended_usec = end->ended_usec;
+    process->cpu_usec = end->cpu_usec;
+    process->memory_peak_bytes = end->memory_peak_bytes;
+    process->wall_usec = end->wall_usec;
+}
+
 int store_process_write(struct db_pool *pool, const struct db_scope *scope,
                         const struct store_process_new *process,
-                        const struct store_process_place *place,
-                        const struct store_process_end *end, const struct store_origin *origin,
-                        struct error *err)
+                        const struct store_process_place *place, const struct process_end *end,
+                        const struct store_origin *origin, struct error *err)
 {
-    static const struct store_process_end none = {.state = PROCESS_RUNNING,
-                                                  .exit_code = -1,
-                                                  .cpu_usec = -1,
-                                                  .memory_peak_bytes = -1,
-                                                  .wall_usec = -1};
-    const struct store_process_end *how = end ? end : &none;
+    const struct process_end none = process_end_unknown(&process->id, PROCESS_RUNNING);
+    const struct process_end *how = end ? end : &none;
     const struct db_param params[] = {db_uuid(&process->id),
                                       db_uuid(&scope->tenant),
                                       db_uuid(&process->sandbox),

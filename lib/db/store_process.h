@@ -105,27 +105,15 @@ int store_process_begin(struct db_pool *pool, const struct db_scope *scope,
                         const struct store_process_new *process, const struct store_origin *origin,
                         struct store_process_place *ret_place, struct error *err);
 
-/* How a process ended. */
-struct store_process_end {
-    struct id id;
-    const struct id *sandbox; /* that it must belong to, where a sandbox said the id; NULL: any */
-    enum process_state state; /* not running */
-    int exit_code;            /* -1: none */
-    int signal;               /* 0: none */
-    bool timed_out;
-    bool truncated;
-    int64_t ended_usec; /* Unix time; 0, or what is not in the past: now */
-    int64_t cpu_usec;   /* -1: not known, like the following */
-    int64_t memory_peak_bytes;
-    int64_t wall_usec;
-};
-
 /*
  * Records the end, durably. May be repeated: an end that is there stays, but a wait status replaces
  * `lost`. `scope` NULL: of any tenant (worker). *ret_found says whether there is such a row.
  */
 int store_process_end(struct db_pool *pool, const struct db_scope *scope,
-                      const struct store_process_end *end, bool *ret_found, struct error *err);
+                      const struct process_end *end, bool *ret_found, struct error *err);
+
+/* Gives a row that was read before its end the end that it has since. */
+void store_process_take_end(struct store_process *process, const struct process_end *end);
 
 /*
  * Writes the row of an exec that runs already, or of one that is over: of `place` the generation
@@ -134,9 +122,8 @@ int store_process_end(struct db_pool *pool, const struct db_scope *scope,
  */
 int store_process_write(struct db_pool *pool, const struct db_scope *scope,
                         const struct store_process_new *process,
-                        const struct store_process_place *place,
-                        const struct store_process_end *end, const struct store_origin *origin,
-                        struct error *err);
+                        const struct store_process_place *place, const struct process_end *end,
+                        const struct store_origin *origin, struct error *err);
 
 /* The caller frees the process. */
 int store_process_get(struct db_pool *pool, const struct db_scope *scope, const struct id *sandbox,

@@ -254,9 +254,26 @@ int agent_process_forget(struct agent_client *client, const struct id *id, bool 
                    agent_forget_encode(&message, payload, sizeof(payload)), deadline_usec, err);
 }
 
-enum process_state agent_process_outcome(const struct agent_process *process)
+static enum process_state outcome(const struct agent_process *process)
 {
     if (process->signal != 0 || process->timed_out)
         return PROCESS_KILLED;
     return process->exit_code == 0 ? PROCESS_COMPLETED : PROCESS_FAILED;
+}
+
+struct process_end agent_process_end(const struct agent_process *process, const struct id *sandbox)
+{
+    return (struct process_end){
+        .id = process->id,
+        .sandbox = sandbox,
+        .state = outcome(process),
+        .exit_code = process->exit_code,
+        .signal = process->signal,
+        .timed_out = process->timed_out,
+        .truncated = process->truncated || process->lost,
+        .ended_usec = process->ended_usec,
+        .cpu_usec = (int64_t)(process->user_usec + process->system_usec),
+        .memory_peak_bytes = (int64_t)process->max_rss_bytes,
+        .wall_usec = (int64_t)process->wall_usec,
+    };
 }

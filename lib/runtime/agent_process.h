@@ -104,8 +104,9 @@ int agent_process_stop(struct agent_client *client, uint32_t grace_ms, int64_t d
 int agent_process_forget(struct agent_client *client, const struct id *id, bool remove_log,
                          int64_t deadline_usec, struct error *err);
 
-/* What the wait status of a process that has ended means. */
-enum process_state agent_process_outcome(const struct agent_process *process);
+/* The end of a process that has ended in `sandbox`, for its row, which must be of that sandbox: the
+ * id is the sandbox's word. The result borrows `sandbox`. */
+struct process_end agent_process_end(const struct agent_process *process, const struct id *sandbox);
 
 struct agent_process_message;
 

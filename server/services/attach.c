@@ -300,8 +300,8 @@ static void leave(struct moved *moved)
 /* --- the recorder */
 
 /* *ret_found is false for one that has no row (any more). */
-static int record(struct attach *attach, const struct follow *follow,
-                  const struct store_process_end *end, bool *ret_found, struct error *err)
+static int record(struct attach *attach, const struct follow *follow, const struct process_end *end,
+                  bool *ret_found, struct error *err)
 {
     int status = -1;
 
@@ -313,20 +313,6 @@ static int record(struct attach *attach, const struct follow *follow,
     return status;
 }
 
-/* What the row has now, for the exit. */
-static void take_end(struct store_process *row, const struct store_process_end *end)
-{
-    row->state = end->state;
-    row->exit_code = end->exit_code;
-    row->signal = end->signal;
-    row->timed_out = end->timed_out;
-    row->truncated = end->truncated;
-    row->ended_usec = end->ended_usec;
-    row->cpu_usec = end->cpu_usec;
-    row->memory_peak_bytes = end->memory_peak_bytes;
-    row->wall_usec = end->wall_usec;
-}
-
 /* Back to the mover, which sends what is known of the end. */
 static void tell_end(struct attach *attach, struct follow *follow)
 {
@@ -336,7 +322,7 @@ static void tell_end(struct attach *attach, struct follow *follow)
 
 static void record_end(struct attach *attach, struct follow *follow)
 {
-    const struct store_process_end end = process_end_of(&follow->event.process);
+    const struct process_end end = agent_process_end(&follow->event.process, &follow->row.sandbox);
     struct error err;
     bool found = false;
 
@@ -344,7 +330,7 @@ static void record_end(struct attach *attach, struct follow *follow)
         log_error("the end of a process cannot be recorded: %s", err.message);
         fail(follow, "the end cannot be recorded");
     } else if (found) {
-        take_end(&follow->row, &end);
+        store_process_take_end(&follow->row, &end);
     }
     tell_end(attach, follow);
 }
@@ -367,10 +353,10 @@ static bool is_main_recorded(struct attach *attach, const struct follow *follow)
 /* False when it is to be looked for again: it is not recorded, and somebody waits for that. */
 static bool look_for_main(struct attach *attach, struct follow *follow)
 {
-    const struct store_process_end end = process_end_of(&follow->event.process);
+    const struct process_end end = agent_process_end(&follow->event.process, &follow->row.sandbox);
 
     if (is_main_recorded(attach, follow))
-        take_end(&follow->row, &end);
+        store_process_take_end(&follow->row, &end);
     else if (follow->is_patient && stream_state(follow->moved.stream) == STREAM_OPEN)
         return false;
     tell_end(attach, follow);

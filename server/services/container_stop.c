@@ -30,9 +30,8 @@ static void record(struct services *services, const struct id *tenant, const str
     bool found;
 
     for (size_t i = 0; i < count; i++) {
-        struct store_process_end end = process_end_of(&processes[i]);
+        const struct process_end end = agent_process_end(&processes[i], id);
 
-        end.sandbox = id;
         if (processes[i].state != AGENT_PROCESS_ENDED)
             continue; /* a word of the sandbox's that cannot be */
         if (store_process_end(services->db, &scope, &end, &found, &failure) < 0) {

@@ -113,22 +113,6 @@ int process_begin(struct services *services, const struct caller *caller, const 
     return 0;
 }
 
-struct store_process_end process_end_of(const struct agent_process *process)
-{
-    return (struct store_process_end){
-        .id = process->id,
-        .state = agent_process_outcome(process),
-        .exit_code = process->exit_code,
-        .signal = process->signal,
-        .timed_out = process->timed_out,
-        .truncated = process->truncated || process->lost,
-        .ended_usec = process->ended_usec,
-        .cpu_usec = (int64_t)(process->user_usec + process->system_usec),
-        .memory_peak_bytes = (int64_t)process->max_rss_bytes,
-        .wall_usec = (int64_t)process->wall_usec,
-    };
-}
-
 /* An answer of the agent says that nothing ran; anything else leaves that open. */
 static enum process_state state_after(const struct error *err)
 {
@@ -143,23 +127,16 @@ static enum process_state state_after(const struct error *err)
     }
 }
 
-struct store_process_end process_end_unseen(const struct id *id, const struct error *err)
+struct process_end process_end_unseen(const struct id *id, const struct error *err)
 {
-    return (struct store_process_end){
-        .id = *id,
-        .state = state_after(err),
-        .exit_code = -1,
-        .cpu_usec = -1,
-        .memory_peak_bytes = -1,
-        .wall_usec = -1,
-    };
+    return process_end_unknown(id, state_after(err));
 }
 
 void process_abandon(struct services *services, const struct caller *caller, const struct id *id,
                      const struct error *err)
 {
     struct db_scope scope = caller_scope(caller);
-    const struct store_process_end end = process_end_unseen(id, err);
+    const struct process_end end = process_end_unseen(id, err);
     struct error failure;
     bool found;
 

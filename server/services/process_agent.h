@@ -27,11 +27,8 @@ int process_begin(struct services *services, const struct caller *caller, const 
                   const struct process_spec *spec, enum store_process_kind kind, struct id *ret_id,
                   struct store_process_place *ret_place, struct error *err);
 
-/* What a wait status that the agent has seen means for the row. */
-struct store_process_end process_end_of(const struct agent_process *process);
-
 /* The end of a command that never ran, or whose end nobody saw, as `err` tells. */
-struct store_process_end process_end_unseen(const struct id *id, const struct error *err);
+struct process_end process_end_unseen(const struct id *id, const struct error *err);
 
 /* Records that the command of a row never ran, or that nobody saw its end; `err` stays. */
 void process_abandon(struct services *services, const struct caller *caller, const struct id *id,

@@ -41,7 +41,7 @@ struct command {
 };
 
 /* Writes the row as it is now: over with `end`, or under way (NULL). */
-static int write_row(const struct command *command, const struct store_process_end *end,
+static int write_row(const struct command *command, const struct process_end *end,
                      struct error *err)
 {
     const struct store_process_new process = {
@@ -134,7 +134,7 @@ static void take_result(const struct command *command, struct agent_exec_result 
 }
 
 /* The end stands in PostgreSQL before it is answered. */
-static int record_end(const struct command *command, const struct store_process_end *end,
+static int record_end(const struct command *command, const struct process_end *end,
                       struct error *err)
 {
     struct db_scope scope = caller_scope(command->caller);
@@ -149,7 +149,7 @@ static int record_end(const struct command *command, const struct store_process_
 static int record(const struct command *command, const struct agent_exec_result *exec,
                   const struct process_result *result, struct error *err)
 {
-    const struct store_process_end end = {
+    const struct process_end end = {
         .id = command->id,
         .state = result->state,
         .exit_code = result->exit_code,
@@ -167,7 +167,7 @@ static int record(const struct command *command, const struct agent_exec_result 
 /* The command did not run, or nobody saw its end; `why` stays. */
 static void abandon(const struct command *command, const struct error *why)
 {
-    const struct store_process_end end = process_end_unseen(&command->id, why);
+    const struct process_end end = process_end_unseen(&command->id, why);
     struct error failure;
 
     if (record_end(command, &end, &failure) < 0)

@@ -43,24 +43,16 @@ static int64_t deadline_in(int64_t ms)
 static int take_end(struct services *services, const struct db_scope *scope,
                     struct process_info *info, struct error *err)
 {
-    struct store_process_end end;
+    struct process_end end;
     bool found;
 
     if (!info->is_live || info->live.state != AGENT_PROCESS_ENDED ||
         info->row.state != PROCESS_RUNNING)
         return 0;
-    end = process_end_of(&info->live);
+    end = agent_process_end(&info->live, &info->row.sandbox);
     if (store_process_end(services->db, scope, &end, &found, err) < 0)
         return -1;
-    info->row.state = end.state;
-    info->row.exit_code = end.exit_code;
-    info->row.signal = end.signal;
-    info->row.timed_out = end.timed_out;
-    info->row.truncated = end.truncated;
-    info->row.ended_usec = end.ended_usec;
-    info->row.cpu_usec = end.cpu_usec;
-    info->row.memory_peak_bytes = end.memory_peak_bytes;
-    info->row.wall_usec = end.wall_usec;
+    store_process_take_end(&info->row, &end);
     return 0;
 }
 
@@ -93,10 +85,9 @@ static void look(struct services *services, uint32_t timeout_ms, struct process_
 static int end_one(struct services *services, const struct db_scope *scope,
                    const struct id *sandbox, const struct agent_process *process, struct error *err)
 {
-    struct store_process_end end = process_end_of(process);
+    const struct process_end end = agent_process_end(process, sandbox);
     bool found;
 
-    end.sandbox = sandbox; /* it is the agent that names the process */
     return store_process_end(services->db, scope, &end, &found, err);
 }
 

@@ -24,17 +24,17 @@ static int teardown(void **state)
 }
 
 /* An exit with 0 that used some of everything. */
-static struct store_process_end exited(const struct id *id)
+static struct process_end exited(const struct id *id)
 {
-    return (struct store_process_end){.id = *id,
-                                      .state = PROCESS_COMPLETED,
-                                      .ended_usec = INT64_C(1600000000000000),
-                                      .cpu_usec = 7,
-                                      .memory_peak_bytes = 4096,
-                                      .wall_usec = 9};
+    return (struct process_end){.id = *id,
+                                .state = PROCESS_COMPLETED,
+                                .ended_usec = INT64_C(1600000000000000),
+                                .cpu_usec = 7,
+                                .memory_peak_bytes = 4096,
+                                .wall_usec = 9};
 }
 
-static void end(const struct store_process_end *how)
+static void end(const struct process_end *how)
 {
     struct error err;
     bool found = false;
@@ -133,7 +133,7 @@ static void test_another_tenant_sees_nothing(void **state)
     const struct store_process_new process = simple_process(&container, STORE_PROCESS_EXEC);
     struct id id = begin_process(pool, &process);
     const struct db_scope other = {.tenant = make_tenant("other")};
-    const struct store_process_end how = exited(&id);
+    const struct process_end how = exited(&id);
     struct store_process shown;
     struct error err;
     bool found = true;
@@ -157,8 +157,8 @@ static void test_an_end_is_told_once(void **state)
     struct id container = make_running_container(pool, &default_tenant);
     const struct store_process_new process = simple_process(&container, STORE_PROCESS_EXEC);
     struct id id = begin_process(pool, &process);
-    struct store_process_end first = exited(&id);
-    struct store_process_end second = exited(&id);
+    struct process_end first = exited(&id);
+    struct process_end second = exited(&id);
 
     (void)state;
     first.state = PROCESS_FAILED;
@@ -187,13 +187,13 @@ static void test_a_wait_status_replaces_lost_and_nothing_else(void **state)
     struct id container = make_running_container(pool, &default_tenant);
     const struct store_process_new process = simple_process(&container, STORE_PROCESS_DETACHED);
     struct id id = begin_process(pool, &process);
-    const struct store_process_end lost = {.id = id,
-                                           .state = PROCESS_LOST,
-                                           .exit_code = -1,
-                                           .cpu_usec = -1,
-                                           .memory_peak_bytes = -1,
-                                           .wall_usec = -1};
-    const struct store_process_end how = exited(&id);
+    const struct process_end lost = {.id = id,
+                                     .state = PROCESS_LOST,
+                                     .exit_code = -1,
+                                     .cpu_usec = -1,
+                                     .memory_peak_bytes = -1,
+                                     .wall_usec = -1};
+    const struct process_end how = exited(&id);
     struct store_process shown;
 
     (void)state;
@@ -218,7 +218,7 @@ static void test_a_sandbox_ends_only_its_own(void **state)
     struct id liar = make_running_container(pool, &default_tenant);
     const struct store_process_new process = simple_process(&container, STORE_PROCESS_DETACHED);
     struct id id = begin_process(pool, &process);
-    struct store_process_end how = exited(&id);
+    struct process_end how = exited(&id);
 
     (void)state;
     how.sandbox = &liar;
@@ -248,7 +248,7 @@ static struct store_process_place look(const struct id *container)
 }
 
 static void write_row(const struct store_process_new *process,
-                      const struct store_process_place *place, const struct store_process_end *how)
+                      const struct store_process_place *place, const struct process_end *how)
 {
     struct error err;
 
@@ -330,7 +330,7 @@ static void test_a_row_is_written_with_its_end(void **state)
 {
     struct id container = make_running_container(pool, &default_tenant);
     struct store_process_new process = simple_process(&container, STORE_PROCESS_EXEC);
-    struct store_process_end how = exited(&process.id);
+    struct process_end how = exited(&process.id);
     struct store_process_place place = look(&container);
     struct store_process shown;
 
@@ -360,7 +360,7 @@ static void test_a_row_is_written_while_it_runs(void **state)
 {
     struct id container = make_running_container(pool, &default_tenant);
     const struct store_process_new process = simple_process(&container, STORE_PROCESS_EXEC);
-    const struct store_process_end how = exited(&process.id);
+    const struct process_end how = exited(&process.id);
     struct store_process_place place = look(&container);
     struct store_process shown;
 
@@ -490,8 +490,8 @@ static void test_what_is_a_use(void **state)
     struct id container = make_running_container(pool, &default_tenant);
     const struct store_process_new exec = simple_process(&container, STORE_PROCESS_EXEC);
     const struct store_process_new detached = simple_process(&container, STORE_PROCESS_DETACHED);
-    const struct store_process_end exec_end = exited(&exec.id);
-    const struct store_process_end detached_end = exited(&detached.id);
+    const struct process_end exec_end = exited(&exec.id);
+    const struct process_end detached_end = exited(&detached.id);
 
     (void)state;
     let_idle(&container);

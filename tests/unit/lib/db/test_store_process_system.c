@@ -55,7 +55,7 @@ static void test_what_is_open(void **state)
 {
     struct id container = make_running_container(app, &default_tenant);
     struct id id = begin(&container, STORE_PROCESS_DETACHED);
-    const struct store_process_end end = {.id = id, .state = PROCESS_COMPLETED};
+    const struct process_end end = {.id = id, .state = PROCESS_COMPLETED};
     struct store_process_open *other = NULL;
     struct store_process_open *open;
     size_t count = 1;

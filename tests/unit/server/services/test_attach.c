@@ -76,7 +76,7 @@ static int teardown(void **state)
 /* The process ended with 3 and its container has stopped; the log is what was written. */
 static void end_all(void)
 {
-    const struct store_process_end end = {.id = process, .state = PROCESS_FAILED, .exit_code = 3};
+    const struct process_end end = {.id = process, .state = PROCESS_FAILED, .exit_code = 3};
     _cleanup_close_ int folder = log_folder_make(state_dir, &container, 1);
     bool found;
 
@@ -302,7 +302,7 @@ static void test_what_cannot_be_followed(void **state)
 
 static void test_a_log_that_is_gone(void **state)
 {
-    const struct store_process_end end = {.id = process, .state = PROCESS_COMPLETED};
+    const struct process_end end = {.id = process, .state = PROCESS_COMPLETED};
     bool found;
 
     (void)state;
