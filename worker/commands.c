@@ -13,19 +13,16 @@ enum {
     ROUND_USEC = 500 * 1000, /* the worker has other things to do */
 };
 
-DEFINE_CLEANUP(struct agent_client *, agent_client, agent_client_free)
-
 /* False when nobody knows of an end: it runs, or its agent does not say. */
 static bool has_ended(struct worker *worker, const struct store_container_place *place,
                       struct agent_process *ret_process)
 {
     int64_t deadline = monotonic_usec() + AGENT_USEC;
-    _cleanup_(cleanup_agent_client) struct agent_client *client = NULL;
-    char path[LAUNCHER_CLIENT_PATH_SIZE];
+    _cleanup_agent_client_ struct agent_client *client = NULL;
     struct error unneeded;
 
-    launcher_client_agent_path(worker->launcher, &place->id, place->generation, path);
-    return agent_client_connect(path, deadline, &client, &unneeded) == 0 &&
+    return launcher_client_connect_agent(worker->launcher, &place->id, place->generation, deadline,
+                                         &client, &unneeded) == 0 &&
            agent_process_wait(client, &place->id, 0, deadline, ret_process, &unneeded) == 0 &&
            ret_process->state == AGENT_PROCESS_ENDED;
 }

@@ -15,8 +15,6 @@ enum {
     ROUND_USEC = 500 * 1000, /* the worker has other things to do */
 };
 
-DEFINE_CLEANUP(struct agent_client *, agent_client, agent_client_free)
-
 static int record(struct worker *worker, const struct process_end *end, struct worker_round *round,
                   struct error *err)
 {
@@ -117,17 +115,16 @@ static int settle_known(struct worker *worker, const struct group *group,
 static int settle_live(struct worker *worker, const struct group *group, struct worker_round *round,
                        struct error *err)
 {
-    _cleanup_(cleanup_agent_client) struct agent_client *client = NULL;
+    _cleanup_agent_client_ struct agent_client *client = NULL;
     _cleanup_free_ struct agent_process *known = NULL;
     int64_t deadline = monotonic_usec() + AGENT_USEC;
-    char path[LAUNCHER_CLIENT_PATH_SIZE];
     struct error unneeded;
     size_t count = 0;
 
-    launcher_client_agent_path(worker->launcher, &group->processes[0].sandbox,
-                               group->processes[0].generation, path);
     /* One that does not answer says nothing: it may be paused. */
-    if (agent_client_connect(path, deadline, &client, &unneeded) < 0 ||
+    if (launcher_client_connect_agent(worker->launcher, &group->processes[0].sandbox,
+                                      group->processes[0].generation, deadline, &client,
+                                      &unneeded) < 0 ||
         agent_process_list(client, deadline, &known, &count, &unneeded) < 0)
         return 0;
     return settle_known(worker, group, known, count, round, err);
@@ -185,17 +182,16 @@ int worker_watch_processes(struct worker *worker, struct worker_round *ret_round
 /* A process that stands still does not die, and its agent does not answer: it is let go on. */
 void worker_end_processes(struct worker *worker, const struct id *id, uint32_t generation)
 {
-    _cleanup_(cleanup_agent_client) struct agent_client *client = NULL;
+    _cleanup_agent_client_ struct agent_client *client = NULL;
     _cleanup_free_ struct agent_process *processes = NULL;
     int64_t deadline = monotonic_usec() + STOP_USEC;
-    char path[LAUNCHER_CLIENT_PATH_SIZE];
     struct worker_round unneeded = {.done = 0};
     struct error failure;
     size_t count = 0;
 
-    launcher_client_agent_path(worker->launcher, id, generation, path);
     if (launcher_client_thaw(worker->launcher, id, generation, &failure) < 0 ||
-        agent_client_connect(path, deadline, &client, &failure) < 0 ||
+        launcher_client_connect_agent(worker->launcher, id, generation, deadline, &client,
+                                      &failure) < 0 ||
         agent_process_stop(client, 0, deadline, &processes, &count, &failure) < 0)
         return;
     /* What is not recorded now is in the logs. */

@@ -13,6 +13,7 @@
 #ifndef LIB_RUNTIME_AGENT_CLIENT_H
 #define LIB_RUNTIME_AGENT_CLIENT_H
 
+#include <atoll/cleanup.h>
 #include <atoll/error.h>
 #include <atoll/sandbox.h>
 #include <stdbool.h>
@@ -78,6 +79,9 @@ int agent_client_connect(const char *path, int64_t deadline_usec, struct agent_c
 int agent_client_adopt(int fd, struct agent_client **ret_client, struct error *err);
 
 void agent_client_free(struct agent_client *client);
+
+DEFINE_CLEANUP(struct agent_client *, agent_client, agent_client_free)
+#define _cleanup_agent_client_ _cleanup_(cleanup_agent_client)
 
 /* True when the agent closed the connection before it had answered: the sandbox ended. */
 bool agent_client_lost(const struct agent_client *client);

@@ -1,6 +1,7 @@
 #include "lib/runtime/launcher_client.h"
 
 #include "lib/base/util.h"
+#include "lib/runtime/agent_client.h"
 
 #include <atoll/cleanup.h>
 #include <errno.h>
@@ -395,4 +396,14 @@ void launcher_client_agent_path(const struct launcher_client *client, const stru
     (void)snprintf(path, LAUNCHER_CLIENT_PATH_SIZE,
                    "%s/" LAUNCHER_SANDBOXES_DIR "/%s.%u/" LAUNCHER_AGENT_SOCKET, client->run_dir,
                    digits, generation);
+}
+
+int launcher_client_connect_agent(const struct launcher_client *client, const struct id *id,
+                                  uint32_t generation, int64_t deadline_usec,
+                                  struct agent_client **ret_agent, struct error *err)
+{
+    char path[LAUNCHER_CLIENT_PATH_SIZE];
+
+    launcher_client_agent_path(client, id, generation, path);
+    return agent_client_connect(path, deadline_usec, ret_agent, err);
 }

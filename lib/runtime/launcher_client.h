@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct agent_client;
 struct launcher_client;
 
 /* Room for the path of any agent socket: what a unix socket's address holds. */
@@ -97,6 +98,14 @@ int launcher_client_list(struct launcher_client *client, struct launcher_entry *
 /* The bits of enum host_feature (lib/host/host.h). */
 int launcher_client_features(struct launcher_client *client, uint64_t *ret_features,
                              struct error *err);
+
+/*
+ * Connects to the agent of a live sandbox; see agent_client_connect for the deadline and the
+ * errors. Free the result with agent_client_free.
+ */
+int launcher_client_connect_agent(const struct launcher_client *client, const struct id *id,
+                                  uint32_t generation, int64_t deadline_usec,
+                                  struct agent_client **ret_agent, struct error *err);
 
 /* Writes the path of a sandbox's agent socket; launcher_client_open has checked that it fits. */
 void launcher_client_agent_path(const struct launcher_client *client, const struct id *id,

@@ -203,13 +203,10 @@ int agents_connect(struct services *services, const struct id *sandbox, uint32_t
         .generation = generation,
         .client = agents_take(services->agents, sandbox, generation),
     };
-    char path[LAUNCHER_CLIENT_PATH_SIZE];
 
-    if (!use.client) {
-        launcher_client_agent_path(services->launcher, sandbox, generation, path);
-        if (agent_client_connect(path, deadline_usec, &use.client, err) < 0)
-            return -1;
-    }
+    if (!use.client && launcher_client_connect_agent(services->launcher, sandbox, generation,
+                                                     deadline_usec, &use.client, err) < 0)
+        return -1;
     *ret_use = use;
     return 0;
 }

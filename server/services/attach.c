@@ -2,6 +2,7 @@
 
 #include "lib/base/util.h"
 #include "lib/runtime/agent_control.h"
+#include "lib/runtime/launcher_client.h"
 #include "server/services/activity.h"
 #include "server/services/attach_socket.h"
 #include "server/services/attach_source.h"
@@ -369,8 +370,8 @@ static int begin_kill(struct attach *attach, struct follow *follow, struct error
     const struct store_process *row = &follow->row;
     struct agent_client *client;
 
-    if (process_agent_connect(attach->services, &row->sandbox, row->generation, monotonic_usec(),
-                              &client, err) < 0 ||
+    if (launcher_client_connect_agent(attach->services->launcher, &row->sandbox, row->generation,
+                                      monotonic_usec(), &client, err) < 0 ||
         agent_control_open(client, &row->id, &follow->killer, err) < 0)
         return -1;
     agent_control_signal(follow->killer, SIGKILL, AGENT_SIGNAL_TREE, true);

@@ -2,6 +2,7 @@
 
 #include "lib/base/util.h"
 #include "lib/runtime/agent_control.h"
+#include "lib/runtime/launcher_client.h"
 #include "server/services/process_agent.h"
 
 #include <errno.h>
@@ -181,8 +182,9 @@ static int open_control(struct attach_socket *socket, int64_t timeout_usec,
 {
     struct agent_client *client;
 
-    if (process_agent_connect(socket->services, &socket->sandbox, socket->generation,
-                              monotonic_usec() + timeout_usec, &client, err) < 0)
+    if (launcher_client_connect_agent(socket->services->launcher, &socket->sandbox,
+                                      socket->generation, monotonic_usec() + timeout_usec, &client,
+                                      err) < 0)
         return -1;
     return agent_control_open(client, &socket->process, ret_control, err);
 }

@@ -1,6 +1,7 @@
 #include "server/services/attach_source.h"
 
 #include "lib/base/util.h"
+#include "lib/runtime/launcher_client.h"
 #include "lib/runtime/process_log.h"
 #include "server/services/process_agent.h"
 
@@ -99,8 +100,8 @@ static int open_agent(struct services *services, const struct process_info *info
     int64_t deadline = monotonic_usec() + PROCESS_AGENT_MS * INT64_C(1000);
     struct agent_client *client;
 
-    if (process_agent_connect(services, &info->row.sandbox, info->row.generation, deadline, &client,
-                              err) < 0)
+    if (launcher_client_connect_agent(services->launcher, &info->row.sandbox, info->row.generation,
+                                      deadline, &client, err) < 0)
         return -1;
     return agent_attach_begin(client, &info->row.id, &wanted, &source->agent, err);
 }

@@ -17,18 +17,6 @@ enum {
 #define COMMAND_USER "user"
 #define COMMAND_CWD  "/sandbox"
 
-DEFINE_CLEANUP(struct agent_client *, agent_client, agent_client_free)
-DEFINE_CLEANUP(char **, environment, environment_free)
-
-static int connect_agent(struct services *services, const struct container_record *record,
-                         int64_t deadline, struct agent_client **ret_client, struct error *err)
-{
-    char path[LAUNCHER_CLIENT_PATH_SIZE];
-
-    launcher_client_agent_path(services->launcher, &record->id, record->generation, path);
-    return agent_client_connect(path, deadline, ret_client, err);
-}
-
 /* Adds the texts of a stored JSON array to argv; NULL JSON is none. */
 static size_t add_arguments(const cJSON *array, const char **argv, size_t count)
 {
@@ -59,7 +47,7 @@ static int start(struct services *services, const struct container_record *recor
                  const char *const *argv, char *const *environment, struct error *err)
 {
     int64_t deadline = monotonic_usec() + AGENT_MS * INT64_C(1000);
-    _cleanup_(cleanup_agent_client) struct agent_client *client = NULL;
+    _cleanup_agent_client_ struct agent_client *client = NULL;
     const struct agent_start_request request = {
         .id = record->id,
         .argv = argv,
@@ -75,7 +63,8 @@ static int start(struct services *services, const struct container_record *recor
     };
     struct agent_process process;
 
-    if (connect_agent(services, record, deadline, &client, err) < 0)
+    if (launcher_client_connect_agent(services->launcher, &record->id, record->generation, deadline,
+                                      &client, err) < 0)
         return -1;
     if (agent_process_start(client, &request, deadline, &process, err) == 0)
         return 0;
@@ -88,7 +77,7 @@ int container_command_start(struct services *services, const struct container_re
     _cleanup_cjson_ cJSON *entrypoint = stored_array(record->entrypoint_json);
     _cleanup_cjson_ cJSON *command = stored_array(record->command_json);
     size_t count = (size_t)cJSON_GetArraySize(entrypoint) + (size_t)cJSON_GetArraySize(command);
-    _cleanup_(cleanup_environment) char **environment = NULL;
+    _cleanup_environment_ char **environment = NULL;
     _cleanup_free_ const char **argv = NULL;
 
     if (!entrypoint || !command)

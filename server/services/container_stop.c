@@ -51,7 +51,8 @@ void container_stop_begin(struct services *services, const struct id *tenant, co
     size_t count = 0;
 
     if (launcher_client_thaw(services->launcher, id, generation, &failure) == 0 &&
-        process_agent_connect(services, id, generation, deadline, &stop.agent, &failure) == 0 &&
+        launcher_client_connect_agent(services->launcher, id, generation, deadline, &stop.agent,
+                                      &failure) == 0 &&
         agent_process_stop(stop.agent, timeout_s * 1000, deadline, &processes, &count, &failure) ==
             0) {
         take_exit(processes, count, id, &stop.exit);

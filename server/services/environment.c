@@ -16,8 +16,6 @@ static const struct {
     {"PYTHONUNBUFFERED", "1"},
 };
 
-DEFINE_CLEANUP(char **, environment, environment_free)
-
 static bool name_is_usable(const char *name)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
@@ -70,7 +68,7 @@ static int append(char **environment, size_t index, const char *name, const char
 int environment_make(const char *env_json, char ***ret_environment, struct error *err)
 {
     _cleanup_cjson_ cJSON *object = cJSON_Parse(env_json);
-    _cleanup_(cleanup_environment) char **environment = NULL;
+    _cleanup_environment_ char **environment = NULL;
     size_t count = 0;
     const cJSON *entry;
 

@@ -6,6 +6,7 @@
 
 #include "lib/json/json.h"
 
+#include <atoll/cleanup.h>
 #include <atoll/error.h>
 
 enum { ENVIRONMENT_VALUE_MAX = 32 << 10, ENVIRONMENT_NAME_MAX = 255 };
@@ -24,5 +25,8 @@ int environment_make(const char *env_json, char ***ret_environment, struct error
 
 /* NULL is allowed. */
 void environment_free(char **environment);
+
+DEFINE_CLEANUP(char **, environment, environment_free)
+#define _cleanup_environment_ _cleanup_(cleanup_environment)
 
 #endif

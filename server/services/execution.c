@@ -24,9 +24,6 @@ enum {
 #define SANDBOX_USER "user"
 #define SANDBOX_CWD  "/sandbox"
 
-DEFINE_CLEANUP(struct agent_client *, agent_client, agent_client_free)
-DEFINE_CLEANUP(char **, environment, environment_free)
-
 /* One execution under way: what was begun, and what will be recorded and answered. */
 struct run {
     struct services *services;
@@ -176,8 +173,8 @@ static int run_command(struct run *run, const struct launch_plan *plan, bool *re
 {
     const struct config *config = run->services->config;
     const struct agent_owner owner = {.user = SANDBOX_USER, .privileged = true};
-    _cleanup_(cleanup_agent_client) struct agent_client *client = NULL;
-    _cleanup_(cleanup_environment) char **environment = NULL;
+    _cleanup_agent_client_ struct agent_client *client = NULL;
+    _cleanup_environment_ char **environment = NULL;
     _cleanup_free_ struct sandbox_file *items = NULL;
     struct agent_exec_request request = {
         .argv = plan->argv,
@@ -195,16 +192,14 @@ static int run_command(struct run *run, const struct launch_plan *plan, bool *re
         start + ((int64_t)run->definition->timeout_ms + KILL_GRACE_MS + AGENT_EXTRA_MS) * 1000;
     struct agent_exec_result exec = {0};
     struct sandbox_files files = {0};
-    char path[LAUNCHER_CLIENT_PATH_SIZE];
 
-    launcher_client_agent_path(run->services->launcher, &run->end.sandbox, run->end.generation,
-                               path);
     if (environment_make(run->definition->env_json, &environment, err) < 0 ||
         gather_files(run, plan, &files, err) < 0)
         return -1;
     items = files.items;
     request.env = (const char *const *)environment;
-    if (agent_client_connect(path, deadline, &client, err) < 0)
+    if (launcher_client_connect_agent(run->services->launcher, &run->end.sandbox,
+                                      run->end.generation, deadline, &client, err) < 0)
         return -1;
     if (agent_client_run(client, &files, &owner, &request, deadline, &exec, err) < 0) {
         *ret_lost = agent_client_lost(client);

@@ -1,20 +1,9 @@
 #include "server/services/process_agent.h"
 
-#include "lib/runtime/launcher_client.h"
 #include "server/services/environment.h"
 
 #include <atoll/log.h>
 #include <string.h>
-
-int process_agent_connect(struct services *services, const struct id *sandbox, uint32_t generation,
-                          int64_t deadline_usec, struct agent_client **ret_client,
-                          struct error *err)
-{
-    char path[LAUNCHER_CLIENT_PATH_SIZE];
-
-    launcher_client_agent_path(services->launcher, sandbox, generation, path);
-    return agent_client_connect(path, deadline_usec, ret_client, err);
-}
 
 /* The stored environment with the command's own over it, as JSON text. */
 static char *merge(const char *stored_json, const cJSON *own)

@@ -12,12 +12,6 @@ enum {
 #define PROCESS_USER "user"
 #define PROCESS_CWD  "/sandbox"
 
-DEFINE_CLEANUP(struct agent_client *, agent_client, agent_client_free)
-
-int process_agent_connect(struct services *services, const struct id *sandbox, uint32_t generation,
-                          int64_t deadline_usec, struct agent_client **ret_client,
-                          struct error *err);
-
 /* The variables that the command starts with; freed with environment_free. */
 int process_environment(const char *stored_json, const struct process_spec *spec,
                         char ***ret_environment, struct error *err);

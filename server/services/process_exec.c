@@ -20,8 +20,6 @@ enum {
     UNWRITTEN_MS = 200,        /* a command that runs longer has a row */
 };
 
-DEFINE_CLEANUP(char **, environment, environment_free)
-
 void process_result_free(struct process_result *result)
 {
     free(result->out);
@@ -94,7 +92,7 @@ static int run_at_agent(const struct command *command, struct agent_exec_request
     int64_t deadline =
         monotonic_usec() +
         ((int64_t)request->timeout_ms + PROCESS_GRACE_MS + AGENT_EXTRA_MS) * INT64_C(1000);
-    _cleanup_(cleanup_environment) char **environment = NULL;
+    _cleanup_environment_ char **environment = NULL;
     _cleanup_agent_use_ struct agent_use use = {.client = NULL};
 
     if (process_environment(command->place.env_json, command->spec, &environment, err) < 0 ||

@@ -1,6 +1,7 @@
 #include "server/services/processes.h"
 
 #include "lib/base/util.h"
+#include "lib/runtime/launcher_client.h"
 #include "server/services/activity.h"
 #include "server/services/environment.h"
 #include "server/services/process_agent.h"
@@ -18,8 +19,6 @@ enum {
 };
 
 #define LOG_BYTES (UINT64_C(16) << 20)
-
-DEFINE_CLEANUP(char **, environment, environment_free)
 
 void process_info_free(struct process_info *info)
 {
@@ -67,7 +66,7 @@ static bool is_at_agent(const struct store_process *row)
  */
 static void look(struct services *services, uint32_t timeout_ms, struct process_info *info)
 {
-    _cleanup_(cleanup_agent_client) struct agent_client *client = NULL;
+    _cleanup_agent_client_ struct agent_client *client = NULL;
     int64_t deadline = deadline_in((int64_t)timeout_ms + LOOK_MS);
     const struct store_process *row = &info->row;
     struct error unneeded;
@@ -75,8 +74,8 @@ static void look(struct services *services, uint32_t timeout_ms, struct process_
     if (!is_at_agent(row) || (row->state != PROCESS_RUNNING && timeout_ms > 0))
         return;
     info->is_live =
-        process_agent_connect(services, &row->sandbox, row->generation, deadline, &client,
-                              &unneeded) == 0 &&
+        launcher_client_connect_agent(services->launcher, &row->sandbox, row->generation, deadline,
+                                      &client, &unneeded) == 0 &&
         agent_process_wait(client, &row->id, timeout_ms, deadline, &info->live, &unneeded) == 0;
 }
 
@@ -124,9 +123,10 @@ static int send_start(struct services *services, const struct caller *caller,
                       struct error *err)
 {
     int64_t deadline = deadline_in(PROCESS_AGENT_MS);
-    _cleanup_(cleanup_agent_client) struct agent_client *client = NULL;
+    _cleanup_agent_client_ struct agent_client *client = NULL;
 
-    if (process_agent_connect(services, sandbox, place->generation, deadline, &client, err) < 0)
+    if (launcher_client_connect_agent(services->launcher, sandbox, place->generation, deadline,
+                                      &client, err) < 0)
         return -1;
     if (agent_process_start(client, request, deadline, ret_process, err) == 0)
         return 0;
@@ -140,7 +140,7 @@ static int start_begun(struct services *services, const struct caller *caller,
                        const struct process_spec *spec, const struct id *id,
                        struct agent_process *ret_process, struct error *err)
 {
-    _cleanup_(cleanup_environment) char **environment = NULL;
+    _cleanup_environment_ char **environment = NULL;
     struct agent_start_request request = {
         .id = *id,
         .argv = spec->argv,
@@ -237,14 +237,14 @@ static const struct agent_process *find(const struct agent_process *processes, s
 static struct agent_process *look_at_all(struct services *services, const struct store_process *row,
                                          size_t *ret_count)
 {
-    _cleanup_(cleanup_agent_client) struct agent_client *client = NULL;
+    _cleanup_agent_client_ struct agent_client *client = NULL;
     int64_t deadline = deadline_in(LOOK_MS);
     struct agent_process *processes = NULL;
     struct error unneeded;
 
     *ret_count = 0;
-    if (process_agent_connect(services, &row->sandbox, row->generation, deadline, &client,
-                              &unneeded) == 0)
+    if (launcher_client_connect_agent(services->launcher, &row->sandbox, row->generation, deadline,
+                                      &client, &unneeded) == 0)
         (void)agent_process_list(client, deadline, &processes, ret_count, &unneeded);
     return processes;
 }
@@ -323,7 +323,8 @@ static int connect_running(struct services *services, const struct caller *calle
     if (row.state != PROCESS_RUNNING || !is_at_agent(&row))
         return error_set(err, ERR_CONFLICT, "the process does not run, or not on its own");
     activity_note(services->activity, &caller->tenant, sandbox);
-    return process_agent_connect(services, sandbox, row.generation, deadline, ret_client, err);
+    return launcher_client_connect_agent(services->launcher, sandbox, row.generation, deadline,
+                                         ret_client, err);
 }
 
 /* The agent's table has no such process: it has not been started, or was forgotten. */
@@ -338,7 +339,7 @@ int processes_signal(struct services *services, const struct caller *caller,
                      const struct id *sandbox, const struct id *id, int signum,
                      enum agent_signal_target target, struct error *err)
 {
-    _cleanup_(cleanup_agent_client) struct agent_client *client = NULL;
+    _cleanup_agent_client_ struct agent_client *client = NULL;
     int64_t deadline = deadline_in(PROCESS_AGENT_MS);
 
     if (connect_running(services, caller, sandbox, id, deadline, &client, err) < 0)
@@ -352,7 +353,7 @@ int processes_input(struct services *services, const struct caller *caller,
                     const struct id *sandbox, const struct id *id, const void *data, size_t size,
                     bool close_after, struct error *err)
 {
-    _cleanup_(cleanup_agent_client) struct agent_client *client = NULL;
+    _cleanup_agent_client_ struct agent_client *client = NULL;
     _cleanup_wait_ struct wait_place place = {.places = NULL};
     int64_t deadline = deadline_in(INPUT_MS);
 
@@ -368,7 +369,7 @@ int processes_resize(struct services *services, const struct caller *caller,
                      const struct id *sandbox, const struct id *id, uint16_t rows, uint16_t columns,
                      struct error *err)
 {
-    _cleanup_(cleanup_agent_client) struct agent_client *client = NULL;
+    _cleanup_agent_client_ struct agent_client *client = NULL;
     int64_t deadline = deadline_in(PROCESS_AGENT_MS);
 
     if (connect_running(services, caller, sandbox, id, deadline, &client, err) < 0)

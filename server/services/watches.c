@@ -2,6 +2,7 @@
 
 #include "lib/base/util.h"
 #include "lib/db/store_container.h"
+#include "lib/runtime/launcher_client.h"
 #include "server/services/process_agent.h"
 #include "server/services/standing.h"
 #include "server/stream/mover.h"
@@ -243,7 +244,8 @@ static int open_watch(struct services *services, const struct id *sandbox,
                          sandbox_state_name(record.state));
     watching->sandbox = record.id;
     watching->generation = record.generation;
-    if (process_agent_connect(services, &record.id, record.generation, deadline, &client, err) < 0)
+    if (launcher_client_connect_agent(services->launcher, &record.id, record.generation, deadline,
+                                      &client, err) < 0)
         return -1;
     return agent_watch_begin(client, request, deadline, &watching->watch, err);
 }
