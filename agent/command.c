@@ -1,6 +1,7 @@
 #include "agent/command.h"
 
 #include "agent/clock.h"
+#include "agent/failure.h"
 #include "agent/terminal.h"
 #include "agent/text.h"
 #include "agent/tree.h"
@@ -189,13 +190,6 @@ static int start_confirmed(struct command *command, struct agent_command *what,
     return errnum != 0 ? errnum : start_process(command, what, account, pipes);
 }
 
-static bool fail(struct agent_error_message *ret_error, enum agent_stage stage, int errnum)
-{
-    ret_error->stage = stage;
-    ret_error->errnum = (uint32_t)errnum;
-    return false;
-}
-
 bool command_start(struct command *command, struct agent_command *what,
                    const struct command_options *options, struct agent_error_message *ret_error)
 {
@@ -204,7 +198,7 @@ bool command_start(struct command *command, struct agent_command *what,
     int errnum = account_resolve(what->user, &account);
 
     if (errnum != 0)
-        return fail(ret_error, AGENT_STAGE_USER, errnum);
+        return agent_failed(ret_error, AGENT_STAGE_USER, errnum);
     errnum = options->terminal ? terminal_pipes(&pipes, options, account.uid)
                                : pipes_open(&pipes, options->input, options->index);
     command_init(command, options, &pipes);
@@ -216,7 +210,7 @@ bool command_start(struct command *command, struct agent_command *what,
         return true;
     command_close(command);
     command->active = false;
-    return fail(ret_error, AGENT_STAGE_PROCESS, errnum);
+    return agent_failed(ret_error, AGENT_STAGE_PROCESS, errnum);
 }
 
 void command_event(struct command *command, enum poller_source source)

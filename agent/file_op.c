@@ -1,5 +1,6 @@
 #include "agent/file_op.h"
 
+#include "agent/failure.h"
 #include "agent/file_entry.h"
 #include "agent/text.h"
 
@@ -230,9 +231,7 @@ bool file_write_end(struct file_write *op, struct outbox *outbox,
     op->active = false;
     if (op->errnum == 0)
         return true;
-    ret_error->stage = op->stage;
-    ret_error->errnum = (uint32_t)op->errnum;
-    return false;
+    return agent_failed(ret_error, op->stage, op->errnum);
 }
 
 void file_write_abort(struct file_write *op)

@@ -2,6 +2,7 @@
 
 #include "agent/account.h"
 #include "agent/clock.h"
+#include "agent/failure.h"
 #include "agent/file_path.h"
 #include "agent/file_walk.h"
 #include "agent/text.h"
@@ -401,9 +402,7 @@ bool file_search_begin(struct file_search *search, const struct agent_search_mes
     if (errnum != 0) {
         if (state != MAP_FAILED)
             state_free(state);
-        ret_error->stage = stage;
-        ret_error->errnum = (uint32_t)errnum;
-        return false;
+        return agent_failed(ret_error, stage, errnum);
     }
     search->state = state;
     return true;

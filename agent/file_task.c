@@ -1,5 +1,6 @@
 #include "agent/file_task.h"
 
+#include "agent/failure.h"
 #include "agent/text.h"
 
 #include <atoll/cleanup.h>
@@ -389,8 +390,7 @@ static enum file_task_step tell_end(struct file_task *task, struct agent_error_m
     task->phase = FILE_TASK_IDLE;
     if (task->errnum == 0)
         return FILE_TASK_DONE;
-    ret_error->stage = task->stage;
-    ret_error->errnum = (uint32_t)task->errnum;
+    (void)agent_failed(ret_error, task->stage, task->errnum);
     return FILE_TASK_FAILED;
 }
 

@@ -2,6 +2,7 @@
 
 #include "agent/account.h"
 #include "agent/clock.h"
+#include "agent/failure.h"
 #include "agent/file_path.h"
 #include "agent/file_walk.h"
 #include "agent/poller.h"
@@ -656,9 +657,7 @@ bool file_watch_begin(struct file_watch *watch, const struct agent_file_message 
     if (errnum != 0) {
         if (state)
             state_free(state);
-        ret_error->stage = stage;
-        ret_error->errnum = (uint32_t)errnum;
-        return false;
+        return agent_failed(ret_error, stage, errnum);
     }
     watch->state = state;
     watch->deadline_usec = INT64_MAX;

@@ -1,6 +1,7 @@
 #include "agent/process.h"
 
 #include "agent/clock.h"
+#include "agent/failure.h"
 #include "agent/terminal.h"
 #include "agent/tree.h"
 #include "lib/agentproto/inbox.h"
@@ -149,24 +150,17 @@ static bool run_attempt(struct process *process, struct agent_start_message *mes
     return true;
 }
 
-static bool fail(struct agent_error_message *ret_error, enum agent_stage stage, int errnum)
-{
-    ret_error->stage = stage;
-    ret_error->errnum = (uint32_t)errnum;
-    return false;
-}
-
 static bool start_entry(struct process *process, struct agent_start_message *message,
                         struct agent_error_message *ret_error)
 {
     int errnum = keep_request(process, message);
 
     if (errnum != 0)
-        return fail(ret_error, AGENT_STAGE_TABLE, errnum);
+        return agent_failed(ret_error, AGENT_STAGE_TABLE, errnum);
     errnum = log_file_create(&process->log, &log_pool, &message->id, message->log_bytes,
                              message->log_lines);
     if (errnum != 0)
-        return fail(ret_error, AGENT_STAGE_LOG, errnum);
+        return agent_failed(ret_error, AGENT_STAGE_LOG, errnum);
     if (run_attempt(process, message, ret_error))
         return true;
     log_file_remove(&process->log);
@@ -179,7 +173,8 @@ struct process *process_start(struct agent_start_message *message,
     struct process *process = process_find(&message->id) ? NULL : free_entry();
 
     if (!process) {
-        (void)fail(ret_error, AGENT_STAGE_TABLE, process_find(&message->id) ? EEXIST : ENOSPC);
+        (void)agent_failed(ret_error, AGENT_STAGE_TABLE,
+                           process_find(&message->id) ? EEXIST : ENOSPC);
         return NULL;
     }
     *process = (struct process){
@@ -216,7 +211,8 @@ int process_confirm(struct process *process, struct agent_error_message *ret_err
             return 1;
         if (process->command.active)
             return 0; /* its child is still to be reaped */
-        (void)fail(ret_error, process->command.report->stage, (int)process->command.report->errnum);
+        (void)agent_failed(ret_error, process->command.report->stage,
+                           (int)process->command.report->errnum);
         log_file_remove(&process->log);
         free_process(process);
         return -1;

@@ -1,20 +1,14 @@
 #include "agent/process_op.h"
 
 #include "agent/clock.h"
+#include "agent/failure.h"
 #include "agent/stop.h"
 
 #include <errno.h>
 
-static bool fail(struct agent_error_message *ret_error, enum agent_stage stage, int errnum)
-{
-    ret_error->stage = stage;
-    ret_error->errnum = (uint32_t)errnum;
-    return false;
-}
-
 static bool no_process(struct agent_error_message *ret_error)
 {
-    return fail(ret_error, AGENT_STAGE_TABLE, ESRCH);
+    return agent_failed(ret_error, AGENT_STAGE_TABLE, ESRCH);
 }
 
 static void begin(struct process_op *op, enum process_op_kind kind, const struct process *process)
@@ -34,7 +28,7 @@ bool process_op_start(struct process_op *op, struct agent_start_message *message
     const struct process *process;
 
     if (stop_begun())
-        return fail(ret_error, AGENT_STAGE_STOPPING, ECANCELED);
+        return agent_failed(ret_error, AGENT_STAGE_STOPPING, ECANCELED);
     process = process_start(message, ret_error);
     if (process)
         begin(op, PROCESS_OP_START, process);
@@ -86,7 +80,7 @@ void process_op_input(struct process_op *op, const struct agent_input_message *m
     if (!process)
         (void)no_process(&op->error);
     else if ((message->flags & AGENT_INPUT_CLOSE) && process->command.terminal)
-        (void)fail(&op->error, AGENT_STAGE_INPUT, EINVAL);
+        (void)agent_failed(&op->error, AGENT_STAGE_INPUT, EINVAL);
 }
 
 /* The command that takes the input, or NULL when that has failed. */
@@ -99,7 +93,7 @@ static struct command *input_command(struct process_op *op)
     process = process_at(op->index, op->serial);
     if (process && process->command.active && process->command.stdin_fd >= 0)
         return &process->command;
-    (void)fail(&op->error, AGENT_STAGE_INPUT, EPIPE);
+    (void)agent_failed(&op->error, AGENT_STAGE_INPUT, EPIPE);
     return NULL;
 }
 
@@ -112,7 +106,7 @@ size_t process_op_feed(struct process_op *op, const uint8_t *bytes, size_t size)
         return size;
     taken = command_feed(command, bytes, size);
     if (command->stdin_fd < 0)
-        (void)fail(&op->error, AGENT_STAGE_INPUT, EPIPE);
+        (void)agent_failed(&op->error, AGENT_STAGE_INPUT, EPIPE);
     op->count += taken;
     return taken;
 }
@@ -138,7 +132,7 @@ bool process_op_signal(const struct agent_signal_message *message,
     if (!process)
         return no_process(ret_error);
     errnum = process_signal(process, message);
-    return errnum == 0 || fail(ret_error, AGENT_STAGE_SIGNAL, errnum);
+    return errnum == 0 || agent_failed(ret_error, AGENT_STAGE_SIGNAL, errnum);
 }
 
 bool process_op_resize(const struct agent_resize_message *message,
@@ -150,7 +144,7 @@ bool process_op_resize(const struct agent_resize_message *message,
     if (!process)
         return no_process(ret_error);
     errnum = process_resize(process, (uint16_t)message->rows, (uint16_t)message->columns);
-    return errnum == 0 || fail(ret_error, AGENT_STAGE_INPUT, errnum);
+    return errnum == 0 || agent_failed(ret_error, AGENT_STAGE_INPUT, errnum);
 }
 
 bool process_op_forget(const struct agent_forget_message *message,
@@ -162,7 +156,7 @@ bool process_op_forget(const struct agent_forget_message *message,
     if (!process)
         return no_process(ret_error);
     errnum = process_forget(process, (message->flags & AGENT_FORGET_REMOVE_LOG) != 0);
-    return errnum == 0 || fail(ret_error, AGENT_STAGE_TABLE, errnum);
+    return errnum == 0 || agent_failed(ret_error, AGENT_STAGE_TABLE, errnum);
 }
 
 bool process_op_busy(const struct process_op *op)
@@ -236,7 +230,7 @@ static enum process_op_step pump_attach(struct process_op *op, const struct proc
     case LOG_READER_WAITS:
         return PROCESS_OP_WAITS;
     case LOG_READER_FAILED:
-        (void)fail(ret_error, AGENT_STAGE_LOG, errno);
+        (void)agent_failed(ret_error, AGENT_STAGE_LOG, errno);
         return PROCESS_OP_FAILED;
     case LOG_READER_AT_END:
         break;

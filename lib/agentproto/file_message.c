@@ -49,7 +49,7 @@ size_t agent_file_encode(const struct agent_file_message *message, uint8_t *data
     wire_put_string(&writer, message->target);
     if (message->flags & AGENT_FILE_SKIP)
         wire_put_u64(&writer, message->skip);
-    return writer.failed ? 0 : writer.size;
+    return wire_writer_size(&writer);
 }
 
 bool agent_file_decode(uint8_t type, const uint8_t *data, size_t size,
@@ -86,7 +86,7 @@ size_t agent_entry_encode(const struct agent_entry_message *message, uint8_t *da
     wire_put_string(&writer, message->group);
     wire_put_string(&writer, message->path);
     wire_put_string(&writer, message->link);
-    return writer.failed ? 0 : writer.size;
+    return wire_writer_size(&writer);
 }
 
 bool agent_entry_decode(const uint8_t *data, size_t size, struct agent_entry_message *message)
@@ -118,7 +118,7 @@ size_t agent_change_encode(const struct agent_change_message *message, uint8_t *
     wire_put_u32(&writer, message->flags);
     wire_put_string(&writer, message->path);
     wire_put_string(&writer, message->target);
-    return writer.failed ? 0 : writer.size;
+    return wire_writer_size(&writer);
 }
 
 bool agent_change_decode(const uint8_t *data, size_t size, struct agent_change_message *message)

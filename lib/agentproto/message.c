@@ -5,13 +5,6 @@
 #include <string.h>
 #include <sys/wait.h>
 
-enum { ERRNO_MAX = 4095 };
-
-static size_t finish(const struct wire_writer *writer)
-{
-    return writer->failed ? 0 : writer->size;
-}
-
 /* Adds the wire size of each string to `size`, up to a total that cannot overflow. */
 static size_t add_strings(size_t size, const char *const *strings, size_t count)
 {
@@ -63,7 +56,7 @@ size_t agent_exec_encode(const struct agent_exec_message *message, uint8_t *data
     wire_put_u32(&writer, message->grace_ms);
     wire_put_u64(&writer, message->max_output);
     put_command(&writer, &message->command);
-    return finish(&writer);
+    return wire_writer_size(&writer);
 }
 
 size_t agent_start_size(const struct agent_start_message *message)
@@ -90,7 +83,7 @@ size_t agent_start_encode(const struct agent_start_message *message, uint8_t *da
     wire_put_u32(&writer, message->log_lines);
     wire_put_u64(&writer, message->log_bytes);
     put_command(&writer, &message->command);
-    return finish(&writer);
+    return wire_writer_size(&writer);
 }
 
 size_t agent_write_encode(const struct agent_write_message *message, uint8_t *data, size_t capacity)
@@ -106,7 +99,7 @@ size_t agent_write_encode(const struct agent_write_message *message, uint8_t *da
         wire_put_u64(&writer, message->inode);
         wire_put_u64(&writer, (uint64_t)message->mtime_nsec);
     }
-    return finish(&writer);
+    return wire_writer_size(&writer);
 }
 
 size_t agent_read_encode(const struct agent_read_message *message, uint8_t *data, size_t capacity)
@@ -118,7 +111,7 @@ size_t agent_read_encode(const struct agent_read_message *message, uint8_t *data
     wire_put_u64(&writer, message->limit);
     wire_put_string(&writer, message->user);
     wire_put_string(&writer, message->path);
-    return finish(&writer);
+    return wire_writer_size(&writer);
 }
 
 size_t agent_exit_encode(const struct agent_exit_message *message, uint8_t *data, size_t capacity)
@@ -131,7 +124,7 @@ size_t agent_exit_encode(const struct agent_exit_message *message, uint8_t *data
     wire_put_u64(&writer, message->user_usec);
     wire_put_u64(&writer, message->system_usec);
     wire_put_u64(&writer, message->max_rss_bytes);
-    return finish(&writer);
+    return wire_writer_size(&writer);
 }
 
 size_t agent_done_encode(uint64_t value, uint8_t *data, size_t capacity)
@@ -139,7 +132,7 @@ size_t agent_done_encode(uint64_t value, uint8_t *data, size_t capacity)
     struct wire_writer writer = {.data = data, .capacity = capacity};
 
     wire_put_u64(&writer, value);
-    return finish(&writer);
+    return wire_writer_size(&writer);
 }
 
 size_t agent_error_encode(const struct agent_error_message *message, uint8_t *data, size_t capacity)
@@ -148,7 +141,7 @@ size_t agent_error_encode(const struct agent_error_message *message, uint8_t *da
 
     wire_put_u32(&writer, message->stage);
     wire_put_u32(&writer, message->errnum);
-    return finish(&writer);
+    return wire_writer_size(&writer);
 }
 
 /* Reads a counted list into `strings`, which has room for AGENT_ARGS_MAX and the NULL. */
@@ -300,5 +293,5 @@ bool agent_error_decode(const uint8_t *data, size_t size, struct agent_error_mes
     message->errnum = wire_get_u32(&reader);
     return wire_reader_complete(&reader) && message->stage >= AGENT_STAGE_REQUEST &&
            message->stage <= AGENT_STAGE_WATCH && message->errnum > 0 &&
-           message->errnum <= ERRNO_MAX;
+           message->errnum <= WIRE_ERRNO_MAX;
 }

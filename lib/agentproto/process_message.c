@@ -1,13 +1,6 @@
 #include "lib/agentproto/message.h"
 #include "lib/agentproto/wire.h"
 
-enum { ERRNO_MAX = 4095 };
-
-static size_t finish(const struct wire_writer *writer)
-{
-    return writer->failed ? 0 : writer->size;
-}
-
 static bool flags_within(uint32_t flags, uint32_t allowed)
 {
     return (flags & ~allowed) == 0;
@@ -22,7 +15,7 @@ static size_t put_request(const struct id *id, const uint32_t *numbers, size_t c
     wire_put_id(&writer, id);
     for (size_t i = 0; i < count; i++)
         wire_put_u32(&writer, numbers[i]);
-    return finish(&writer);
+    return wire_writer_size(&writer);
 }
 
 static bool get_request(const uint8_t *data, size_t size, struct id *ret_id, uint32_t *numbers,
@@ -106,7 +99,7 @@ size_t agent_attach_encode(const struct agent_attach_message *message, uint8_t *
     wire_put_id(&writer, &message->id);
     wire_put_u32(&writer, message->flags);
     wire_put_u64(&writer, message->offset);
-    return finish(&writer);
+    return wire_writer_size(&writer);
 }
 
 bool agent_attach_decode(const uint8_t *data, size_t size, struct agent_attach_message *message)
@@ -136,7 +129,7 @@ size_t agent_stop_encode(const struct agent_stop_message *message, uint8_t *data
     struct wire_writer writer = {.data = data, .capacity = capacity};
 
     wire_put_u32(&writer, message->grace_ms);
-    return finish(&writer);
+    return wire_writer_size(&writer);
 }
 
 bool agent_stop_decode(const uint8_t *data, size_t size, struct agent_stop_message *message)
@@ -169,7 +162,7 @@ size_t agent_process_encode(const struct agent_process_message *message, uint8_t
     wire_put_u64(&writer, message->log_end);
     wire_put_u64(&writer, message->stdout_end);
     wire_put_u64(&writer, message->stderr_end);
-    return finish(&writer);
+    return wire_writer_size(&writer);
 }
 
 /* What the agent itself keeps true, whoever else wrote the bytes. */
@@ -178,7 +171,7 @@ static bool process_valid(const struct agent_process_message *message)
     return message->attempts > 0 && message->state >= AGENT_PROCESS_RUNNING &&
            message->state <= AGENT_PROCESS_ENDED &&
            flags_within(message->flags, AGENT_PROCESS_FLAGS) && message->pid <= INT32_MAX &&
-           agent_status_valid(message->status) && message->errnum <= ERRNO_MAX &&
+           agent_status_valid(message->status) && message->errnum <= WIRE_ERRNO_MAX &&
            message->started_usec <= INT64_MAX && message->ended_usec <= INT64_MAX &&
            message->log_begin <= message->log_end && message->log_end <= INT64_MAX &&
            message->stdout_end <= message->log_end &&
@@ -218,7 +211,7 @@ size_t agent_output_encode(const struct agent_output_message *message, uint8_t *
     wire_put_u64(&writer, message->offset);
     wire_put_u64(&writer, message->stream_offset);
     wire_put_u64(&writer, message->time_usec);
-    return finish(&writer);
+    return wire_writer_size(&writer);
 }
 
 bool agent_output_decode(const uint8_t *data, size_t size, struct agent_output_message *message)
@@ -249,7 +242,7 @@ size_t agent_log_encode(const struct agent_log_message *message, uint8_t *data, 
     wire_put_u64(&writer, message->offset);
     wire_put_u64(&writer, message->stdout_offset);
     wire_put_u64(&writer, message->stderr_offset);
-    return finish(&writer);
+    return wire_writer_size(&writer);
 }
 
 bool agent_log_decode(const uint8_t *data, size_t size, struct agent_log_message *message)

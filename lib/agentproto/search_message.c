@@ -16,7 +16,7 @@ size_t agent_search_encode(const struct agent_search_message *message, uint8_t *
     wire_put_string(&writer, message->path);
     wire_put_string(&writer, message->name);
     wire_put_string(&writer, message->content);
-    return writer.failed ? 0 : writer.size;
+    return wire_writer_size(&writer);
 }
 
 static bool search_valid(const struct agent_search_message *message)
@@ -52,7 +52,7 @@ size_t agent_match_encode(const struct agent_match_message *message, uint8_t *da
     wire_put_u64(&writer, message->line);
     wire_put_string(&writer, message->path);
     wire_put_string(&writer, message->text);
-    return writer.failed ? 0 : writer.size;
+    return wire_writer_size(&writer);
 }
 
 bool agent_match_decode(const uint8_t *data, size_t size, struct agent_match_message *message)
@@ -77,7 +77,7 @@ size_t agent_found_encode(const struct agent_found_message *message, uint8_t *da
     wire_put_u64(&writer, message->files);
     wire_put_u64(&writer, message->binary);
     wire_put_u64(&writer, message->unread);
-    return writer.failed ? 0 : writer.size;
+    return wire_writer_size(&writer);
 }
 
 bool agent_found_decode(const uint8_t *data, size_t size, struct agent_found_message *message)

@@ -44,6 +44,11 @@ void wire_put_id(struct wire_writer *writer, const struct id *id)
     put_bytes(writer, id->bytes, sizeof(id->bytes));
 }
 
+size_t wire_writer_size(const struct wire_writer *writer)
+{
+    return writer->failed ? 0 : writer->size;
+}
+
 /* The next `size` bytes, or NULL when there are fewer. */
 static const uint8_t *get_bytes(struct wire_reader *reader, size_t size)
 {

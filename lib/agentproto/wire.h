@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { WIRE_ERRNO_MAX = 4095 }; /* the largest of Linux (include/linux/err.h, MAX_ERRNO) */
+
 struct wire_writer {
     uint8_t *data;
     size_t size;     /* bytes written */
@@ -29,6 +31,9 @@ void wire_put_u32(struct wire_writer *writer, uint32_t value);
 void wire_put_u64(struct wire_writer *writer, uint64_t value);
 void wire_put_string(struct wire_writer *writer, const char *text);
 void wire_put_id(struct wire_writer *writer, const struct id *id);
+
+/* Bytes written; 0 when something did not fit. */
+size_t wire_writer_size(const struct wire_writer *writer);
 
 uint32_t wire_get_u32(struct wire_reader *reader);
 uint64_t wire_get_u64(struct wire_reader *reader);
