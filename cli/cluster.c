@@ -157,6 +157,7 @@ static int fill_service(struct cluster *cluster, struct error *err)
         .output = cluster->log_fd,
         .stop_signal = SIGINT,  /* fast shutdown: PostgreSQL 15, 19.5 */
         .kill_signal = SIGQUIT, /* immediate shutdown; recovers at the next start */
+        .log = cluster->folder,
     };
     return 0;
 }
@@ -205,7 +206,7 @@ int cluster_wait(struct cluster *cluster, struct supervisor *supervisor, bool *r
 
     do {
         if (supervisor_wait(supervisor, cluster->notify_fd, deadline, true, &event, err) < 0)
-            return error_wrap(err, "see %s/start.log and %s/log", cluster->folder, cluster->folder);
+            return -1;
         if (event == SUPERVISOR_TIMEOUT)
             return error_set(err, ERR_INTERNAL, "PostgreSQL is not ready after %d s: see %s/log",
                              POSTGRES_START_SECONDS, cluster->folder);

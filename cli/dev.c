@@ -22,6 +22,7 @@
 #include "cli/supervisor.h"
 #include "cli/token.h"
 #include "lib/base/util.h"
+#include "lib/host/host.h"
 #include "lib/runtime/daemon.h"
 #include <atoll/log.h>
 #include <inttypes.h>
@@ -296,9 +297,11 @@ int cli_dev(struct cli *cli, struct error *err)
     _cleanup_supervisor_ struct supervisor *supervisor = NULL;
     _cleanup_(dev_done) struct dev dev = {.config = &cli->config};
     _cleanup_close_ int lock_fd = -1;
+    uint64_t features;
     int result;
 
-    if (elevate(cli, err) < 0)
+    /* The launcher would refuse in the same words, but later. */
+    if (elevate(cli, err) < 0 || host_check(&features, err) < 0)
         return -1;
     daemon_log_init("atoll-dev", &cli->config);
     dev.private_database = defaults_private_database(&cli->origins);

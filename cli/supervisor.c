@@ -124,8 +124,9 @@ static int slot_ended(struct slot *slot, bool strict, struct error *err)
         return 0;
     }
     if (strict)
-        return error_set(err, ERR_INTERNAL, "%s ended while starting (%s)", slot->service.name,
-                         text);
+        return error_set(err, ERR_INTERNAL, "%s ended while starting (%s)%s%s", slot->service.name,
+                         text, slot->service.log ? ": see " : "",
+                         slot->service.log ? slot->service.log : "");
     plan_restart(slot, text);
     return 0;
 }

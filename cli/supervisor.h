@@ -25,6 +25,7 @@ struct service {
     int stop_signal;                 /* asks it to end */
     int kill_signal;                 /* SUPERVISOR_STOP_SECONDS later */
     bool once;                       /* a job: it ends by itself and is not started again */
+    const char *log;                 /* what tells more of its end; NULL: its output is ours */
 };
 
 struct supervisor;

@@ -1,4 +1,4 @@
-"""`atoll doctor` and the launcher's start: the same words for what a host lacks."""
+"""`atoll doctor`, `atoll dev` and the launcher: the same words for what a host lacks."""
 
 import os
 import shutil
@@ -75,3 +75,10 @@ def test_what_a_host_lacks_is_named_and_stops_the_launcher(folder, lacking):
     assert refused.returncode == 1, refused
     assert "this host lacks: " in refused.stderr and f"{lacking} ({fix})" in refused.stderr
     assert not (folder / "run" / "launcher.sock").exists()
+
+
+def test_atoll_dev_makes_nothing_on_a_host_that_lacks_something(folder):
+    done = run(folder, LACKS["capabilities"].format(f"{binary('atoll')} dev"))
+    assert done.returncode == 1, done
+    assert done.stderr.startswith("atoll: this host lacks: capabilities (")
+    assert list((folder / "state").iterdir()) == []

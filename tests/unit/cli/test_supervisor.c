@@ -123,6 +123,10 @@ static void test_strict_reports_a_death(void **state)
     assert_int_equal(supervisor_start(fixture->supervisor, &service, &err), 0);
     assert_int_equal(supervisor_wait(fixture->supervisor, -1, 0, true, &event, &err), -1);
     assert_string_equal(err.message, "sh ended while starting (signal 9 (Killed))");
+    service.log = "/var/log/x";
+    assert_int_equal(supervisor_start(fixture->supervisor, &service, &err), 0);
+    assert_int_equal(supervisor_wait(fixture->supervisor, -1, 0, true, &event, &err), -1);
+    assert_string_equal(err.message, "sh ended while starting (signal 9 (Killed)): see /var/log/x");
 }
 
 static void test_restarts_after_a_death(void **state)
