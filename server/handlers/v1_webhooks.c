@@ -1,13 +1,29 @@
 #include "server/handlers/v1_webhooks.h"
 
+#include "lib/base/util.h"
 #include "server/handlers/etag.h"
 #include "server/handlers/fields.h"
 #include "server/handlers/page.h"
 #include "server/services/webhooks.h"
 
+#include <atoll/event.h>
 #include <string.h>
 
-enum { KINDS_MAX = 32, KIND_MAX = 64 };
+enum { KINDS_MAX = 32 };
+
+/* What `kinds` may hold: "sandbox.*", "sandbox.deleted". */
+#define FAMILY(word) word ".*",
+#define KIND(kind)   kind,
+static const char *const selectors[] = {EVENT_FAMILIES(FAMILY, FAMILY) EVENT_KINDS(KIND)};
+#undef FAMILY
+#undef KIND
+
+#define FIRST_SCHEMA(word)  "\"" word ".*\""
+#define FAMILY_SCHEMA(word) ",\"" word ".*\""
+#define KIND_SCHEMA(kind)   ",\"" kind "\""
+#define SELECTORS_SCHEMA                                                                           \
+    "{\"items\":{\"enum\":[" EVENT_FAMILIES(FIRST_SCHEMA, FAMILY_SCHEMA)                           \
+        EVENT_KINDS(KIND_SCHEMA) "]}}"
 
 /* Of create and patch. */
 struct webhook_request {
@@ -27,10 +43,8 @@ struct webhook_request {
 #define KINDS_FIELD                                                                                \
     {                                                                                              \
         .name = "kinds", .type = JSON_TYPE_STRINGS, .max = KINDS_MAX,                              \
-        .offset = offsetof(struct webhook_request, kinds),                                         \
-        .schema = "{\"items\":{\"type\":\"string\",\"pattern\":\"^(?:[a-z0-9_.]{1,64}|"            \
-                  "[a-z0-9_.]{1,64}[.][*])$\"}}",                                                  \
-        .about = "Of the events to send: whole, or a beginning with .*; empty: all"                \
+        .offset = offsetof(struct webhook_request, kinds), .schema = SELECTORS_SCHEMA,             \
+        .about = "Of the events to send: whole, or a family (sandbox.*); empty: all"               \
     }
 
 static const struct json_field create_fields[] = {
@@ -222,15 +236,12 @@ static const struct id *id_or_null(const struct id *id)
     return id_equal(id, &none) ? NULL : id;
 }
 
-/* "sandbox.deleted", "sandbox.*". */
-static bool is_kind(const char *kind)
+static bool is_selector(const char *text)
 {
-    size_t length = strlen(kind);
-
-    if (length > 2 && strcmp(kind + length - 2, ".*") == 0)
-        length -= 2;
-    return length > 0 && length <= KIND_MAX &&
-           strspn(kind, "abcdefghijklmnopqrstuvwxyz0123456789_.") >= length;
+    for (size_t i = 0; i < ARRAY_SIZE(selectors); i++)
+        if (strcmp(text, selectors[i]) == 0)
+            return true;
+    return false;
 }
 
 /* The kinds as JSON text, the caller's; NULL when none were given. */
@@ -240,11 +251,10 @@ static int take_kinds(const cJSON *kinds, char **ret_json, struct error *err)
 
     cJSON_ArrayForEach(kind, kinds)
     {
-        if (!is_kind(kind->valuestring))
+        if (!is_selector(kind->valuestring))
             return error_set_field(err, ERR_INVALID_FIELD, "kinds",
-                                   "'kinds' has kinds of events, 1 to %d bytes of [a-z0-9_.], or"
-                                   " beginnings that end in .*",
-                                   KIND_MAX);
+                                   "'kinds': there is no kind of events '%.64s'",
+                                   kind->valuestring);
     }
     if (!kinds)
         return 0;

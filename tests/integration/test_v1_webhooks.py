@@ -1,6 +1,8 @@
 """Webhooks: events reach the URL that a tenant names, signed, at least once, and nothing else does."""
 
 import itertools
+import pathlib
+import re
 import threading
 
 import pytest
@@ -93,10 +95,42 @@ def test_bad_urls_are_refused(admin, url):
     assert problem["field"] == "url"
 
 
-@pytest.mark.parametrize("kinds", [["*"], ["Sandbox"], [""], [".*"], ["a" * 65], ["x"] * 33, [1]])
+@pytest.mark.parametrize("kinds", [
+    ["*"], ["Sandbox"], [""], [".*"], ["a" * 65], ["sandbox.created"] * 33, [1],
+    ["sandbox.delted"], ["sandbox"], ["sand.*"], ["sandbox.created.*"], ["sandbox.deleted", "x.*"],
+])
 def test_bad_kinds_are_refused(admin, kinds):
     response = admin.post("/v1/webhooks", {"url": PUBLIC, "kinds": kinds})
     assert assert_problem(response, 400, "invalid_field")["field"].startswith("kinds")
+
+
+def test_a_kind_that_there_is_not_is_named(admin):
+    webhook = make(admin, PUBLIC, ["sandbox.*", "run.lost"])
+    for response in (
+        admin.post("/v1/webhooks", {"url": PUBLIC, "kinds": ["run.lost", "run.lots"]}),
+        admin.request("PATCH", f"/v1/webhooks/{webhook['id']}", {"kinds": ["run.lots"]}),
+    ):
+        problem = assert_problem(response, 400, "invalid_field")
+        assert problem["field"] == "kinds" and "'run.lots'" in problem["detail"]
+
+
+def test_every_kind_of_events_can_be_asked_for(admin):
+    """What is written somewhere, what a webhook may name and what is documented are the same."""
+    schemas = admin.get("/openapi.json").json["components"]["schemas"]
+    offered = set(schemas["WebhookCreate"]["properties"]["kinds"]["items"]["enum"])
+    families = {selector[:-2] for selector in offered if selector.endswith(".*")}
+    kinds = {selector for selector in offered if not selector.endswith(".*")}
+    assert {kind.split(".")[0] for kind in kinds} == families
+    root = pathlib.Path(__file__).parents[2]
+    sources = [*root.glob("lib/db/*.c"), *root.glob("migrations/*.sql"), *root.glob("server/**/*.c")]
+    word = re.compile(rf"""['"]((?:{'|'.join(families)})\.[a-z_]+)['"]""")
+    written = {kind for path in sources for kind in word.findall(path.read_text())}
+    # A step of a container: 'sandbox.' and the state.
+    written |= {"sandbox.creating", "sandbox.paused", "sandbox.failed"}
+    assert written == kinds
+    document = (root / "docs/api/events.md").read_text()
+    assert [kind for kind in sorted(kinds) if f"`{kind}`" not in document] == []
+    assert make(admin, PUBLIC, sorted(offered)[:32])["kinds"] == sorted(offered)[:32]
 
 
 def test_changes_are_conditional(admin):
