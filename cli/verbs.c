@@ -173,7 +173,7 @@ const struct verb verbs[] = {
     {"tenant create", "NAME", "Make a tenant and print its id", API(1, 1, verb_tenant_create)},
     {"tenant ls", "", "List the tenants", API(0, 0, verb_tenant_ls), OPTIONS(limit_options)},
     {"tenant show", "ID", "Show a tenant", API(1, 1, verb_tenant_show)},
-    {"tenant suspend", "ID", "Let a tenant do nothing but read", API(1, 1, verb_tenant_suspend)},
+    {"tenant suspend", "ID", "Refuse every request of a tenant", API(1, 1, verb_tenant_suspend)},
     {"tenant resume", "ID", "Let a suspended tenant go on", API(1, 1, verb_tenant_resume)},
     {"tenant rm", "ID", "Delete a tenant", API(1, 1, verb_tenant_rm)},
 

@@ -240,15 +240,15 @@ int v1_value_labels(const cJSON *labels, char **ret_json, struct error *err)
 
 int v1_value_label(const char *text, char **ret_labels, struct error *err)
 {
-    const char *colon = strchr(text, ':');
+    size_t length = strcspn(text, "=:"); /* a name has neither */
     _cleanup_cjson_ cJSON *labels = cJSON_CreateObject();
     char name[LABEL_NAME_MAX + 1] = "";
 
-    if (colon && (size_t)(colon - text) < sizeof(name))
-        memcpy(name, text, (size_t)(colon - text));
+    if (text[length] != '\0' && length < sizeof(name))
+        memcpy(name, text, length);
     if (!label_name_valid(name))
-        return error_set_field(err, ERR_INVALID_FIELD, "label", "'label' must be name:value");
-    if (!cJSON_AddStringToObject(labels, name, colon + 1))
+        return error_set_field(err, ERR_INVALID_FIELD, "label", "'label' must be name=value");
+    if (!cJSON_AddStringToObject(labels, name, text + length + 1))
         return no_memory(err);
     return print_value(labels, "label", SIZE_MAX, ret_labels, err);
 }

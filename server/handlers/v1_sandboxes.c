@@ -49,8 +49,8 @@ static const struct json_field list_query_fields[] = {
      .type = JSON_TYPE_STRING,
      .max = 320,
      .offset = offsetof(struct list_query, label),
-     .schema = "{\"pattern\":\"^[A-Za-z0-9._/-]{1,63}:[^\\\\x00-\\\\x1f\\\\x7f]*$\"}",
-     .about = "Only those with this label: name:value."},
+     .schema = "{\"pattern\":\"^[A-Za-z0-9._/-]{1,63}[=:][^\\\\x00-\\\\x1f\\\\x7f]*$\"}",
+     .about = "Only those with this label: name=value, or name:value."},
 };
 const struct json_table v1_sandbox_list_query = JSON_TABLE("SandboxListQuery", list_query_fields);
 

@@ -18,7 +18,7 @@ static const struct json_field patch_fields[] = {
      .max = 16,
      .choices = "active|suspended",
      .offset = offsetof(struct store_tenant_change, state),
-     .about = "A suspended tenant may do nothing but read"},
+     .about = "Every request of a suspended tenant is refused, but for an operator's"},
 };
 const struct json_table v1_tenant_patch_table = JSON_TABLE("TenantPatch", patch_fields);
 

@@ -380,12 +380,16 @@ def test_entrypoint(sandboxes):
 def test_list_filters_and_pages(stack):
     calls = Sandboxes(stack.tenant_client("lister"))
     try:
-        made = [calls.create(labels={"n": str(i), "all": "yes"})["id"] for i in range(5)]
+        odd = {"all": "yes", "odd": "a=b:c"}
+        made = [calls.create(labels={"n": str(i), **odd})["id"] for i in range(5)]
         calls.change(made[0], "stop")
         assert [item["id"] for item in calls.list()["items"]] == made[::-1]
         assert [item["id"] for item in calls.list(state="stopped")["items"]] == [made[0]]
         assert [item["id"] for item in calls.list(label="n:3")["items"]] == [made[3]]
+        assert [item["id"] for item in calls.list(label="n=3")["items"]] == [made[3]]
         assert len(calls.list(label="all:yes", image="base")["items"]) == 5
+        for label, count in (("odd=a=b:c", 5), ("odd:a=b:c", 5), ("odd=a", 0), ("n=", 0)):
+            assert len(calls.list(label=label)["items"]) == count, label
         assert calls.list(image="bun")["items"] == []
         assert calls.list(project_id=MISSING)["items"] == []
         first = calls.list(limit=2)
@@ -394,8 +398,9 @@ def test_list_filters_and_pages(stack):
         seen = [item["id"] for page in (first, second, third) for item in page["items"]]
         assert seen == made[::-1] and third["next_cursor"] is None
         problem = assert_problem(calls.client.get("/v1/sandboxes?label=x"), 400, "invalid_field")
-        assert "name:value" in problem["detail"]
-        for query in ("limit=0", "limit=201", "state=odd", "label=x", "cursor=x", "colour=red"):
+        assert "name=value" in problem["detail"]
+        for query in ("limit=0", "limit=201", "state=odd", "label=x", "label==x", "cursor=x",
+                      "colour=red"):
             assert calls.client.get(f"/v1/sandboxes?{query}").status == 400, query
     finally:
         for sandbox_id in calls.ids:
