@@ -26,6 +26,7 @@ struct webhooks {
     struct webhook_sender *sender;
     int64_t max_attempts;
     int64_t retry_ms;
+    uint32_t waiting_max;
     uint32_t lease_ms;
     int64_t next_look_usec;
     atomic_bool stopping;
@@ -119,7 +120,8 @@ static int work(struct webhooks *webhooks, struct error *err)
     if (record_ended(webhooks, &ended, err) < 0)
         return -1;
     if (monotonic_usec() >= webhooks->next_look_usec) {
-        if (store_delivery_fan_out(webhooks->pool, EVENTS_A_ROUND, &more, err) < 0)
+        if (store_delivery_fan_out(webhooks->pool, EVENTS_A_ROUND, webhooks->waiting_max, &more,
+                                   err) < 0)
             return -1;
         note_success(webhooks);
         webhooks->next_look_usec = monotonic_usec() + (more ? 0 : LOOK_AGAIN_USEC);
@@ -183,6 +185,7 @@ int webhooks_start(const struct config *config, struct webhooks **ret_webhooks, 
         return error_set_errno(err, ENOMEM, "cannot deliver webhooks");
     webhooks->max_attempts = config->webhooks_max_attempts;
     webhooks->retry_ms = config->webhooks_retry_ms;
+    webhooks->waiting_max = (uint32_t)config->webhooks_max_pending;
     webhooks->lease_ms = options.timeout_ms + LEASE_EXTRA_MS;
     if (db_pool_create(config->database_system_url, 1, "atoll-worker webhooks", &webhooks->pool,
                        err) < 0 ||

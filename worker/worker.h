@@ -21,6 +21,7 @@ struct worker {
     char node[STORE_NODE_MAX + 1]; /* whose containers it looks after */
     struct id watched;             /* the last container that worker_watch_commands came to */
     struct id settled;             /* the same of worker_watch_processes */
+    struct id pruned;              /* the last row of `processes` that worker_retain came to */
 };
 
 /* What a round did, for the log. The tasks log what they removed themselves. */

@@ -132,6 +132,11 @@ enum config_type { CONFIG_STRING, CONFIG_INTEGER, CONFIG_BOOL };
     X(webhooks_retry_ms, "webhooks", "retry_delay_ms", "ATOLL_WEBHOOKS_RETRY_DELAY_MS",            \
       CONFIG_INTEGER, "10000", 10, 3600000, NULL, 0,                                               \
       "Longest wait before the second attempt; doubled for each one after it, up to an hour")      \
+    X(webhooks_max_pending, "webhooks", "max_pending", "ATOLL_WEBHOOKS_MAX_PENDING",               \
+      CONFIG_INTEGER, "10000", 1, 1000000, NULL, 0,                                                \
+      "Deliveries of one webhook that wait at once; what happens meanwhile is a dead one")         \
+    X(webhooks_max_age_s, "webhooks", "max_age_seconds", "ATOLL_WEBHOOKS_MAX_AGE", CONFIG_INTEGER, \
+      "259200", 60, 31536000, NULL, 1, "A delivery that has waited for so long is dead")           \
     X(webhooks_allow_private, "webhooks", "allow_private", "ATOLL_WEBHOOKS_ALLOW_PRIVATE",         \
       CONFIG_BOOL, "false", 0, 0, NULL, 0,                                                         \
       "Deliver to private, loopback and link-local addresses too; for development only")

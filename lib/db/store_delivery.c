@@ -21,7 +21,8 @@ static const struct db_statement fan_out_lock_statement = {
 
 /*
  * Only tenants that have a webhook are looked at, each by its index, so that the others cost
- * nothing. An event of a sandbox that does not name the project is of the sandbox's.
+ * nothing. An event of a sandbox that does not name the project is of the sandbox's. What finds as
+ * many waiting for its webhook as may wait ($2) is dead from the start.
  */
 static const struct db_statement fan_out_statement = {
     "delivery_fan_out",
@@ -32,13 +33,22 @@ static const struct db_statement fan_out_statement = {
     " CROSS JOIN LATERAL (SELECT * FROM events WHERE tenant_id = t.tenant_id"
     " AND (tx, id) > (c.tx, c.id) AND tx < pg_snapshot_xmin(pg_current_snapshot())"
     " ORDER BY tx, id LIMIT $1::bigint) e ORDER BY e.tx, e.id LIMIT $1::bigint),"
-    " made AS (INSERT INTO webhook_deliveries (tenant_id, webhook_id, event_id, payload)"
-    " SELECT e.tenant_id, w.id, e.id, " PAYLOAD
+    " wanted AS MATERIALIZED (SELECT e.tx, e.id, e.tenant_id, w.id AS webhook, " PAYLOAD
+    " AS payload, row_number() OVER (PARTITION BY w.id ORDER BY e.tx, e.id) AS place"
     " FROM batch e JOIN webhooks w ON w.tenant_id = e.tenant_id AND w.is_active"
     " AND e.at >= w.created_at AND (w.project_id IS NULL OR w.project_id = e.project)"
     " AND (cardinality(w.kinds) = 0 OR EXISTS (SELECT FROM unnest(w.kinds) k WHERE e.kind = k"
-    " OR (right(k, 2) = '.*' AND starts_with(e.kind, left(k, -1)))))"
-    " ORDER BY e.tx, e.id ON CONFLICT (webhook_id, event_id) DO NOTHING),"
+    " OR (right(k, 2) = '.*' AND starts_with(e.kind, left(k, -1)))))),"
+    " waiting AS MATERIALIZED (SELECT w.webhook, (SELECT count(*) FROM (SELECT FROM"
+    " webhook_deliveries d WHERE d.webhook_id = w.webhook AND d.state = 'pending'"
+    " LIMIT $2::bigint) counted) AS count FROM (SELECT DISTINCT webhook FROM wanted) w),"
+    " made AS (INSERT INTO webhook_deliveries (tenant_id, webhook_id, event_id, payload, state,"
+    " ended_at, last_error) SELECT tenant_id, webhook, id, payload,"
+    " CASE WHEN is_over THEN 'dead' ELSE 'pending' END, CASE WHEN is_over THEN now() END,"
+    " CASE WHEN is_over THEN 'too many deliveries are waiting' END"
+    " FROM (SELECT wanted.*, count + place > $2::bigint AS is_over FROM wanted"
+    " JOIN waiting USING (webhook)) judged"
+    " ORDER BY tx, id ON CONFLICT (webhook_id, event_id) DO NOTHING),"
     " moved AS (UPDATE webhook_cursor c SET tx = last.tx, id = last.id"
     " FROM (SELECT tx, id FROM batch ORDER BY tx DESC, id DESC LIMIT 1) last)"
     " SELECT count(*) FROM batch"};
@@ -68,15 +78,26 @@ static const struct db_statement finish_statement = {
     " last_status = nullif($6::bigint, 0), last_error = $7::text"
     " WHERE id = $1::uuid AND attempts = $2::bigint AND state = 'pending'"};
 
+/* What is under way, or between two attempts, is not due: its attempts end it. */
+static const struct db_statement give_up_statement = {
+    "delivery_give_up",
+    "WITH old AS (SELECT id FROM webhook_deliveries WHERE state = 'pending'"
+    " AND pending_since < now() - $1::bigint * interval '1 second' AND next_attempt_at <= now()"
+    " ORDER BY pending_since LIMIT $2::bigint FOR UPDATE SKIP LOCKED),"
+    " ended AS (UPDATE webhook_deliveries d SET state = 'dead', ended_at = now(),"
+    " last_error = 'it waited too long' FROM old WHERE d.id = old.id"
+    " RETURNING 1) SELECT count(*) FROM ended"};
+
 static const struct db_statement prune_statement = {
     "delivery_prune",
     "WITH pruned AS (DELETE FROM webhook_deliveries WHERE id IN (SELECT id FROM webhook_deliveries"
     " WHERE ended_at < now() - $1::bigint * interval '1 second' ORDER BY ended_at"
     " LIMIT $2::bigint) RETURNING 1) SELECT count(*) FROM pruned"};
 
-int store_delivery_fan_out(struct db_pool *pool, uint32_t limit, bool *ret_more, struct error *err)
+int store_delivery_fan_out(struct db_pool *pool, uint32_t limit, uint32_t waiting_max,
+                           bool *ret_more, struct error *err)
 {
-    const struct db_param params[] = {db_int8(limit)};
+    const struct db_param params[] = {db_int8(limit), db_int8(waiting_max)};
     const struct db_call calls[] = {{&fan_out_lock_statement, NULL, 0},
                                     DB_CALL(fan_out_statement, params)};
     PGresult *results[2] = {NULL};
@@ -156,15 +177,28 @@ int store_delivery_finish(struct db_pool *pool, const struct delivery_outcome *o
     return db_run(pool, NULL, DB_DURABLE, &call, 1, &result, err);
 }
 
-int store_delivery_prune(struct db_pool *pool, uint32_t age_s, uint32_t limit, uint64_t *ret_count,
-                         struct error *err)
+/* Runs a statement of an age and a limit, which counts what it has changed. */
+static int change_old(struct db_pool *pool, const struct db_statement *statement, uint32_t age_s,
+                      uint32_t limit, uint64_t *ret_count, struct error *err)
 {
     const struct db_param params[] = {db_int8(age_s), db_int8(limit)};
-    const struct db_call call = DB_CALL(prune_statement, params);
+    const struct db_call call = {statement, params, 2};
     _cleanup_pg_result_ PGresult *result = NULL;
 
     if (db_run(pool, NULL, DB_RELAXED, &call, 1, &result, err) < 0)
         return -1;
     *ret_count = (uint64_t)db_get_int(result, 0, 0);
     return 0;
+}
+
+int store_delivery_give_up(struct db_pool *pool, uint32_t age_s, uint32_t limit,
+                           uint64_t *ret_count, struct error *err)
+{
+    return change_old(pool, &give_up_statement, age_s, limit, ret_count, err);
+}
+
+int store_delivery_prune(struct db_pool *pool, uint32_t age_s, uint32_t limit, uint64_t *ret_count,
+                         struct error *err)
+{
+    return change_old(pool, &prune_statement, age_s, limit, ret_count, err);
 }

@@ -18,10 +18,12 @@
 /*
  * Turns at most `limit` events into deliveries, and goes on behind them with the next call. Only
  * events of transactions that are older than every running one are taken, so that none appears
- * behind those that were taken. A webhook gets no event that is older than itself. *ret_more: there
- * may be more of them right away.
+ * behind those that were taken. A webhook gets no event that is older than itself; what finds
+ * `waiting_max` deliveries of its webhook pending becomes one that is dead. *ret_more: there may be
+ * more of them right away.
  */
-int store_delivery_fan_out(struct db_pool *pool, uint32_t limit, bool *ret_more, struct error *err);
+int store_delivery_fan_out(struct db_pool *pool, uint32_t limit, uint32_t waiting_max,
+                           bool *ret_more, struct error *err);
 
 /* A delivery to send. Strings belong to the list. */
 struct delivery_claim {
@@ -74,6 +76,10 @@ struct delivery_outcome {
 
 int store_delivery_finish(struct db_pool *pool, const struct delivery_outcome *outcome,
                           struct error *err);
+
+/* Ends, as dead, at most `limit` deliveries that are due and have been pending for over `age_s`. */
+int store_delivery_give_up(struct db_pool *pool, uint32_t age_s, uint32_t limit,
+                           uint64_t *ret_count, struct error *err);
 
 /* Removes at most `limit` deliveries that ended more than `age_s` ago. */
 int store_delivery_prune(struct db_pool *pool, uint32_t age_s, uint32_t limit, uint64_t *ret_count,

@@ -94,13 +94,20 @@ static const struct db_statement prune_tombstones_statement = {
     " WHERE deleted_at < now() - $1::bigint * interval '1 second' ORDER BY deleted_at"
     " LIMIT $2::bigint) RETURNING 1) SELECT count(*) FROM pruned"};
 
-/* Ids are time-ordered, so the oldest are found by the key; see events_prune. */
+/*
+ * An index on ended_at would be written by every execution. Ids begin with their time (RFC 9562,
+ * section 5.7), so the key finds what began so long ago; what of it lives on, or has not ended for
+ * so long, is passed over: the next call goes on behind the last that this one looked at.
+ */
 static const struct db_statement prune_processes_statement = {
     "system_prune_processes",
-    "WITH pruned AS (DELETE FROM processes WHERE id IN (SELECT id FROM"
-    " (SELECT id, ended_at FROM processes ORDER BY id LIMIT $2::bigint) oldest"
+    "WITH looked AS MATERIALIZED (SELECT id, ended_at FROM processes WHERE id > $3::uuid"
+    " AND id < (lpad(to_hex((extract(epoch FROM now() - $1::bigint * interval '1 second') * 1000)"
+    "::bigint), 12, '0') || repeat('0', 20))::uuid ORDER BY id LIMIT $2::bigint),"
+    " pruned AS (DELETE FROM processes WHERE id IN (SELECT id FROM looked"
     " WHERE ended_at < now() - $1::bigint * interval '1 second') RETURNING 1)"
-    " SELECT count(*) FROM pruned"};
+    " SELECT (SELECT count(*) FROM pruned), (SELECT count(*) FROM looked),"
+    " (SELECT id FROM looked ORDER BY id DESC LIMIT 1)"};
 
 static const struct db_statement prune_events_statement = {
     "system_prune_events",
@@ -271,14 +278,25 @@ static int retain_partitions(struct db_pool *pool, uint32_t age_s, uint64_t *ret
     return 0;
 }
 
-int store_retention(struct db_pool *pool, const struct store_ages *ages,
+/* Whether the call ended before the last row there is, which the next one begins behind. */
+static bool read_processes_look(const PGresult *result, struct id *ret_place)
+{
+    bool full = db_get_int(result, 0, 1) == RETENTION_BATCH;
+
+    *ret_place = full ? db_get_uuid(result, 0, 2) : (struct id){.bytes = {0}};
+    return full;
+}
+
+int store_retention(struct db_pool *pool, const struct store_ages *ages, struct id *inout_processes,
                     struct store_retained *ret_retained, struct error *err)
 {
     const struct db_param params[] = {db_int8(ages->ended_s), db_int8(RETENTION_BATCH)};
     const struct db_param event_params[] = {db_int8(ages->events_s), db_int8(RETENTION_BATCH)};
+    const struct db_param process_params[] = {db_int8(ages->events_s), db_int8(RETENTION_BATCH),
+                                              db_uuid(inout_processes)};
     const struct db_param key_params[] = {db_int8(RETENTION_BATCH)};
     const struct db_call calls[] = {DB_CALL(prune_tombstones_statement, params),
-                                    DB_CALL(prune_processes_statement, event_params),
+                                    DB_CALL(prune_processes_statement, process_params),
                                     DB_CALL(prune_events_statement, event_params),
                                     DB_CALL(prune_keys_statement, key_params)};
     struct store_retained retained;
@@ -290,8 +308,8 @@ int store_retention(struct db_pool *pool, const struct store_ages *ages,
     retained.processes = (uint64_t)db_get_int(results[1], 0, 0);
     retained.events = (uint64_t)db_get_int(results[2], 0, 0);
     retained.idempotency_keys = (uint64_t)db_get_int(results[3], 0, 0);
-    retained.full = retained.tombstones == RETENTION_BATCH ||
-                    retained.processes == RETENTION_BATCH || retained.events == RETENTION_BATCH ||
+    retained.full = read_processes_look(results[1], inout_processes) ||
+                    retained.tombstones == RETENTION_BATCH || retained.events == RETENTION_BATCH ||
                     retained.idempotency_keys == RETENTION_BATCH;
     db_results_clear(results, 4);
     if (retain_partitions(pool, ages->ended_s, &retained.sample_partitions, err) < 0)

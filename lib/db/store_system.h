@@ -84,7 +84,7 @@ struct store_retained {
     uint64_t events;
     uint64_t idempotency_keys;
     uint64_t sample_partitions;
-    bool full; /* of one kind as many as a call may remove: call again */
+    bool full; /* of one kind as many as a call may look at: call again */
 };
 
 /* How long rows are kept, in seconds. */
@@ -95,9 +95,10 @@ struct store_ages {
 
 /*
  * Removes what is older than its age, and idempotency keys after a day: a bounded number of each
- * a call, and whole partitions of samples; makes the partitions to come.
+ * a call, and whole partitions of samples; makes the partitions to come. *inout_processes is where
+ * the look at `processes` has come to, for the next call; zeros at the first.
  */
-int store_retention(struct db_pool *pool, const struct store_ages *ages,
+int store_retention(struct db_pool *pool, const struct store_ages *ages, struct id *inout_processes,
                     struct store_retained *ret_retained, struct error *err);
 
 #endif

@@ -90,7 +90,8 @@ static const struct db_statement lock_delivery_statement = {
 static const struct db_statement retry_statement = {
     "webhook_retry",
     "WITH again AS (UPDATE webhook_deliveries SET state = 'pending', attempts = 0,"
-    " next_attempt_at = now(), ended_at = NULL WHERE " OWN_DELIVERY " AND state <> 'pending'"
+    " next_attempt_at = now(), pending_since = now(), ended_at = NULL WHERE " OWN_DELIVERY
+    " AND state <> 'pending'"
     " RETURNING *), changed AS (SELECT w.* FROM webhooks w JOIN again ON w.id = webhook_id)," NOTE(
         "webhook.retried", "$4", "$5") " SELECT " DELIVERY_COLUMNS " FROM again"};
 

@@ -51,12 +51,17 @@ static void make_events(int count)
     postgres_execute(sql);
 }
 
-static void fan_out(void)
+static void fan_out_for(uint32_t waiting_max)
 {
     bool more = true;
 
     while (more)
-        assert_int_equal(store_delivery_fan_out(system_pool, 3, &more, NULL), 0);
+        assert_int_equal(store_delivery_fan_out(system_pool, 3, waiting_max, &more, NULL), 0);
+}
+
+static void fan_out(void)
+{
+    fan_out_for(1000);
 }
 
 static size_t claim(uint32_t total, uint32_t per_webhook, uint32_t lease_ms)
@@ -199,6 +204,74 @@ static void test_only_the_last_claim_can_finish(void **state)
                      200);
 }
 
+static long count_in(const char *state)
+{
+    char sql[128];
+
+    (void)snprintf(sql, sizeof(sql), "SELECT count(*) FROM webhook_deliveries WHERE state = '%s'",
+                   state);
+    return postgres_number(sql);
+}
+
+/* As many wait as may wait, of each webhook; the others can be retried by hand. */
+static void test_no_more_wait_than_may(void **state)
+{
+    (void)state;
+    (void)make_webhook("[\"test.*\"]");
+    make_events(7);
+    fan_out_for(5);
+    assert_int_equal(count_in("pending"), 5);
+    assert_int_equal(count_in("dead"), 2);
+    assert_int_equal(postgres_number("SELECT count(*) FROM webhook_deliveries WHERE state = 'dead'"
+                                     " AND last_error = 'too many deliveries are waiting'"
+                                     " AND ended_at IS NOT NULL AND event_id >"
+                                     " (SELECT max(event_id) FROM webhook_deliveries"
+                                     " WHERE state = 'pending')"),
+                     2);
+    postgres_execute("DELETE FROM webhook_deliveries WHERE event_id ="
+                     " (SELECT min(event_id) FROM webhook_deliveries)");
+    (void)make_webhook("[\"test.*\"]");
+    make_events(4);
+    fan_out_for(5);
+    assert_int_equal(count_in("pending"), 9);
+    assert_int_equal(count_in("dead"), 5);
+}
+
+static uint64_t give_up(void)
+{
+    uint64_t count;
+
+    assert_int_equal(store_delivery_give_up(system_pool, 100, 10, &count, NULL), 0);
+    return count;
+}
+
+static void test_what_waits_too_long_is_given_up(void **state)
+{
+    const struct db_scope scope = {.tenant = default_tenant};
+    _cleanup_(webhook_delivery_free) struct webhook_delivery again = {.owner = NULL};
+    _cleanup_free_ char *text = NULL;
+    struct id webhook = make_webhook("[\"test.*\"]");
+    struct id delivery;
+
+    (void)state;
+    make_events(3);
+    fan_out();
+    assert_int_equal(claim(1, 1, 60000), 1);
+    postgres_execute("UPDATE webhook_deliveries SET pending_since = now() - interval '99 seconds'");
+    assert_int_equal(give_up(), 0);
+    postgres_execute(
+        "UPDATE webhook_deliveries SET pending_since = now() - interval '101 seconds'");
+    assert_int_equal(give_up(), 2);
+    assert_int_equal(count_in("pending"), 1);
+    /* Sent anew, it has all of its time again. */
+    text = postgres_value("SELECT id FROM webhook_deliveries WHERE state = 'dead' LIMIT 1");
+    assert_true(id_parse(text, &delivery));
+    assert_int_equal(
+        store_webhook_retry(app, &scope, &webhook, &delivery, &test_origin, &again, NULL), 0);
+    assert_int_equal(give_up(), 0);
+    assert_int_equal(count_in("pending"), 2);
+}
+
 static void test_ended_deliveries_are_removed_with_age(void **state)
 {
     uint64_t count;
@@ -228,6 +301,8 @@ int main(void)
         TEST(test_one_webhook_does_not_take_all_places),
         TEST(test_deliveries_of_a_suspended_tenant_wait),
         TEST(test_only_the_last_claim_can_finish),
+        TEST(test_no_more_wait_than_may),
+        TEST(test_what_waits_too_long_is_given_up),
         TEST(test_ended_deliveries_are_removed_with_age),
     };
 

@@ -13,9 +13,11 @@
 
 static struct db_pool *app;
 static struct db_pool *pool; /* atoll_system */
+static struct id processes_place;
 
 static int setup(void **state)
 {
+    processes_place = (struct id){.bytes = {0}};
     return postgres_pools_setup(state, &app, &pool);
 }
 
@@ -296,7 +298,7 @@ static struct store_retained retain(uint32_t age_s)
     struct store_retained retained;
     struct error err;
 
-    if (store_retention(pool, &ages, &retained, &err) < 0)
+    if (store_retention(pool, &ages, &processes_place, &retained, &err) < 0)
         fail_msg("%s", err.message);
     return retained;
 }
@@ -321,7 +323,8 @@ static void test_retention_removes_what_is_old_and_nothing_else(void **state)
     assert_int_equal(retained.tombstones + retained.processes + retained.events, 0);
     postgres_execute("UPDATE sandboxes SET deleted_at = now() - interval '101 seconds'"
                      " WHERE state = 'deleted'");
-    postgres_execute("UPDATE processes SET ended_at = now() - interval '201 seconds'"
+    postgres_execute("UPDATE processes SET id = ('0190' || substr(id::text, 5))::uuid,"
+                     " ended_at = now() - interval '201 seconds'"
                      " WHERE ended_at IS NOT NULL AND generation = 1");
     postgres_execute("UPDATE events SET at = now() - interval '101 seconds'");
     postgres_execute("UPDATE events SET at = now() - interval '201 seconds'"
@@ -339,6 +342,26 @@ static void test_retention_removes_what_is_old_and_nothing_else(void **state)
     assert_int_equal(postgres_number("SELECT count(*) FROM sandboxes"), 1);
     assert_int_equal(postgres_number("SELECT count(*) FROM processes"), 1);
     assert_true(postgres_number("SELECT count(*) FROM events") > 0);
+}
+
+/* Ten thousand that live on, or ended lately, and behind them one that ended long ago. */
+static void test_old_processes_are_found_behind_those_that_live(void **state)
+{
+    (void)state;
+    postgres_execute(
+        "INSERT INTO processes (id, tenant_id, sandbox_id, generation, node_id, boot_id, state,"
+        " deadline_at, ended_at) SELECT ('0190' || lpad(to_hex(i), 28, '0'))::uuid,"
+        " '00000000-0000-7000-8000-000000000001', gen_random_uuid(), 1, 'n', gen_random_uuid(),"
+        " CASE WHEN i % 2 = 1 OR i > 10000 THEN 'completed' ELSE 'running' END, now(),"
+        " CASE WHEN i > 10000 THEN now() - interval '201 seconds'"
+        " WHEN i % 2 = 1 THEN now() END FROM generate_series(1, 10001) i");
+    assert_int_equal(retain(100).processes, 0);
+    assert_int_equal(retain(100).processes, 1);
+    assert_int_equal(postgres_number("SELECT count(*) FROM processes"), 10000);
+    postgres_execute(
+        "UPDATE processes SET state = 'lost', ended_at = now() - interval '201 seconds'"
+        " WHERE id = '01900000-0000-0000-0000-000000000002'");
+    assert_int_equal(retain(100).processes, 1);
 }
 
 static void test_partitions_come_and_go(void **state)
@@ -375,6 +398,7 @@ int main(void)
         TEST(test_a_generation_that_a_crash_forgot_has_its_time),
         TEST(test_a_run_of_a_sandbox_that_is_deleted_is_an_orphan),
         TEST(test_retention_removes_what_is_old_and_nothing_else),
+        TEST(test_old_processes_are_found_behind_those_that_live),
         TEST(test_partitions_come_and_go),
     };
 
