@@ -46,22 +46,31 @@ struct store_event_filter {
     int64_t until_usec; /* exclusive */
 };
 
-/* The newest before the place (NULL: of all), at most `limit`. The caller frees them. */
+/* The most events of a tenant that one call looks at to find those that are wanted. */
+enum { STORE_EVENT_PAGE_LOOK = 10000, STORE_EVENT_FOLLOW_LOOK = 2000 };
+
+/*
+ * The newest before the place (NULL: of all), at most `limit` (1 or more). *ret_more: there may be
+ * others, before *ret_next, though none may have been found by now: what looks for few events among
+ * many goes on from call to call. The caller frees them.
+ */
 int store_event_list(struct db_pool *pool, const struct db_scope *scope,
                      const struct store_event_filter *filter,
                      const struct store_event_place *before, uint32_t limit,
-                     struct store_events *ret_events, struct error *err);
+                     struct store_events *ret_events, bool *ret_more,
+                     struct store_event_place *ret_next, struct error *err);
 
 /* The place behind all that happened before now. */
 int store_event_now(struct db_pool *pool, struct store_event_place *ret_place, struct error *err);
 
 /*
- * The oldest behind *inout_place, at most `limit`; moves the place behind what was looked at. The
- * caller frees them. `since_usec` and `until_usec` of the filter are not looked at.
+ * The oldest behind *inout_place, at most `limit`; moves the place behind what was looked at.
+ * *ret_more: there is more to look at right away. The caller frees them. `since_usec` and
+ * `until_usec` of the filter must be 0.
  */
 int store_event_follow(struct db_pool *pool, const struct db_scope *scope,
                        const struct store_event_filter *filter,
                        struct store_event_place *inout_place, uint32_t limit,
-                       struct store_events *ret_events, struct error *err);
+                       struct store_events *ret_events, bool *ret_more, struct error *err);
 
 #endif

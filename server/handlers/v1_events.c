@@ -195,24 +195,25 @@ static int bad_place(const char *field, struct error *err)
     return error_set_field(err, ERR_INVALID_FIELD, field, "'%s' must be the id of an event", field);
 }
 
-static int respond_page(struct call *call, const struct store_events *events, bool more,
-                        struct error *err)
+/* `next` NULL: this is the last page. */
+static int respond_page(struct call *call, const struct store_events *events,
+                        const struct store_event_place *next, struct error *err)
 {
     cJSON *items = cJSON_CreateArray();
     char cursor[PLACE_SIZE];
 
     for (size_t i = 0; i < events->count; i++)
         json_append(&items, view(&events->items[i]));
-    if (more)
-        format_place(&events->items[events->count - 1].place, cursor);
-    return page_respond_by_name(call, &event_page_table, items, more ? cursor : NULL, err);
+    if (next)
+        format_place(next, cursor);
+    return page_respond_by_name(call, &event_page_table, items, next ? cursor : NULL, err);
 }
 
 static int list(struct call *call, const struct event_query *query,
                 const struct store_event_filter *filter, struct error *err)
 {
     _cleanup_(store_events_free) struct store_events events = {.owner = NULL};
-    struct store_event_place before;
+    struct store_event_place before, next;
     bool more;
 
     if (query->after)
@@ -221,9 +222,9 @@ static int list(struct call *call, const struct event_query *query,
         return error_set_field(err, ERR_INVALID_FIELD, "cursor",
                                "'cursor' must be a next_cursor of an earlier page");
     if (events_list(call->services, &call->caller, filter, query->cursor ? &before : NULL,
-                    (uint32_t)query->limit, &events, &more, err) < 0)
+                    (uint32_t)query->limit, &events, &more, &next, err) < 0)
         return -1;
-    return respond_page(call, &events, more, err);
+    return respond_page(call, &events, more ? &next : NULL, err);
 }
 
 /* Where a stream goes on: 1 when the client says so. Last-Event-ID is what a browser sends when it

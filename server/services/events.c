@@ -64,13 +64,15 @@ static bool push_event(struct follow *follow, const struct store_event *event)
     return stream_push(follow->stream, text, size);
 }
 
-static int look(struct db_pool *db, struct follow *follow, bool *ret_more, struct error *err)
+/* Looks once for one stream; sets *inout_more when there is more to look at. */
+static int look(struct db_pool *db, struct follow *follow, bool *inout_more, struct error *err)
 {
     _cleanup_(store_events_free) struct store_events events = {.owner = NULL};
     struct store_event_place before = follow->place;
+    bool more;
 
     if (store_event_follow(db, &follow->scope, &follow->filter, &follow->place, LOOK_COUNT, &events,
-                           err) < 0)
+                           &more, err) < 0)
         return -1;
     for (size_t i = 0; i < events.count; i++) {
         if (!push_event(follow, &events.items[i])) {
@@ -78,7 +80,8 @@ static int look(struct db_pool *db, struct follow *follow, bool *ret_more, struc
             return 0;
         }
     }
-    *ret_more = events.count == LOOK_COUNT;
+    if (more)
+        *inout_more = true;
     return 0;
 }
 
@@ -176,17 +179,13 @@ void event_follower_stop(struct event_follower *follower)
 
 int events_list(struct services *services, const struct caller *caller,
                 const struct store_event_filter *filter, const struct store_event_place *before,
-                uint32_t limit, struct store_events *ret_events, bool *ret_more, struct error *err)
+                uint32_t limit, struct store_events *ret_events, bool *ret_more,
+                struct store_event_place *ret_next, struct error *err)
 {
     const struct db_scope scope = caller_scope(caller);
 
-    /* One more than asked for tells whether there is another page. */
-    if (store_event_list(services->db, &scope, filter, before, limit + 1, ret_events, err) < 0)
-        return -1;
-    *ret_more = ret_events->count > limit;
-    if (*ret_more)
-        ret_events->count = limit;
-    return 0;
+    return store_event_list(services->db, &scope, filter, before, limit, ret_events, ret_more,
+                            ret_next, err);
 }
 
 static bool may_go_on(void *user)

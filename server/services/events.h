@@ -21,10 +21,11 @@ int event_follower_start(struct services *services, struct event_follower **ret_
 /* Stops it; its streams are broken. NULL is allowed. */
 void event_follower_stop(struct event_follower *follower);
 
-/* At most `limit`, and whether more follow. The caller frees them. */
+/* At most `limit`; when *ret_more, others may be before *ret_next. The caller frees them. */
 int events_list(struct services *services, const struct caller *caller,
                 const struct store_event_filter *filter, const struct store_event_place *before,
-                uint32_t limit, struct store_events *ret_events, bool *ret_more, struct error *err);
+                uint32_t limit, struct store_events *ret_events, bool *ret_more,
+                struct store_event_place *ret_next, struct error *err);
 
 /* An event as it stands in a stream, allocated; NULL when memory is short. */
 typedef char *(*event_format)(const struct store_event *event);
