@@ -385,6 +385,45 @@ def test_projects_and_tenants_are_apart(stack, client, other):
     assert project not in {key[0] for key in usage(other)}
 
 
+def test_days_close_at_midnight(stack):
+    """Of UTC, whatever the zone of the session: on March 29 of 2026 Berlin's clock is put forward."""
+    tenant, project, run, crossing = (uuid.uuid4() for _ in range(4))
+    sql = (
+        f"INSERT INTO tenants (id, name) VALUES ('{tenant}', 'midnight');"
+        f"INSERT INTO processes (id, tenant_id, project_id, sandbox_id, generation, node_id, boot_id,"
+        f" state, started_at, ended_at, deadline_at, cpu_usec, memory_mb) SELECT id, '{tenant}',"
+        f" '{project}', gen_random_uuid(), 1, 'n', gen_random_uuid(), 'completed', started, ended,"
+        f" ended, 6000000, 64 FROM (VALUES"
+        f" ('{run}'::uuid, '2026-03-27 23:59:50Z'::timestamptz, '2026-03-28 00:00:00Z'::timestamptz),"
+        f" ('{crossing}', '2026-03-28 12:00:00Z', '2026-03-31 00:00:00Z')) runs (id, started, ended)"
+    )
+    look = (
+        "SET TimeZone = 'Europe/Berlin'; SELECT string_agg(concat_ws(' ', day, round(seconds),"
+        " round(cpu_seconds * 1000), round(memory_mb_seconds), runs), ', ' ORDER BY day)"
+        " FROM usage_by_day('{}', NULL, '{} 00:00Z', '{} 00:00Z')"
+    )
+    stack.worker.stop()
+    try:
+        stack.postgres.execute(sql)
+
+        def days(since, until):
+            text = stack.postgres.execute(look.format(tenant, since, until))
+            return text.strip().splitlines()[-1].split(", ")
+
+        assert days("2026-03-01", "2026-04-01") == [
+            "2026-03-27 10 6000 640 1",
+            "2026-03-28 43200 1200 2764800 1",
+            "2026-03-29 86400 2400 5529600 0",
+            "2026-03-30 86400 2400 5529600 0",
+        ]
+        assert days("2026-03-29", "2026-03-30") == ["2026-03-29 86400 2400 5529600 0"]
+        assert days("2026-03-27", "2026-03-28") == ["2026-03-27 10 6000 640 1"]
+    finally:
+        stack.postgres.execute(f"DELETE FROM processes WHERE tenant_id = '{tenant}';"
+                               f"DELETE FROM tenants WHERE id = '{tenant}'")
+        stack.worker.start()
+
+
 @pytest.mark.parametrize("query, field", [
     ("from=2026-01-01T00:00:00Z&to=2026-06-01T00:00:00Z", "from"),
     ("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "to"),
