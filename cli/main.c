@@ -67,7 +67,7 @@ static int explain(int argc, char **argv)
     (void)fprintf(stderr, "atoll: unknown command %.128s%s%.128s\n\n", argv[0],
                   argc > 1 && !asked ? " " : "", argc > 1 && !asked ? argv[1] : "");
     if (!help_print_below(stderr, argv[0]))
-        help_print(stderr);
+        (void)fputs("`atoll help` lists the commands.\n", stderr);
     return CLI_USAGE;
 }
 

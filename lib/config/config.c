@@ -286,6 +286,27 @@ static int refuse(const struct config_loader *loader, enum config_key_index inde
                      config_keys[index].name, because);
 }
 
+/*
+ * A value that callers get unless they name one may not be over the most that they may name. The
+ * message is about the one of the two that somebody set, and its file and line.
+ */
+static int check_within(const struct config_loader *loader, enum config_key_index index,
+                        enum config_key_index most, struct error *err)
+{
+    int64_t value = *integer_member(loader->config, &config_keys[index]);
+    int64_t limit = *integer_member(loader->config, &config_keys[most]);
+    bool is_default = loader->origins->keys[index].source == CONFIG_FROM_DEFAULT;
+    enum config_key_index other = is_default ? index : most;
+    char because[128];
+
+    if (value <= limit)
+        return 0;
+    (void)snprintf(because, sizeof(because), "is %" PRId64 ", %s %s.%s, which is %" PRId64,
+                   is_default ? limit : value, is_default ? "under" : "over",
+                   config_keys[other].section, config_keys[other].name, is_default ? value : limit);
+    return refuse(loader, is_default ? most : index, because, err);
+}
+
 /* What one key alone cannot tell; and the one name that stands for another. */
 static int check_together(const struct config_loader *loader, struct error *err)
 {
@@ -297,11 +318,11 @@ static int check_together(const struct config_loader *loader, struct error *err)
     if (strcmp(config->auth_mode, "off") == 0 && !host_is_loopback(config->server_host))
         return refuse(loader, CONFIG_KEY_auth_mode,
                       "is \"off\": server.host must be a loopback address", err);
-    if (config->sandbox_timeout_ms > config->sandbox_max_timeout_ms)
-        return refuse(loader, CONFIG_KEY_sandbox_timeout_ms, "is over sandbox.max_timeout_ms", err);
-    if (config->sandbox_memory_mb > config->sandbox_max_memory_mb)
-        return refuse(loader, CONFIG_KEY_sandbox_memory_mb, "is over sandbox.max_memory_limit_mb",
-                      err);
+    if (check_within(loader, CONFIG_KEY_sandbox_timeout_ms, CONFIG_KEY_sandbox_max_timeout_ms,
+                     err) < 0 ||
+        check_within(loader, CONFIG_KEY_sandbox_memory_mb, CONFIG_KEY_sandbox_max_memory_mb, err) <
+            0)
+        return -1;
     if (config->state_dir[0] != '/')
         return refuse(loader, CONFIG_KEY_state_dir, "must be an absolute path", err);
     if (config->state_run_dir[0] != '/')

@@ -615,7 +615,9 @@ def test_a_command_is_asked_for_its_help(run):
     for words in (["run"], ["quota", "set"], ["image", "import"]):
         assert run(*words, "--help").stdout == run("help", *words).stdout
     assert run("--help").stdout == run("help").stdout
-    assert run("nonsense", "--help", code=2).stderr.startswith("atoll: unknown command nonsense\n")
+    for words in (["nonsense"], ["nonsense", "--help"]):
+        assert run(*words, code=2).stderr == (
+            "atoll: unknown command nonsense\n\n`atoll help` lists the commands.\n")
 
 
 def test_completion_in_bash(run):

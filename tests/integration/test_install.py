@@ -39,6 +39,16 @@ def test_the_installed_configuration_is_one_that_the_command_reads(installed):
                     installed / "etc/atoll/config.toml"], check=True, stdout=subprocess.DEVNULL)
 
 
+def test_the_container_image_has_what_the_build_needs():
+    """What an engine builds is not tried here: its list must not fall behind scripts/packages.txt."""
+    needed = re.findall(r"^run +(\S+)$", (ROOT / "scripts/packages.txt").read_text(), re.M)
+    stages = (ROOT / "Dockerfile").read_text().split("\nFROM ")
+    build, runtime = (set(stage.split()) for stage in stages[-2:])
+    elsewhere = {"postgresql", "curl", "e2fsprogs"}
+    assert set(needed) - build - elsewhere == set()
+    assert "e2fsprogs" in runtime
+
+
 def test_another_install_keeps_the_configuration(installed):
     configuration = installed / "etc/atoll/config.toml"
     configuration.write_text("[server]\nport = 9000\n")

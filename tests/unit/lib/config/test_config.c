@@ -99,9 +99,11 @@ static void test_file_errors_name_file_and_line(void **state)
         {"[auth]\nmode = \"off\"\n[server]\nhost = \"0.0.0.0\"",
          "c.toml:2: auth.mode is \"off\": server.host must be a loopback address"},
         {"[sandbox]\ndefault_timeout_ms = 5000\nmax_timeout_ms = 4000",
-         "c.toml:2: sandbox.default_timeout_ms is over sandbox.max_timeout_ms"},
+         "c.toml:2: sandbox.default_timeout_ms is 5000, over sandbox.max_timeout_ms, which is "
+         "4000"},
         {"[sandbox]\nmax_memory_limit_mb = 256",
-         "default: sandbox.default_memory_limit_mb is over sandbox.max_memory_limit_mb"},
+         "c.toml:2: sandbox.max_memory_limit_mb is 256, under sandbox.default_memory_limit_mb, "
+         "which is 512"},
         {"[state]\ndir = \"var\"", "c.toml:2: state.dir must be an absolute path"},
         {"[state]\nrun_dir = \"run\"", "c.toml:2: state.run_dir must be an absolute path"},
         {"[state]\nuid_base = 65537", "c.toml:2: state.uid_base must be a multiple of 65536"},
