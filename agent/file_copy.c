@@ -19,6 +19,13 @@ static int copy_folder(const struct file_copy *copy)
     return copy->walk.depth > 0 ? copy->made_levels[copy->walk.depth - 1].fd : copy->ends.target_fd;
 }
 
+/* The errno of a failure that is about the target. */
+static int target_failed(struct file_copy *copy, int errnum)
+{
+    copy->of_target = true;
+    return errnum;
+}
+
 static int begin_file(struct file_copy *copy, int from, const char *name, const char *new_name)
 {
     int folder = copy_folder(copy);
@@ -33,7 +40,7 @@ static int begin_file(struct file_copy *copy, int from, const char *name, const 
     copy->mode = status.st_mode & KEPT_MODE;
     copy->out_fd = openat(folder, new_name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                           PRIVATE_MODE);
-    return copy->out_fd < 0 ? errno : 0;
+    return copy->out_fd < 0 ? target_failed(copy, errno) : 0;
 }
 
 static int copy_link(struct file_copy *copy, int from, const char *name, const char *new_name)
@@ -45,7 +52,7 @@ static int copy_link(struct file_copy *copy, int from, const char *name, const c
         return errno;
     link[length] = '\0';
     if (symlinkat(link, copy_folder(copy), new_name) < 0)
-        return errno;
+        return target_failed(copy, errno);
     copy->count++;
     return 0;
 }
@@ -80,9 +87,9 @@ static int begin_folder(struct file_copy *copy, int from, const char *name,
     int errnum, fd = -1;
 
     if (is_copy_itself(copy, status))
-        return EINVAL;
+        return target_failed(copy, EINVAL);
     if (mkdirat(folder, new_name, PRIVATE_FOLDER_MODE) < 0)
-        return errno;
+        return target_failed(copy, errno);
     copy->made = true;
     errnum = open_made(copy, folder, new_name, &fd);
     if (errnum != 0)
@@ -158,7 +165,7 @@ static int put_in_place(struct file_copy *copy)
     int folder = copy->ends.target_fd;
 
     if (file_path_rename(folder, copy->temporary, folder, copy->ends.target, copy->replace) < 0)
-        return errno;
+        return target_failed(copy, errno);
     copy->made = false;
     return 0;
 }
@@ -190,6 +197,7 @@ int file_copy_begin(struct file_copy *copy, const struct file_copy_ends *ends, b
     copy->ends = *ends;
     copy->recursive = recursive;
     copy->replace = replace;
+    copy->of_target = false;
     copy->made = false;
     copy->count = 0;
     copy->in_fd = copy->out_fd = -1;
@@ -197,7 +205,7 @@ int file_copy_begin(struct file_copy *copy, const struct file_copy_ends *ends, b
     file_path_temporary(copy->temporary);
     /* Before the work; the rename decides. faccessat(2) would look with the agent's own rights. */
     if (!replace && fstatat(ends->target_fd, ends->target, &status, AT_SYMLINK_NOFOLLOW) == 0)
-        return EEXIST;
+        return target_failed(copy, EEXIST);
     errnum = copy_entry(copy, ends->source_fd, copy->ends.source, copy->temporary);
     return errnum == 0 ? EINPROGRESS : errnum;
 }

@@ -25,6 +25,7 @@ struct file_copy {
     struct file_copy_ends ends;
     bool recursive;
     bool replace;
+    bool of_target; /* what failed is about the target, not about what is copied */
     bool made;      /* something stands under the temporary name */
     uint64_t count; /* files, links and folders that were copied */
     char temporary[FILE_TEMPORARY_MAX];

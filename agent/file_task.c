@@ -137,13 +137,15 @@ static int remove_file(struct file_task *task, const struct agent_file_message *
     return file_removal_begin(&task->removal, folder, name, message->flags & AGENT_FILE_RECURSIVE);
 }
 
-static int open_ends(const struct agent_file_message *message, struct file_copy_ends *ends)
+static int open_ends(struct file_task *task, const struct agent_file_message *message,
+                     struct file_copy_ends *ends)
 {
     int errnum = file_path_split(message->path, &ends->source_fd, ends->source);
 
     if (errnum != 0)
         return errnum;
     errnum = file_path_split(message->target, &ends->target_fd, ends->target);
+    task->of_target = errnum != 0;
     if (errnum != 0)
         close(ends->source_fd);
     return errnum;
@@ -158,7 +160,7 @@ static int begin_copy(struct file_task *task, const struct file_copy_ends *ends,
 static int copy_file(struct file_task *task, const struct agent_file_message *message)
 {
     struct file_copy_ends ends;
-    int errnum = open_ends(message, &ends);
+    int errnum = open_ends(task, message, &ends);
 
     return errnum == 0 ? begin_copy(task, &ends, message->flags & AGENT_FILE_RECURSIVE) : errnum;
 }
@@ -179,11 +181,19 @@ static int move_by_copy(struct file_task *task, struct file_copy_ends *ends)
     return begin_copy(task, ends, true);
 }
 
+/* What rename(2) says of the file that is in the way, or of a folder that would come to lie in
+ * itself. */
+static bool is_about_target(int errnum)
+{
+    return errnum == EEXIST || errnum == ENOTEMPTY || errnum == EISDIR || errnum == ENOTDIR ||
+           errnum == EINVAL;
+}
+
 static int move_file(struct file_task *task, const struct agent_file_message *message)
 {
     bool replace = message->flags & AGENT_FILE_REPLACE;
     struct file_copy_ends ends;
-    int errnum = open_ends(message, &ends);
+    int errnum = open_ends(task, message, &ends);
 
     if (errnum != 0)
         return errnum;
@@ -193,6 +203,7 @@ static int move_file(struct file_task *task, const struct agent_file_message *me
         return move_by_copy(task, &ends);
     close(ends.source_fd);
     close(ends.target_fd);
+    task->of_target = is_about_target(errnum);
     task->count = 1;
     return errnum;
 }
@@ -279,6 +290,7 @@ static void end_copy(struct file_task *task, int errnum)
 
     task->count = task->copy.count;
     task->errnum = errnum;
+    task->of_target = errnum != 0 && task->copy.of_target;
     file_copy_end(&task->copy);
     if (leftover)
         begin_removal(task, folder_fd, task->copy.temporary);
@@ -354,6 +366,7 @@ void file_task_begin(struct file_task *task, const struct agent_file_message *me
     task->errnum = 0;
     task->count = 0;
     task->flags = message->flags;
+    task->of_target = false;
     task->moves = false;
     task->source_fd = -1;
     task->names.users.count = task->names.groups.count = 0;
@@ -390,7 +403,7 @@ static enum file_task_step tell_end(struct file_task *task, struct agent_error_m
     task->phase = FILE_TASK_IDLE;
     if (task->errnum == 0)
         return FILE_TASK_DONE;
-    (void)agent_failed(ret_error, task->stage, task->errnum);
+    (void)agent_failed(ret_error, task->of_target ? AGENT_STAGE_TARGET : task->stage, task->errnum);
     return FILE_TASK_FAILED;
 }
 

@@ -22,6 +22,7 @@ struct file_task {
     } phase;
     int errnum;
     enum agent_stage stage;
+    bool of_target; /* MOVE, COPY: `errnum` is about the target, not the path */
     uint64_t count;
     uint32_t flags;
     uint32_t depth; /* FOLDER: levels to show */

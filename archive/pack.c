@@ -208,14 +208,14 @@ static void pack_root(struct packing *packing, const char *path)
     struct stat status;
 
     if (fd < 0 || fstat(fd, &status) < 0)
-        report_errno(errno, path);
+        report_errno(errno, "");
     if (S_ISDIR(status.st_mode)) {
         packing->device = status.st_dev;
         pack_content(packing, fd);
         return;
     }
     if (!S_ISREG(status.st_mode))
-        report_failure(ARCHIVE_UNSAFE, path, "it is neither a folder nor a file");
+        report_failure(ARCHIVE_UNSAFE, "", "it is neither a folder nor a file");
     (void)append(packing, slash ? slash + 1 : path);
     put_header(packing, &status, NULL);
     put_content(packing, fd, status.st_size);

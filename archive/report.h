@@ -6,7 +6,8 @@
 
 struct archive;
 
-/* Ends the program. `name` is the entry or file at fault, "" for none. */
+/* Ends the program. `name` is the entry or file at fault, "" for none, or for the path that the
+ * program was given. */
 _Noreturn void report_failure(enum archive_exit status, const char *name, const char *reason);
 
 /* The same for an errno. */

@@ -329,14 +329,14 @@ static int open_root(const char *path)
         if (at)
             *at = '\0';
         if (*part != '\0' && mkdir(part, FOLDER_MODE) < 0 && errno != EEXIST && errno != EISDIR)
-            report_errno(errno, path);
+            report_errno(errno, "");
         if (at)
             *at = '/';
     }
     free(part);
     fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        report_errno(errno, path);
+        report_errno(errno, "");
     return fd;
 }
 

@@ -312,7 +312,8 @@ enum agent_file_type {
     X(AGENT_STAGE_INPUT, 10, "the process takes no such input")                                    \
     X(AGENT_STAGE_SIGNAL, 11, "the signal cannot be sent")                                         \
     X(AGENT_STAGE_STOPPING, 12, "the sandbox is being stopped")                                    \
-    X(AGENT_STAGE_WATCH, 13, "the folder cannot be watched")
+    X(AGENT_STAGE_WATCH, 13, "the folder cannot be watched")                                       \
+    X(AGENT_STAGE_TARGET, 14, "the target cannot be used")
 
 enum agent_stage {
 #define AGENT_STAGE_ENUM(symbol, value, meaning) symbol = (value),

@@ -292,6 +292,6 @@ bool agent_error_decode(const uint8_t *data, size_t size, struct agent_error_mes
     message->stage = wire_get_u32(&reader);
     message->errnum = wire_get_u32(&reader);
     return wire_reader_complete(&reader) && message->stage >= AGENT_STAGE_REQUEST &&
-           message->stage <= AGENT_STAGE_WATCH && message->errnum > 0 &&
+           message->stage <= AGENT_STAGE_TARGET && message->errnum > 0 &&
            message->errnum <= WIRE_ERRNO_MAX;
 }

@@ -111,18 +111,37 @@ static const char *field_at_fault(uint32_t stage)
     }
 }
 
+/* Of a user, what the kernel calls these would say nothing. */
+static const char *user_reason(uint32_t errnum)
+{
+    switch (errnum) {
+    case ENOENT:
+        return "it has none of this name";
+    case EINVAL:
+        return "a user is a name, or uid:gid";
+    default:
+        return NULL;
+    }
+}
+
+static const char *failure_reason(const struct agent_error_message *message)
+{
+    const char *reason = message->stage == AGENT_STAGE_USER ? user_reason(message->errnum) : NULL;
+
+    if (!reason)
+        reason = strerrordesc_np((int)message->errnum);
+    return reason ? reason : "unknown error";
+}
+
 int agent_take_failure(const struct agent_frame *frame, struct error *ret_failure,
                        struct error *err)
 {
     struct agent_error_message message;
-    const char *reason;
 
     if (!agent_error_decode(frame->payload, frame->size, &message))
         return agent_protocol_error(err);
-    reason = strerrordesc_np((int)message.errnum);
     (void)error_set_field(ret_failure, failure_code(&message), field_at_fault(message.stage),
-                          "%s: %s", stage_meaning(message.stage),
-                          reason ? reason : "unknown error");
+                          "%s: %s", stage_meaning(message.stage), failure_reason(&message));
     return 0;
 }
 
@@ -179,20 +198,31 @@ static enum error_code path_error_code(int errnum)
     }
 }
 
-int agent_take_file_failure(const struct agent_frame *frame, struct error *ret_failure,
-                            struct error *err)
+static const char *path_reason(const struct agent_error_message *message, const char *unfit)
+{
+    switch (message->errnum) {
+    case ESTALE:
+        return "it is not the file that the request names";
+    case EINVAL:
+        return unfit;
+    default:
+        return failure_reason(message);
+    }
+}
+
+int agent_take_file_failure(const struct agent_frame *frame, const char *unfit,
+                            struct error *ret_failure, struct error *err)
 {
     struct agent_error_message message;
-    const char *reason;
+    bool of_target;
 
     if (!agent_error_decode(frame->payload, frame->size, &message))
         return agent_protocol_error(err);
-    if (message.stage != AGENT_STAGE_FILE)
+    of_target = message.stage == AGENT_STAGE_TARGET;
+    if (!of_target && message.stage != AGENT_STAGE_FILE)
         return agent_take_failure(frame, ret_failure, err);
-    reason = message.errnum == ESTALE ? "it is not the file that the request names"
-                                      : strerrordesc_np((int)message.errnum);
-    (void)error_set_field(ret_failure, path_error_code((int)message.errnum), "path", "%s",
-                          reason ? reason : "unknown error");
+    (void)error_set_field(ret_failure, path_error_code((int)message.errnum),
+                          of_target ? "target" : "path", "%s", path_reason(&message, unfit));
     return 0;
 }
 

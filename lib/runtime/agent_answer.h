@@ -60,9 +60,10 @@ int agent_next_frame(struct agent_buffer *buffer, struct agent_frame *ret_frame,
 int agent_take_failure(const struct agent_frame *frame, struct error *ret_failure,
                        struct error *err);
 
-/* The same for an operation on files: errors of the file's own have the field "path". */
-int agent_take_file_failure(const struct agent_frame *frame, struct error *ret_failure,
-                            struct error *err);
+/* The same for an operation on files: errors of the file's own have the field "path", or "target".
+ * `unfit` is what EINVAL says of it. */
+int agent_take_file_failure(const struct agent_frame *frame, const char *unfit,
+                            struct error *ret_failure, struct error *err);
 
 /* Hands over the bytes, with a NUL behind them. */
 int agent_collected_take(struct agent_collected *collected, char **ret_data, size_t *ret_size,

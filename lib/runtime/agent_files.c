@@ -14,6 +14,7 @@ enum { REQUEST_MAX = 40 + AGENT_USER_MAX + 2 * AGENT_PATH_MAX, ENTRIES_FIRST = 6
 
 /* The answer to one request about files. */
 struct answer {
+    const char *unfit; /* what EINVAL says; NULL: that it is no regular file */
     size_t entries_max;
     size_t bytes; /* of all entries */
     bool failed;
@@ -27,7 +28,8 @@ struct answer {
 static int take_failure(struct answer *answer, const struct agent_frame *frame, struct error *err)
 {
     answer->failed = true;
-    return agent_take_file_failure(frame, &answer->failure, err);
+    return agent_take_file_failure(frame, answer->unfit ? answer->unfit : "it is no regular file",
+                                   &answer->failure, err);
 }
 
 static void entry_free(struct agent_file_entry *entry)
@@ -180,10 +182,23 @@ static int request_answer(struct agent_client *client, const struct agent_file_r
     return exchange(client, &outgoing, on_answer, answer, deadline_usec, err);
 }
 
+/* Why a change of files is EINVAL, whose own text tells nobody what to put right. */
+static const char *unfit_reason(enum agent_frame_type type)
+{
+    switch (type) {
+    case AGENT_FRAME_MOVE:
+        return "it must end in a name, and no folder goes into itself";
+    case AGENT_FRAME_COPY:
+        return "it must end in a name, be a file, folder or link, and no folder goes into itself";
+    default:
+        return "it must end in a name";
+    }
+}
+
 int agent_files_change(struct agent_client *client, const struct agent_file_request *request,
                        int64_t deadline_usec, struct error *err)
 {
-    _cleanup_(answer_free) struct answer answer = {.entries_max = 0};
+    _cleanup_(answer_free) struct answer answer = {.unfit = unfit_reason(request->type)};
 
     return request_answer(client, request, deadline_usec, &answer, err);
 }

@@ -3,10 +3,13 @@
  * removed inside the sandbox, with the rights of one of its users.
  *
  * As in agent_client.h, calls block until the answer or the deadline, and a client belongs to one
- * thread at a time. Errors of the file's own name the field "path": ERR_NOT_FOUND, ERR_PERMISSION,
- * ERR_CONFLICT (something is there, is not empty, is a folder or is none), ERR_NOT_POSSIBLE (too
- * long, a loop of links), ERR_INSUFFICIENT_STORAGE, ERR_INVALID_FIELD for the rest (no regular
- * file, no such user). A list over AGENT_LIST_BYTES_MAX is ERR_NOT_POSSIBLE of the field "limit".
+ * thread at a time. Errors of the file's own name the field "path", or "target" where that is at
+ * fault: ERR_NOT_FOUND, ERR_PERMISSION, ERR_CONFLICT (something is there, is not empty, is a folder
+ * or is none), ERR_PRECONDITION, ERR_INSUFFICIENT_STORAGE, ERR_UNAVAILABLE (the sandbox is short of
+ * memory or descriptors), ERR_NOT_POSSIBLE for the rest (too long, a loop of links, no regular
+ * file). They say only why: the caller knows what was to be done, and to which file. A user that
+ * the sandbox does not have is ERR_NOT_POSSIBLE of the field "user". A list over
+ * AGENT_LIST_BYTES_MAX is ERR_NOT_POSSIBLE of the field "limit".
  */
 #ifndef LIB_RUNTIME_AGENT_FILES_H
 #define LIB_RUNTIME_AGENT_FILES_H

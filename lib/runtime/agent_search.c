@@ -107,7 +107,7 @@ static int on_answer(void *context, const struct agent_frame *frame, bool *ret_d
         return take_found(&answer->matches, frame, err);
     case AGENT_FRAME_ERROR:
         answer->failed = true;
-        return agent_take_file_failure(frame, &answer->failure, err);
+        return agent_take_file_failure(frame, "it is no regular file", &answer->failure, err);
     default:
         return agent_protocol_error(err);
     }

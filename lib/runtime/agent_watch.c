@@ -78,7 +78,7 @@ static int take_frame(struct agent_watch *watch, const struct agent_frame *frame
         *ret_event = (struct agent_watch_event){.is_end = true};
         return 1;
     case AGENT_FRAME_ERROR:
-        if (agent_take_file_failure(frame, &failure, err) == 0)
+        if (agent_take_file_failure(frame, "it cannot be watched", &failure, err) == 0)
             *err = failure;
         return -1;
     default:

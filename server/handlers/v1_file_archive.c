@@ -25,6 +25,7 @@ static const struct json_field query_fields[] = {
      .about = "Absolute, or from /sandbox on, which it is when it is not given."},
     {.name = "user",
      .type = JSON_TYPE_STRING,
+     .schema = SCHEMA_USER,
      .min = 1,
      .max = V1_FILE_USER_MAX,
      .offset = offsetof(struct query, user),
@@ -137,7 +138,7 @@ static int respond_head(struct packing *packing, const struct query *query, cons
     struct agent_file_list found = {0};
 
     if (files_list(call->services, &call->caller, &call->id, &request, &found, err) < 0)
-        return -1;
+        return v1_file_cannot("pack", path, NULL, err);
     agent_file_list_free(&found);
     begin_answer(packing);
     http_respond_end(call->request);
@@ -155,7 +156,8 @@ static int pack(struct packing *packing, const struct query *query, const char *
     if (transfer_enter(call->services, &call->caller, TRANSFER_SIZE_UNKNOWN, &held, err) < 0)
         return -1;
     if (files_pack(call->services, &call->caller, &call->id, &place, query->format, &sink, err) < 0)
-        return packing->begun ? 0 : -1; /* an answer without its end is not whole */
+        return packing->begun ? 0 /* an answer without its end is not whole */
+                              : v1_file_cannot("pack", path, NULL, err);
     begin_answer(packing);
     http_respond_end(call->request);
     return 0;
@@ -218,7 +220,7 @@ int handle_v1_file_unpack(struct call *call, struct error *err)
         return -1;
     place = (struct agent_archive_place){.user = query.user, .path = path};
     if (files_unpack(call->services, &call->caller, &call->id, &place, &source, &count, err) < 0)
-        return -1;
+        return v1_file_cannot("unpack into", path, NULL, err);
     return call_respond_json(
         call, 200,
         json_encode(&v1_file_unpack_table,

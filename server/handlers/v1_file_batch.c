@@ -56,6 +56,7 @@ static const struct json_field batch_fields[] = {
      .offset = offsetof(struct batch_body, files)},
     {.name = "user",
      .type = JSON_TYPE_STRING,
+     .schema = SCHEMA_USER,
      .min = 1,
      .max = V1_FILE_USER_MAX,
      .offset = offsetof(struct batch_body, user),
@@ -153,6 +154,13 @@ static int take_files(struct file_batch *batch, const struct batch_body *body, s
     return 0;
 }
 
+static void explain(struct file_batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->results[i].message[0] != '\0')
+            (void)v1_file_cannot("write", batch->paths[i], NULL, &batch->results[i]);
+}
+
 static cJSON *view(const struct file_batch *batch)
 {
     struct results_shown shown = {.items = cJSON_CreateArray()};
@@ -185,5 +193,6 @@ int handle_v1_file_batch(struct call *call, struct error *err)
         files_write(call->services, &call->caller, &call->id, batch.contents, batch.count,
                     batch.results, err) < 0)
         return -1;
+    explain(&batch);
     return call_respond_json(call, 200, view(&batch), err);
 }

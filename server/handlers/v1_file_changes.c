@@ -24,8 +24,9 @@ struct change_body {
 #define TARGET_FIELD   PATH_FIELD("target", target, "Its new path, not the folder to put it in.")
 #define USER_FIELD                                                                                 \
     {                                                                                              \
-        .name = "user", .type = JSON_TYPE_STRING, .min = 1, .max = V1_FILE_USER_MAX,               \
-        .offset = offsetof(struct change_body, user), .about = "Whose rights count; 'user'."       \
+        .name = "user", .type = JSON_TYPE_STRING, .schema = SCHEMA_USER, .min = 1,                 \
+        .max = V1_FILE_USER_MAX, .offset = offsetof(struct change_body, user),                     \
+        .about = "Whose rights count; 'user'."                                                     \
     }
 #define SWITCH_FIELD(name_, member, about_)                                                        \
     {                                                                                              \
@@ -88,6 +89,23 @@ static uint32_t flags_of(const struct change_body *body)
            (body->replace ? AGENT_FILE_REPLACE : 0u);
 }
 
+/* What the request asks for, as the messages of its failures call it. */
+static const char *action_of(enum agent_frame_type type)
+{
+    switch (type) {
+    case AGENT_FRAME_MKDIR:
+        return "make the folder";
+    case AGENT_FRAME_REMOVE:
+        return "remove";
+    case AGENT_FRAME_MOVE:
+        return "move";
+    case AGENT_FRAME_COPY:
+        return "copy";
+    default:
+        return "change the mode of";
+    }
+}
+
 static int perform(struct call *call, enum agent_frame_type type, const struct change_body *body,
                    uint32_t mode, struct error *err)
 {
@@ -105,7 +123,9 @@ static int perform(struct call *call, enum agent_frame_type type, const struct c
         return -1;
     request.path = path;
     request.target = body->target ? target : NULL;
-    return files_change(call->services, &call->caller, &call->id, &request, err);
+    if (files_change(call->services, &call->caller, &call->id, &request, err) < 0)
+        return v1_file_cannot(action_of(type), path, request.target, err);
+    return 0;
 }
 
 static int change(struct call *call, const struct json_table *table, enum agent_frame_type type,

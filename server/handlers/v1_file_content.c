@@ -35,6 +35,7 @@ static const struct json_field query_fields[] = {
      .about = "Absolute, or from /sandbox on."},
     {.name = "user",
      .type = JSON_TYPE_STRING,
+     .schema = SCHEMA_USER,
      .min = 1,
      .max = V1_FILE_USER_MAX,
      .offset = offsetof(struct query, user),
@@ -266,7 +267,7 @@ int handle_v1_file_read(struct call *call, struct error *err)
     result = attempt(&reading, err);
     for (int i = 1; i < ATTEMPTS && reading.changed; i++)
         result = attempt(&reading, err);
-    return result;
+    return result < 0 ? v1_file_cannot("read", path, NULL, err) : 0;
 }
 
 /* A body of another type would be a mistake: it is not interpreted. */
@@ -370,5 +371,7 @@ int handle_v1_file_write(struct call *call, struct error *err)
         return -1;
     upload.user = query.user;
     upload.path = path;
-    return write_file(call, &upload, err);
+    if (write_file(call, &upload, err) < 0)
+        return v1_file_cannot("write", path, NULL, err);
+    return 0;
 }

@@ -30,6 +30,7 @@ static const struct json_field query_fields[] = {
          "Of a folder, or with `content` of a file: absolute, or from /sandbox on, the default."},
     {.name = "user",
      .type = JSON_TYPE_STRING,
+     .schema = SCHEMA_USER,
      .min = 1,
      .max = V1_FILE_USER_MAX,
      .offset = offsetof(struct query, user),
@@ -220,6 +221,6 @@ int handle_v1_file_search(struct call *call, struct error *err)
         .timeout_ms = (uint32_t)query.timeout_s * 1000,
     };
     if (file_search(call->services, &call->caller, &call->id, &request, &matches, err) < 0)
-        return -1;
+        return v1_file_cannot("search", path, NULL, err);
     return call_respond_json(call, 200, found_view(path, &matches), err);
 }

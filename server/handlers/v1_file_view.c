@@ -8,7 +8,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MODE_TEXT_SIZE = 8, NAME_SHOWN_MAX = 63, NSEC_PER_USEC = 1000 };
+enum {
+    MODE_TEXT_SIZE = 8,
+    NAME_SHOWN_MAX = 63,
+    NSEC_PER_USEC = 1000,
+    PATH_SHOWN = 255,      /* bytes of a path in a message, which has room for the cause too */
+    TWO_PATHS_SHOWN = 160, /* of each of two */
+};
 
 struct file_shown {
     const char *path;
@@ -198,6 +204,16 @@ cJSON *v1_file_list_view(const char *folder, const struct agent_file_list *list,
     for (size_t i = 0; i < count; i++)
         json_append(&shown.items, v1_file_view(folder, &list->items[i]));
     return json_encode(&v1_file_list_table, &shown);
+}
+
+int v1_file_cannot(const char *action, const char *path, const char *target, struct error *err)
+{
+    if (strcmp(err->field, "path") != 0 && strcmp(err->field, "target") != 0)
+        return -1;
+    if (target)
+        return error_wrap(err, "cannot %s '%.*s' to '%.*s'", action, TWO_PATHS_SHOWN, path,
+                          TWO_PATHS_SHOWN, target);
+    return error_wrap(err, "cannot %s '%.*s'", action, PATH_SHOWN, path);
 }
 
 int v1_file_mode(const char *field, const char *text, uint32_t *ret_mode, struct error *err)

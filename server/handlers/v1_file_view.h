@@ -3,6 +3,7 @@
 #define SERVER_HANDLERS_V1_FILE_VIEW_H
 
 #include "server/handlers/call.h"
+#include "server/handlers/schemas.h"
 #include "server/services/files.h"
 
 enum { V1_FILE_TAG_SIZE = 64, V1_FILE_USER_MAX = AGENT_USER_MAX - 1 };
@@ -34,6 +35,13 @@ cJSON *v1_file_view(const char *folder, const struct agent_file_entry *entry);
 /* The list of a folder: at most `limit` of its entries, behind the first `skipped`. */
 cJSON *v1_file_list_view(const char *folder, const struct agent_file_list *list, size_t limit,
                          uint64_t skipped);
+
+/*
+ * Puts in front of what is wrong with a file what could not be done: "cannot read '/sandbox/x': ".
+ * `action` has a verb and its prepositions, `target` may be NULL. What is wrong with anything else
+ * stays as it is. Returns -1.
+ */
+int v1_file_cannot(const char *action, const char *path, const char *target, struct error *err);
 
 /* The pattern of a mode, for tables, and its value: octal digits. */
 #define V1_FILE_MODE_SCHEMA "{\"pattern\":\"^[0-7]{3,4}$\"}"

@@ -28,6 +28,7 @@ static const struct json_field query_fields[] = {
      .about = "Of a folder: absolute, or from /sandbox on, which it is when it is not given."},
     {.name = "user",
      .type = JSON_TYPE_STRING,
+     .schema = SCHEMA_USER,
      .min = 1,
      .max = V1_FILE_USER_MAX,
      .offset = offsetof(struct query, user),
@@ -208,7 +209,7 @@ int handle_v1_file_watch(struct call *call, struct error *err)
         .user = query.user, .path = path, .recursive = query.recursive};
     if (watches_begin(call->services, &call->caller, &call->id, &request, format_event, heartbeat,
                       &stream, err) < 0)
-        return -1;
+        return v1_file_cannot("watch", path, NULL, err);
     http_respond_stream(call->request, EVENTS_MEDIA, stream);
     return 0;
 }

@@ -27,8 +27,8 @@ struct query {
     }
 #define USER_PARAMETER                                                                             \
     {                                                                                              \
-        .name = "user", .type = JSON_TYPE_STRING, .min = 1, .max = V1_FILE_USER_MAX,               \
-        .offset = offsetof(struct query, user),                                                    \
+        .name = "user", .type = JSON_TYPE_STRING, .schema = SCHEMA_USER, .min = 1,                 \
+        .max = V1_FILE_USER_MAX, .offset = offsetof(struct query, user),                           \
         .about = "Whose rights count: a name of the sandbox, or uid:gid; 'user'."                  \
     }
 
@@ -110,7 +110,7 @@ int handle_v1_file_list(struct call *call, struct error *err)
     if (query.cursor && !parse_u64(query.cursor, INT64_MAX, &request.skip))
         return error_set_field(err, ERR_INVALID_FIELD, "cursor", "'cursor' is no page's");
     if (files_list(call->services, &call->caller, &call->id, &request, &list, err) < 0)
-        return -1;
+        return v1_file_cannot("list", path, NULL, err);
     return call_respond_json(
         call, 200, v1_file_list_view(path, &list, (size_t)query.limit, request.skip), err);
 }
@@ -135,9 +135,10 @@ int handle_v1_file_stat(struct call *call, struct error *err)
     char path[FILES_PATH_SIZE];
     struct query query;
 
-    if (take_query(call, &v1_file_stat_query, &query, path, &storage, err) < 0 ||
-        stat_file(call, &query, path, &list, err) < 0)
+    if (take_query(call, &v1_file_stat_query, &query, path, &storage, err) < 0)
         return -1;
+    if (stat_file(call, &query, path, &list, err) < 0)
+        return v1_file_cannot("look at", path, NULL, err);
     return call_respond_json(call, 200, v1_file_view(path, &list.items[0]), err);
 }
 
@@ -159,7 +160,7 @@ int handle_v1_file_exists(struct call *call, struct error *err)
         return -1;
     if (stat_file(call, &query, path, &list, err) < 0) {
         if (!is_missing_file(err))
-            return -1;
+            return v1_file_cannot("look for", path, NULL, err);
         view.exists = false;
     }
     return call_respond_json(call, 200, json_encode(&v1_file_exists_table, &view), err);

@@ -3,7 +3,8 @@
  * the rights of one of its users. Every function is scoped by the caller's tenant and project.
  *
  * ERR_NOT_FOUND for a container outside of the scope, ERR_CONFLICT for one that does not run; what
- * concerns the file itself has the field "path" (lib/runtime/agent_files.h).
+ * concerns the file itself has the field "path" or "target", and says only why
+ * (lib/runtime/agent_files.h).
  */
 #ifndef SERVER_SERVICES_FILES_H
 #define SERVER_SERVICES_FILES_H
@@ -18,7 +19,7 @@
 
 enum { FILES_PATH_SIZE = AGENT_PATH_MAX };
 
-/* The absolute path that a caller means. ERR_INVALID_FIELD (`field`) when it is too long. */
+/* The absolute path that a caller means. ERR_NOT_POSSIBLE (`field`) when it is too long. */
 int files_resolve(const char *field, const char *path, char ret_path[static FILES_PATH_SIZE],
                   struct error *err);
 

@@ -183,6 +183,15 @@ def test_names_that_lead_out_are_refused(archives, make, name):
     assert archives.run(f"find {folder} -type f; ls /sandbox/evil {folder}/evil 2>/dev/null; true") == ""
 
 
+def test_a_refusal_names_the_entry_and_keeps_what_came_before(archives):
+    folder = archives.fresh("half")
+    archives.run(f"mkdir -p {folder}/taken; echo old > {folder}/after")
+    data = tar_of(("before", b"new"), ("taken", b"x"), ("after", b"new"))
+    problem = assert_problem(archives.unpack("half", data), 409, "conflict")
+    assert problem["detail"] == f"cannot unpack into '{folder}': taken: Is a directory"
+    assert archives.run(f"cd {folder}; cat before after; ls") == "newold\nafter\nbefore\ntaken\n"
+
+
 def test_links_of_an_archive_are_not_followed(archives):
     folder = archives.fresh("links")
     archives.run(f"mkdir -p {folder}/outside {folder}/in")

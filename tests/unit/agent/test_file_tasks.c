@@ -422,6 +422,43 @@ static void test_copy(void **state)
     end(&place);
 }
 
+/* Asks for `path` to get to `target`, which fails because of the one that is the field. */
+static void assert_at_fault(struct place *place, enum agent_frame_type type, uint32_t flags,
+                            const char *path, const char *target, const char *field)
+{
+    assert_int_equal(change(place, NOBODY, type, flags, 0, in(place, path), in(place, target)), -1);
+    if (strcmp(place->err.field, field) != 0)
+        fail_msg("%s to %s: %s: %s", path, target, place->err.field, place->err.message);
+}
+
+static void test_the_path_or_the_target_is_at_fault(void **state)
+{
+    static const enum agent_frame_type types[] = {AGENT_FRAME_MOVE, AGENT_FRAME_COPY};
+    const uint32_t replace = AGENT_FILE_REPLACE;
+    struct place place = begin(state);
+
+    run("cd %s && mkdir -p full/x shut && chmod 711 shut && touch a b shut/f"
+        " && chown -R 65534 . && chown -R 0 shut",
+        place.folder);
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+        assert_at_fault(&place, types[i], 0, "none", "c", "path");
+        assert_at_fault(&place, types[i], 0, "none/x", "c", "path");
+        assert_at_fault(&place, types[i], 0, "full/..", "c", "path");
+        assert_at_fault(&place, types[i], 0, "a", "b", "target");
+        assert_at_fault(&place, types[i], 0, "a", "none/c", "target");
+        assert_at_fault(&place, types[i], 0, "a", "b/c", "target");
+        assert_at_fault(&place, types[i], 0, "a", "full/..", "target");
+        assert_at_fault(&place, types[i], replace, "a", "full", "target");
+    }
+    assert_at_fault(&place, AGENT_FRAME_MOVE, 0, "full", "full/x/in", "target");
+    assert_at_fault(&place, AGENT_FRAME_COPY, AGENT_FILE_RECURSIVE, "full", "full/x/in", "target");
+    assert_at_fault(&place, AGENT_FRAME_COPY, 0, "full", "c", "path");
+    assert_at_fault(&place, AGENT_FRAME_COPY, 0, "a", "shut/c", "target");
+    assert_at_fault(&place, AGENT_FRAME_MOVE, 0, "shut/f", "c", "path");
+    assert_no_temporary(&place);
+    end(&place);
+}
+
 static void test_chmod(void **state)
 {
     struct place place = begin(state);
@@ -501,6 +538,7 @@ int main(void)
         cmocka_unit_test(test_move),
         cmocka_unit_test(test_move_to_another_mount),
         cmocka_unit_test(test_copy),
+        cmocka_unit_test(test_the_path_or_the_target_is_at_fault),
         cmocka_unit_test(test_chmod),
         cmocka_unit_test(test_no_magic_link_is_followed),
         cmocka_unit_test(test_read_tells_of_the_same_file),
