@@ -3,6 +3,7 @@
 #include "lib/agentproto/message.h"
 #include "lib/base/util.h"
 #include "lib/runtime/agent_answer.h"
+#include "lib/runtime/agent_check.h"
 #include "lib/runtime/agent_client_private.h"
 
 #include <atoll/archive_proto.h>
@@ -169,7 +170,7 @@ static int run_program(struct agent_client *client, const char *const *argv, con
 {
     _cleanup_(agent_outgoing_free) struct agent_outgoing outgoing = {0};
 
-    if (add_request(&outgoing, argv, user, source, err) < 0 ||
+    if (agent_check_user(user, err) < 0 || add_request(&outgoing, argv, user, source, err) < 0 ||
         agent_channel_transfer(&client->channel, &outgoing, source, on_answer, run, patience_usec,
                                err) < 0)
         return -1;

@@ -14,7 +14,8 @@ int agent_check_text(const char *field, const char *text, size_t size, struct er
 /* Absolute, and of less than AGENT_PATH_MAX bytes. */
 int agent_check_path(const char *field, const char *path, struct error *err);
 
-/* The field `user`. */
+/* The field `user`: a name, which is no number, or "uid:gid", each at most 65,535. Whether the
+ * sandbox has it, the agent says. */
 int agent_check_user(const char *user, struct error *err);
 
 #endif

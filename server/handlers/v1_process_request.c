@@ -88,6 +88,7 @@ struct command_body {
          .about = "Another name for environment."},                                                \
         {.name = "user",                                                                           \
          .type = JSON_TYPE_STRING,                                                                 \
+         .schema = SCHEMA_USER,                                                                    \
          .min = 1,                                                                                 \
          .max = USER_MAX,                                                                          \
          .offset = offsetof(struct command_body, user),                                            \
@@ -304,13 +305,15 @@ int v1_process_request_signal(const cJSON *value, int *ret_signal, struct error 
 {
     int signum = 0;
 
+    if (!value)
+        return error_set_field(err, ERR_MISSING_FIELD, "signal", "the field 'signal' is required");
     if (cJSON_IsString(value))
         signum = signal_of_name(value->valuestring);
     else if (cJSON_IsNumber(value) && value->valuedouble == value->valueint)
         signum = value->valueint;
     if (signum < 1 || signum > AGENT_SIGNAL_MAX)
-        return error_set_field(err, ERR_NOT_POSSIBLE, "signal",
-                               "'signal' must be the name of a signal, or 1 to %d",
+        return error_set_field(err, ERR_INVALID_FIELD, "signal",
+                               "'signal' must be the name of a signal, as TERM, or 1 to %d",
                                AGENT_SIGNAL_MAX);
     *ret_signal = signum;
     return 0;

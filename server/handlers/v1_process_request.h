@@ -42,7 +42,13 @@ int v1_process_request_exec(struct call *call, struct v1_process_request *ret_re
 /* Accepts a zeroed request. */
 void v1_process_request_done(struct v1_process_request *request);
 
-/* A signal: its name with or without SIG, or its number. */
+/* What SIG may stand before, as sigabbrev_np(3) has them; upper and lower case are the same. */
+#define V1_SIGNAL_NAMES                                                                            \
+    "HUP|INT|QUIT|ILL|TRAP|ABRT|BUS|FPE|KILL|USR1|SEGV|USR2|PIPE|ALRM|TERM|STKFLT|CHLD|CONT|STOP|" \
+    "TSTP|TTIN|TTOU|URG|XCPU|XFSZ|VTALRM|PROF|WINCH|POLL|PWR|SYS"
+
+/* A signal: its name with or without SIG, or its number. ERR_INVALID_FIELD (signal) for any other
+ * value, ERR_MISSING_FIELD for NULL. */
 int v1_process_request_signal(const cJSON *value, int *ret_signal, struct error *err);
 
 #endif

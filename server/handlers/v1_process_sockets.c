@@ -1,5 +1,6 @@
 /* Exec and attach as WebSockets. */
 #include "lib/base/util.h"
+#include "server/handlers/schemas.h"
 #include "server/handlers/v1_process_request.h"
 #include "server/handlers/v1_process_view.h"
 #include "server/http/upgrade.h"
@@ -199,6 +200,7 @@ static const struct json_field exec_socket_fields[] = {
      .about = "An absolute path; /sandbox when it is not given."},
     {.name = "user",
      .type = JSON_TYPE_STRING,
+     .schema = SCHEMA_USER,
      .min = 1,
      .max = 63,
      .offset = offsetof(struct exec_query, user),

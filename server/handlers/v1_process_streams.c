@@ -141,6 +141,18 @@ static int stdin_of(const struct v1_process_request *request, const char **ret_d
     return 0;
 }
 
+/* A client that was cut off and sends the request again means the same command, not another one. */
+static int check_begin(const struct call *call, struct error *err)
+{
+    const char *last = http_request_header(call->request, "Last-Event-ID");
+
+    if (!last || last[0] == '\0')
+        return 0;
+    return error_set_field(err, ERR_INVALID_FIELD, "Last-Event-ID",
+                           "a command is not started with 'Last-Event-ID': go on at "
+                           "processes/{id}/logs?follow=true, with the id of its 'status'");
+}
+
 /* Started as a process that lives on, so that a cut stream can be taken up again. */
 static int exec_stream(struct call *call, struct process_spec *spec, const char *data, size_t size,
                        struct error *err)
@@ -153,17 +165,18 @@ static int exec_stream(struct call *call, struct process_spec *spec, const char 
     };
     _cleanup_(process_info_free) struct process_info info = {.is_live = false};
     const struct id *id = &info.row.id;
-    struct error unneeded;
+    int status;
 
+    if (check_begin(call, err) < 0)
+        return -1;
     spec->input = data != NULL;
     spec->log_bytes = V1_EXEC_LOG_BYTES;
     spec->log_lines = V1_EXEC_LOG_LINES;
-    if (processes_start(call->services, &call->caller, &call->id, spec, &info, err) < 0)
+    status = data ? processes_start_with_input(call->services, &call->caller, &call->id, spec, data,
+                                               size, &info, err)
+                  : processes_start(call->services, &call->caller, &call->id, spec, &info, err);
+    if (status < 0)
         return -1;
-    /* A command that does not read all of it may end before. */
-    if (data)
-        (void)processes_input(call->services, &call->caller, &call->id, id, data, size, true,
-                              &unneeded);
     command_notice_add(call, spec->policy_notice);
     return respond_stream(call, id, &options, EVENTS_MEDIA, err);
 }

@@ -133,7 +133,7 @@ static const struct json_field signal_fields[] = {
      .type = JSON_TYPE_ANY,
      .required = true,
      .offset = offsetof(struct signal_body, signal),
-     .schema = "{\"anyOf\":[{\"type\":\"string\"},"
+     .schema = "{\"anyOf\":[{\"type\":\"string\",\"pattern\":\"^(SIG)?(" V1_SIGNAL_NAMES ")$\"},"
                "{\"type\":\"integer\",\"minimum\":1,\"maximum\":64}]}",
      .about = "A name, with or without SIG, or a number."},
     {.name = "target",

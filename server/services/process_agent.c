@@ -1,9 +1,17 @@
 #include "server/services/process_agent.h"
 
+#include "lib/runtime/agent_check.h"
 #include "server/services/environment.h"
 
 #include <atoll/log.h>
 #include <string.h>
+
+enum { VALUE_SHOWN = 200 }; /* bytes of a program's name or a path in a message */
+
+int process_check(const struct process_spec *spec, struct error *err)
+{
+    return spec->user ? agent_check_user(spec->user, err) : 0;
+}
 
 /* The stored environment with the command's own over it, as JSON text. */
 static char *merge(const char *stored_json, const cJSON *own)
@@ -141,12 +149,24 @@ static const char *field_at_fault(const struct error *cause)
     return is_callers ? cause->field : "command";
 }
 
-int process_explain_failure(struct error *err)
+/* What the specification, or what stands for what it leaves out, has for the field. */
+static const char *value_of(const struct process_spec *spec, const char *field)
+{
+    if (strcmp(field, "cwd") == 0)
+        return spec->cwd ? spec->cwd : PROCESS_CWD;
+    if (strcmp(field, "user") == 0)
+        return spec->user ? spec->user : PROCESS_USER;
+    return spec->argv[0];
+}
+
+int process_explain_failure(const struct process_spec *spec, struct error *err)
 {
     struct error cause = *err;
+    const char *field = field_at_fault(&cause);
 
     if (cause.code == ERR_NOT_FOUND || cause.code == ERR_INVALID_FIELD ||
         cause.code == ERR_NOT_POSSIBLE)
-        return error_set_field(err, ERR_NOT_POSSIBLE, field_at_fault(&cause), "%s", cause.message);
+        return error_set_field(err, ERR_NOT_POSSIBLE, field, "%s (%.*s)", cause.message,
+                               VALUE_SHOWN, value_of(spec, field));
     return -1;
 }

@@ -12,6 +12,9 @@ enum {
 #define PROCESS_USER "user"
 #define PROCESS_CWD  "/sandbox"
 
+/* What is wrong with a specification, whatever sandbox it is for: ERR_INVALID_FIELD (user). */
+int process_check(const struct process_spec *spec, struct error *err);
+
 /* The variables that the command starts with; freed with environment_free. */
 int process_environment(const char *stored_json, const struct process_spec *spec,
                         char ***ret_environment, struct error *err);
@@ -30,6 +33,6 @@ void process_abandon(struct services *services, const struct caller *caller, con
 
 /* A program, folder or user that is not there is the caller's to put right; fails with the rest
  * as it is. */
-int process_explain_failure(struct error *err);
+int process_explain_failure(const struct process_spec *spec, struct error *err);
 
 #endif

@@ -198,7 +198,7 @@ static int run(struct command *command, const void *stdin_data, size_t stdin_siz
 
     if (run_at_agent(command, &request, &exec, err) < 0) {
         abandon(command, err);
-        return process_explain_failure(err);
+        return process_explain_failure(command->spec, err);
     }
     take_result(command, &exec, &result);
     status = record(command, &exec, &result, err);
@@ -237,7 +237,7 @@ int processes_exec(struct services *services, const struct caller *caller, const
     _cleanup_wait_ struct wait_place place = {.places = NULL};
     int status;
 
-    if (wait_enter(services, caller, &place, err) < 0)
+    if (process_check(spec, err) < 0 || wait_enter(services, caller, &place, err) < 0)
         return -1;
     status = begin(&command, err);
     if (status == 0)

@@ -9,6 +9,7 @@
 
 #include <atoll/log.h>
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 enum {
@@ -170,16 +171,75 @@ int processes_start(struct services *services, const struct caller *caller,
     struct agent_process process;
     struct id id;
 
-    if (process_begin(services, caller, sandbox, spec, STORE_PROCESS_DETACHED, &id, &place, err) <
-        0)
+    if (process_check(spec, err) < 0 || process_begin(services, caller, sandbox, spec,
+                                                      STORE_PROCESS_DETACHED, &id, &place, err) < 0)
         return -1;
     if (start_begun(services, caller, sandbox, &place, spec, &id, &process, err) < 0) {
         /* Where nobody knows whether it runs, the worker finds out. */
         if (err->code != ERR_UNAVAILABLE)
             process_abandon(services, caller, &id, err);
-        return process_explain_failure(err);
+        return process_explain_failure(spec, err);
     }
     return processes_get(services, caller, sandbox, &id, ret_info, err);
+}
+
+static int feed(struct services *services, const struct process_info *info, const void *data,
+                size_t size, struct error *err)
+{
+    _cleanup_agent_client_ struct agent_client *client = NULL;
+    const struct store_process *row = &info->row;
+    int64_t deadline = deadline_in(INPUT_MS);
+
+    if (launcher_client_connect_agent(services->launcher, &row->sandbox, row->generation, deadline,
+                                      &client, err) < 0)
+        return -1;
+    return agent_process_input(client, &row->id, data, size, true, deadline, err);
+}
+
+/* The process has ended, or reads no more. */
+static bool is_over(const struct error *failure)
+{
+    return failure->code == ERR_CONFLICT || failure->code == ERR_NOT_FOUND;
+}
+
+/* 0 when it has ended by itself. A command with a part of its stdin would go on as if that were
+ * all. */
+static int end_unfed(struct services *services, const struct process_info *info, struct error *err)
+{
+    _cleanup_agent_client_ struct agent_client *client = NULL;
+    const struct store_process *row = &info->row;
+    int64_t deadline = deadline_in(PROCESS_AGENT_MS);
+    struct error failure;
+
+    if (launcher_client_connect_agent(services->launcher, &row->sandbox, row->generation, deadline,
+                                      &client, &failure) < 0 ||
+        agent_process_signal(client, &row->id, SIGKILL, AGENT_SIGNAL_TREE, true, deadline,
+                             &failure) < 0)
+        return is_over(&failure) ? 0 : -1;
+    return error_set_field(err, ERR_NOT_POSSIBLE, "stdin",
+                           "the command did not read all of 'stdin' within %d s and was killed: "
+                           "start a process and write to it instead",
+                           INPUT_MS / 1000);
+}
+
+int processes_start_with_input(struct services *services, const struct caller *caller,
+                               const struct id *sandbox, const struct process_spec *spec,
+                               const void *data, size_t size, struct process_info *ret_info,
+                               struct error *err)
+{
+    _cleanup_wait_ struct wait_place place = {.places = NULL};
+    struct process_info info;
+
+    if (wait_enter(services, caller, &place, err) < 0 ||
+        processes_start(services, caller, sandbox, spec, &info, err) < 0)
+        return -1;
+    if (feed(services, &info, data, size, err) < 0 && !is_over(err) &&
+        end_unfed(services, &info, err) < 0) {
+        process_info_free(&info);
+        return -1;
+    }
+    *ret_info = info;
+    return 0;
 }
 
 /* --- get, list, wait */

@@ -53,6 +53,16 @@ int processes_start(struct services *services, const struct caller *caller,
                     const struct id *sandbox, const struct process_spec *spec,
                     struct process_info *ret_info, struct error *err);
 
+/*
+ * The same, and gives it all of its stdin, which is closed behind that; the request's thread is
+ * held so long. One that ends, or closes its stdin, before it has read all is no failure. One that
+ * does not read for too long is killed: ERR_NOT_POSSIBLE (stdin).
+ */
+int processes_start_with_input(struct services *services, const struct caller *caller,
+                               const struct id *sandbox, const struct process_spec *spec,
+                               const void *data, size_t size, struct process_info *ret_info,
+                               struct error *err);
+
 int processes_get(struct services *services, const struct caller *caller, const struct id *sandbox,
                   const struct id *id, struct process_info *ret_info, struct error *err);
 

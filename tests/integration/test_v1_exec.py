@@ -108,6 +108,16 @@ def test_what_cannot_be_executed(box, command):
     assert assert_problem(box.try_exec(command), 422, "not_possible")["field"] == "command"
 
 
+def test_what_cannot_be_executed_is_named(box):
+    for body, detail in (
+        ({"command": ["no-such-program"]}, "(no-such-program)"),
+        ({"command": "true", "cwd": "/no/such"}, "(/no/such)"),
+        ({"command": "true", "user": "nobody-here"}, "(nobody-here)"),
+    ):
+        problem = assert_problem(box.client.post(f"{box.sandbox}/exec", body), 422, "not_possible")
+        assert problem["detail"].endswith(detail), problem
+
+
 def exec_events(box, **body):
     """The events of an exec as a stream."""
     connection = http.client.HTTPConnection(box.client.host, box.client.port, timeout=40)
@@ -146,6 +156,33 @@ def test_a_cut_stream_can_be_taken_up(box):
     whole = b"".join(output_of(event) for event in head) + rest
     assert whole == b"".join(b"%d\n" % i for i in range(1, 201))
     assert exit_event["state"] == "completed"
+
+
+def stream_of(box, **fields):
+    return box.client.post(f"{box.sandbox}/exec", fields.pop("body"),
+                           headers={"Accept": "text/event-stream", **fields})
+
+
+def test_a_stream_that_is_asked_for_again_runs_nothing_twice(box):
+    """Clients that send the whole request again when they were cut off, as they would a GET."""
+    again = stream_of(box, body={"command": "touch /tmp/twice", "tag": "twice"},
+                      **{"Last-Event-ID": "17"})
+    assert assert_problem(again, 400, "invalid_field")["field"] == "Last-Event-ID"
+    assert box.client.get(f"{box.path}?tag=twice").json["items"] == []
+
+
+def test_stdin_that_is_not_read_is_never_cut_short(box):
+    """More than a pipe holds, which the command would read only after the server's patience."""
+    body = {"command": "sleep 100; wc -c", "stdin": "x" * 500_000, "tag": "unread"}
+    assert assert_problem(stream_of(box, body=body), 422, "not_possible")["field"] == "stdin"
+    (row,) = box.client.get(f"{box.path}?tag=unread").json["items"]
+    assert box.wait(row["id"])["signal"] == "SIGKILL"
+
+
+def test_stdin_of_a_stream_that_closes_it_early(box):
+    events = exec_events(box, command="head -c 3", stdin="x" * 500_000)
+    assert b"".join(output_of(e) for e in events if e[1] == "stdout") == b"xxx"
+    assert events[-1][1] == "exit" and events[-1][2]["state"] == "completed"
 
 
 def test_a_use_is_noted_at_most_once_a_second(box, stack):

@@ -200,6 +200,47 @@ def test_move_copy_chmod_remove(files):
     assert_refused(files.post("mkdir", path="no/such"), 404, "not_found", field="path")
 
 
+@pytest.mark.parametrize("what, body, field, detail", [
+    ("remove", {"path": "none"}, "path", "cannot remove '/sandbox/none': No such"),
+    ("mkdir", {"path": "/etc/x"}, "path", "cannot make the folder '/etc/x': Permission"),
+    ("chmod", {"path": "none", "mode": "600"}, "path", "cannot change the mode of '/sandbox/none'"),
+    ("move", {"path": "none", "target": "x"}, "path", "cannot move '/sandbox/none' to '/sandbox/x'"),
+    ("move", {"path": "told", "target": "/etc"}, "target", "cannot move '/sandbox/told' to '/etc'"),
+    ("copy", {"path": "told", "target": "no/x"}, "target", "cannot copy '/sandbox/told' to"),
+    ("copy", {"path": "/dev/null", "target": "x"}, "path", "be a file, folder or link"),
+    ("copy", {"path": "/sandbox", "target": "x"}, "path", "cannot copy '/sandbox' to '/sandbox/x'"),
+    ("remove", {"path": "told", "user": "nobody-here"}, "user", "has none of this name"),
+])
+def test_a_failure_says_what_could_not_be_done(files, what, body, field, detail):
+    files.write("told")
+    problem = json.loads(files.post(what, **body).body)
+    assert problem["field"] == field and detail in problem["detail"], problem
+    assert files.exists("told")
+
+
+@pytest.mark.parametrize("what, path, detail", [
+    ("", "none", "cannot list '/sandbox/none': No such"),
+    ("/stat", "none", "cannot look at '/sandbox/none': No such"),
+    ("/content", "none", "cannot read '/sandbox/none': No such"),
+    ("/content", "/dev/null", "cannot read '/dev/null': it is no regular file"),
+    ("/search?name=x", "none", "cannot search '/sandbox/none': No such"),
+    ("/watch", "none", "cannot watch '/sandbox/none': No such"),
+    ("/archive", "none", "cannot pack '/sandbox/none': No such"),
+])
+def test_a_look_that_fails_says_at_what(files, what, path, detail):
+    query = f"{'&' if '?' in what else '?'}path={path}"
+    problem = json.loads(files.client.get(f"{files.base}/files{what}{query}").body)
+    assert problem["field"] == "path" and problem["detail"].startswith(detail), problem
+
+
+def test_users_are_names_or_ids(files):
+    for user in ("-1:-1", "4294967296:0", "0:65536", "1000", "a:b"):
+        assert_refused(files.get("/stat", "/etc", user=user), 400, "invalid_field", field="user")
+        assert_refused(files.get("/archive", "/etc", user=user), 400, "invalid_field", field="user")
+    assert files.get("/stat", "/etc", user="65535:65535").status == 200
+    assert_refused(files.get("/stat", "/etc", user="nobody-here"), 422, "not_possible", field="user")
+
+
 def test_batch_tells_of_each_file(files):
     answer = files.post("batch", files=[
         {"path": "b/text", "content": "grüße"},
@@ -210,6 +251,7 @@ def test_batch_tells_of_each_file(files):
     assert answer.status == 200, answer
     assert [item["written"] for item in answer.json["items"]] == [True, False, True]
     assert answer.json["items"][1]["code"] == "permission_denied"
+    assert answer.json["items"][1]["detail"] == "cannot write '/etc/no': Permission denied"
     assert (answer.json["written"], answer.json["failed"]) == (2, 1)
     assert files.read("b/text") == "grüße".encode() and files.read("b/bytes") == b"\0\xff"
     assert files.stat("b/bytes")["mode"] == "0700"

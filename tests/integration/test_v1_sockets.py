@@ -73,7 +73,8 @@ def test_signals(processes):
     (b'{"type":"fly"}', "invalid_field", "type"),
     (b'{"type":"resize","rows":1}', "missing_field", "cols"),
     (b'{"type":"resize","rows":0,"cols":1}', "invalid_field", "rows"),
-    (b'{"type":"signal","signal":"NO"}', "not_possible", "signal"),
+    (b'{"type":"signal","signal":"NO"}', "invalid_field", "signal"),
+    (b'{"type":"signal"}', "missing_field", "signal"),
     (b'{"type":"resize","rows":1,"cols":1}', None, None),
 ])
 def test_a_message_that_is_refused_ends_nothing(processes, message, code, field):

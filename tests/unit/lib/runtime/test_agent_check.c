@@ -47,6 +47,21 @@ static void test_users_are_bounded(void **state)
     assert_refused(agent_check_user(user, &err), &err, "user");
 }
 
+static void test_users_are_names_or_ids(void **state)
+{
+    static const char *const good[] = {"user", "0:0", "65535:65535", "www-data", "3d", "a b"};
+    static const char *const bad[] = {"0",       "-1",           "1000",  "-1:-1",    "65536:0",
+                                      "0:65536", "4294967296:0", ":",     "1:",       ":1",
+                                      "1:2:3",   "a:b",          "0x1:0", "000000:0", "+1:1"};
+    struct error err = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        assert_int_equal(agent_check_user(good[i], &err), 0);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_refused(agent_check_user(bad[i], &err), &err, "user");
+}
+
 /* A relative path, and then a user of no name, in each kind of request. */
 static void test_one_mistake_has_one_code(void **state)
 {
@@ -80,6 +95,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_paths_are_absolute_and_bounded),
         cmocka_unit_test(test_users_are_bounded),
+        cmocka_unit_test(test_users_are_names_or_ids),
         cmocka_unit_test(test_one_mistake_has_one_code),
     };
 
