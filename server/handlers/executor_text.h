@@ -1,7 +1,7 @@
 /*
- * What programs write as JSON text, for the answers of the executor (docs/api/executor.md): bytes
- * that are not UTF-8 become U+FFFD, one for each bad byte, and every character at which some reader
- * of lines would end a line is escaped.
+ * What programs write as JSON text, for the answers of the executor (docs/api/executor.md) and the
+ * events of containers (docs/api/containers.md): bytes that are not UTF-8 become U+FFFD, one for
+ * each bad byte, and every character at which some reader of lines would end a line is escaped.
  */
 #ifndef SERVER_HANDLERS_EXECUTOR_TEXT_H
 #define SERVER_HANDLERS_EXECUTOR_TEXT_H

@@ -1,7 +1,7 @@
 /* Commands of the container dialect: what they write, as events without names. */
 #include "lib/base/util.h"
 #include "server/handlers/command_rules.h"
-#include "server/handlers/execution_view.h"
+#include "server/handlers/project_container_lines.h"
 #include "server/handlers/project_containers.h"
 #include "server/services/attach.h"
 #include "server/stream/stream.h"
@@ -56,20 +56,6 @@ static void add_status(cJSON *event, const struct attach_part *part)
     (void)cJSON_AddStringToObject(event, "data", text ? text : "");
 }
 
-static void add_output(cJSON *event, const struct attach_part *part)
-{
-    _cleanup_free_ char *text = NULL;
-    _cleanup_free_ char *base64 = NULL;
-
-    (void)cJSON_AddStringToObject(event, "type",
-                                  part->stream == AGENT_STREAM_STDERR ? "stderr" : "stdout");
-    if (!output_view(part->bytes, part->size, &text, &base64))
-        return;
-    (void)cJSON_AddStringToObject(event, "data", text);
-    if (base64)
-        (void)cJSON_AddStringToObject(event, "data_base64", base64);
-}
-
 /* Why there is no plain exit code; NULL: there is one. */
 static const char *reason_of(const struct store_process *row)
 {
@@ -97,26 +83,84 @@ static void add_exit(cJSON *event, const struct attach_part *part)
         (void)cJSON_AddStringToObject(event, "reason", reason);
 }
 
-/* An attach_format. */
-static char *format_event(const struct attach_part *part, size_t *ret_size)
+static void put_event(cJSON *event, struct json_text *text)
+{
+    _cleanup_free_ char *json = cJSON_PrintUnformatted(event);
+
+    text->failed |= !json;
+    if (!json)
+        return;
+    json_text_add(text, "data: ", 6);
+    json_text_add(text, json, strlen(json));
+    json_text_add(text, "\n\n", 2);
+}
+
+/* Output that the reader was too slow for: to pass over it would be a lie. */
+static void put_gap(uint64_t gap, struct json_text *text)
 {
     _cleanup_cjson_ cJSON *event = cJSON_CreateObject();
-    _cleanup_free_ char *json = NULL;
-    char *text;
-    int size;
+    char message[96];
 
+    (void)snprintf(message, sizeof(message),
+                   "%llu bytes of output are lost: it was read too slowly",
+                   (unsigned long long)gap);
+    (void)cJSON_AddStringToObject(event, "type", "error");
+    (void)cJSON_AddStringToObject(event, "data", message);
+    put_event(event, text);
+}
+
+static void put_output(const struct attach_part *part, struct json_text *text)
+{
+    enum project_container_side side =
+        part->stream == AGENT_STREAM_STDERR ? PROJECT_CONTAINER_STDERR : PROJECT_CONTAINER_STDOUT;
+
+    if (part->gap > 0) {
+        project_container_lines_end(part->user, text);
+        put_gap(part->gap, text);
+    }
+    project_container_lines_add(part->user, side, part->bytes, part->size, text);
+}
+
+static void put_status(const struct attach_part *part, struct json_text *text)
+{
+    _cleanup_cjson_ cJSON *event = cJSON_CreateObject();
+
+    add_status(event, part);
+    put_event(event, text);
+}
+
+static void put_exit(const struct attach_part *part, struct json_text *text)
+{
+    _cleanup_cjson_ cJSON *event = cJSON_CreateObject();
+
+    project_container_lines_end(part->user, text);
+    add_exit(event, part);
+    put_event(event, text);
+}
+
+/* An attach_format. */
+static char *format_events(const struct attach_part *part, size_t *ret_size)
+{
+    struct json_text text = {.data = NULL};
+
+    json_text_add(&text, "", 0); /* no event is not the same as no memory */
     if (part->kind == ATTACH_STATUS)
-        add_status(event, part);
+        put_status(part, &text);
     else if (part->kind == ATTACH_EXIT)
-        add_exit(event, part);
+        put_exit(part, &text);
     else
-        add_output(event, part);
-    json = cJSON_PrintUnformatted(event);
-    size = json ? asprintf(&text, "data: %s\n\n", json) : -1;
-    if (size < 0)
+        put_output(part, &text);
+    if (text.failed) {
+        json_text_free(&text);
         return NULL;
-    *ret_size = (size_t)size;
-    return text;
+    }
+    *ret_size = text.size;
+    return text.data;
+}
+
+static void release_lines(void *user)
+{
+    project_container_lines_free(user);
 }
 
 /* --- the command */
@@ -145,14 +189,18 @@ static int start(struct call *call, const struct container_record *record,
 static int follow(struct call *call, const struct id *sandbox, const struct id *process,
                   struct error *err)
 {
-    static const struct attach_options options = {
+    const struct attach_options options = {
         .follow = true,
         .has_status = true,
-        .format = format_event,
+        .format = format_events,
         .heartbeat = ": heartbeat\n\n",
+        .user = project_container_lines_new(),
+        .release = release_lines,
     };
     _cleanup_stream_ struct stream *stream = NULL;
 
+    if (!options.user)
+        return error_set(err, ERR_UNAVAILABLE, "there is no memory for a stream");
     if (attach_follow(call->services, &call->caller, sandbox, process, &options, &stream, err) < 0)
         return -1;
     http_respond_stream(call->request, EVENTS_MEDIA, stream);

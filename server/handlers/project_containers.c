@@ -260,12 +260,13 @@ int handle_project_container_stats(struct call *call, struct error *err)
 /* --- delete */
 
 struct delete_query {
-    bool delete_files;
+    const char *delete_files;
 };
 
 static const struct json_field delete_query_fields[] = {
     {.name = "delete_files",
-     .type = JSON_TYPE_BOOL,
+     .type = JSON_TYPE_STRING,
+     .choices = "true|false|True|False|1|0", /* as clients in JavaScript and in Python write it */
      .offset = offsetof(struct delete_query, delete_files),
      .about = "false: its files are there again after the next create."},
 };
@@ -300,13 +301,13 @@ static int respond_deleted(struct call *call, struct error *err)
 
 static int delete_container(struct call *call, struct error *err)
 {
-    struct delete_query query = {.delete_files = false};
+    struct delete_query query = {.delete_files = "false"};
     struct call_query_storage storage;
 
     if (call_query(call, &project_container_delete_query, &storage, &query, err) < 0)
         return -1;
-    return project_containers_delete(call->services, &call->caller, call->name, query.delete_files,
-                                     err);
+    return project_containers_delete(call->services, &call->caller, call->name,
+                                     strchr("tT1", query.delete_files[0]) != NULL, err);
 }
 
 int handle_project_container_delete(struct call *call, struct error *err)

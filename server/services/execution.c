@@ -116,7 +116,7 @@ static int create(struct run *run, const char *image, struct error *err)
     return -1;
 }
 
-/* The definition's files and, last so that it wins, the code itself. Only the array is new. */
+/* The definition's files and the code itself: the last of a path wins. Only the array is new. */
 static int gather_files(const struct run *run, const struct launch_plan *plan,
                         struct sandbox_files *ret_files, struct error *err)
 {
@@ -127,8 +127,8 @@ static int gather_files(const struct run *run, const struct launch_plan *plan,
     if (!items)
         return error_set(err, ERR_INTERNAL, "out of memory");
     if (count > 0)
-        memcpy(items, definition->files.items, count * sizeof(*items));
-    items[count] = (struct sandbox_file){
+        memcpy(items + plan->code_yields, definition->files.items, count * sizeof(*items));
+    items[plan->code_yields ? 0 : count] = (struct sandbox_file){
         .path = plan->entry_path,
         .content = definition->code,
         .size = definition->code_size,

@@ -78,6 +78,7 @@ int launch_plan_make(const struct sandbox_definition *definition, struct launch_
     if (sandbox_path_resolve(entry, "entry_point", &plan.entry_path, err) < 0)
         return -1;
     plan.image = runtime->image;
+    plan.code_yields = command_line;
     if (command_line) {
         plan.argv[argc++] = "/bin/sh";
         plan.argv[argc++] = "-c";

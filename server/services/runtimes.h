@@ -31,13 +31,15 @@ const struct runtime *runtime_find(const char *name);
 struct launch_plan {
     const char *image;
     char *entry_path; /* absolute: where the code lands */
+    bool code_yields; /* to a file of the definition that lands there too */
     const char *argv[RUNTIME_ARGV_MAX + 2];
 };
 
 /*
  * An entry point with white space is a command line for /bin/sh, and the code lands in the
- * runtime's default file ("bun run dev"); without it is the file that the code lands in and that
- * the runtime runs. Shell code that begins with #! is run by the interpreter it names.
+ * runtime's default file ("bun run dev"), unless the definition has that one itself; without it is
+ * the file that the code lands in and that the runtime runs. Shell code that begins with #! is run
+ * by the interpreter it names.
  */
 int launch_plan_make(const struct sandbox_definition *definition, struct launch_plan *ret_plan,
                      struct error *err);

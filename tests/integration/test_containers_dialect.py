@@ -42,8 +42,8 @@ class Container:
         return [json.loads(line[len("data: "):]) for line in lines if line.startswith("data: ")]
 
 
-def text_of(events, kind="stdout"):
-    return "".join(event["data"] for event in events if event["type"] == kind)
+def lines_of(events, kind="stdout"):
+    return [event["data"] for event in events if event["type"] == kind]
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_execute_command(running):
     assert {event["type"] for event in events[1:-1]} == {"stderr"}
     assert events[-1] == {"type": "exit", "data": 127, "success": False}
     events = running.exec("echo one; echo two; echo bad >&2")
-    assert text_of(events) == "one\ntwo\n" and text_of(events, "stderr") == "bad\n"
+    assert lines_of(events) == ["one", "two"] and lines_of(events, "stderr") == ["bad"]
     assert events[-1] == {"type": "exit", "data": 0, "success": True}
 
 
@@ -101,7 +101,7 @@ def test_write_list_and_read_files(running):
     assert [f["path"] for f in running.ok("GET", "/files")["files"]] == ["package.json", "src"]
     assert running.ok("GET", "/files/src/App.tsx") == {"path": "src/App.tsx", "content": code}
     # What was written is what commands see.
-    assert text_of(running.exec("cat src/App.tsx")) == code
+    assert lines_of(running.exec("cat src/App.tsx")) == [code]
 
 
 def test_preview_says_that_there_is_none(running):
@@ -138,7 +138,7 @@ def test_a_longer_command_and_more_memory(container):
     made = container.create({"project_type": "python", "config": {"memory_limit": "1g"}})
     assert made["status"] == "running"
     assert container.ok("GET", "/stats")["memory_limit_mb"] == 1024
-    assert text_of(container.exec("python3 -c 'print(6 * 7)'", timeout=600)) == "42\n"
+    assert lines_of(container.exec("python3 -c 'print(6 * 7)'", timeout=600)) == ["42"]
 
 
 def test_the_whole_configuration_of_the_guide(container):
@@ -185,6 +185,22 @@ def test_creates_at_once_make_one(container):
         made = list(pool.map(lambda _: container.create(), range(8)))
     assert len({answer["container_id"] for answer in made}) == 1
     assert {answer["status"] for answer in made} == {"running"}
+
+
+@pytest.mark.parametrize("word", ["true", "True", "1"])
+def test_words_for_yes(container, word):
+    """Each client writes a boolean in its own way: Python's requests sends True."""
+    container.create()
+    container.ok("DELETE", f"?delete_files={word}")
+    assert_problem(container.call("GET", "/stats"), 404, "not_found")
+
+
+@pytest.mark.parametrize("word", ["false", "False", "0"])
+def test_words_for_no(container, word):
+    container.create()
+    container.ok("DELETE", f"?delete_files={word}")
+    assert container.ok("GET", "/stats")["status"] == "stopped"
+    assert_problem(container.call("DELETE", "?delete_files=maybe"), 400, "invalid_field")
 
 
 def test_files_stay_unless_they_are_to_go(container):
@@ -279,7 +295,7 @@ def test_bad_requests(running, path, body, field):
 
 def test_a_path_leads_nowhere_but_into_the_sandbox(running):
     assert running.ok("POST", "/files", {"path": "../../../../tmp/up", "content": "x"})["success"]
-    assert text_of(running.exec("cat /tmp/up")) == "x"
+    assert lines_of(running.exec("cat /tmp/up")) == ["x"]
     assert_problem(running.call("POST", "/files", {"path": "/etc/x", "content": "x"}), 403,
                    "permission_denied")
     assert_problem(running.call("GET", "/files/../../../etc/passwd"), 400, "bad_request")
@@ -306,6 +322,22 @@ def test_ends_that_are_no_exit_code(running):
 def test_the_time_limit_of_the_configuration(container):
     container.create({"project_type": "node", "config": {"command_timeout": 1}})
     assert container.exec("sleep 60")[-1]["reason"] == "timed_out"
+
+
+def test_an_event_is_a_line(running):
+    """However the command writes it, and without its end, as clients print it."""
+    events = running.exec("printf 'a'; printf 'b\\n\\nc\\n'; printf 'no end'")
+    assert events[1:] == [{"type": "stdout", "data": line} for line in ["ab", "", "c", "no end"]] + [
+        {"type": "exit", "data": 0, "success": True}
+    ]
+    lines = lines_of(running.exec("seq 100000"))
+    assert lines == [str(n) for n in range(1, 100001)]
+
+
+def test_a_long_line_comes_in_parts(running):
+    parts = lines_of(running.exec("head -c 300000 /dev/zero | tr '\\0' x; echo; echo next"))
+    assert "".join(parts[:-1]) == "x" * 300000 and parts[-1] == "next"
+    assert all(len(part) > 60000 for part in parts[:4])
 
 
 def test_output_that_is_no_text(running):

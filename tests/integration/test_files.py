@@ -125,3 +125,12 @@ def test_a_thousand_files(client):
 def test_entry_point_names_the_code(client):
     code = "console.log(require('path').basename(__filename))"
     assert client.run("node", code, entry_point="src/main.js")["stdout"] == "main.js\n"
+
+
+def test_a_command_line_runs_the_file_that_came(client):
+    """Beside a command line, code is only what stands in for a file that was not sent."""
+    sent = [{"path": "index.js", "content": "console.log('file')"}]
+    code, line = "console.log('code')", "node index.js"
+    assert client.run("node", code, entry_point=line, files=sent)["stdout"] == "file\n"
+    assert client.run("node", code, entry_point=line)["stdout"] == "code\n"
+    assert client.run("node", code, files=sent)["stdout"] == "code\n"

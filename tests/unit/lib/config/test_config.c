@@ -149,6 +149,37 @@ static void test_nsjail_is_native(void **state)
     assert_string_equal(config.sandbox_backend, "native");
 }
 
+/* As users of the sandbox service have it. */
+static void test_the_file_of_the_sandbox_service(void **state)
+{
+    static const char text[] = "[server]\n"
+                               "host = \"0.0.0.0\"\n"
+                               "port = 8070\n"
+                               "\n"
+                               "[sandbox]\n"
+                               "backend = \"nsjail\"  # or \"docker\"\n"
+                               "default_timeout_ms = 30000\n"
+                               "default_memory_limit_mb = 512\n"
+                               "max_concurrent_sandboxes = 10\n"
+                               "cleanup_interval_seconds = 300\n"
+                               "\n"
+                               "[logging]\n"
+                               "level = \"info\"\n"
+                               "format = \"json\"\n";
+    _cleanup_config_ struct config config = {0};
+
+    (void)state;
+    load_text(text, &config, NULL);
+    assert_string_equal(config.server_host, "0.0.0.0");
+    assert_int_equal(config.server_port, 8070);
+    assert_string_equal(config.sandbox_backend, "native");
+    assert_int_equal(config.sandbox_timeout_ms, 30000);
+    assert_int_equal(config.sandbox_memory_mb, 512);
+    assert_int_equal(config.sandbox_max_concurrent, 10);
+    assert_int_equal(config.sandbox_cleanup_interval_s, 300);
+    assert_string_equal(config.logging_format, "json");
+}
+
 static void write_file(char *path, const char *text)
 {
     int fd = mkstemp(path);
@@ -312,6 +343,7 @@ int main(void)
         cmocka_unit_test_setup(test_auth_off_on_loopback, clear_environment),
         cmocka_unit_test_setup(test_auth_off_refuses_lookalikes, clear_environment),
         cmocka_unit_test_setup(test_nsjail_is_native, clear_environment),
+        cmocka_unit_test_setup(test_the_file_of_the_sandbox_service, clear_environment),
         cmocka_unit_test_setup(test_precedence, clear_environment),
         cmocka_unit_test_setup(test_environment_errors_name_the_variable, clear_environment),
         cmocka_unit_test_setup(test_missing_file, clear_environment),

@@ -43,6 +43,7 @@ static void test_an_entry_point_names_the_file(void **state)
     (void)state;
     assert_string_equal(plan.entry_path, "/sandbox/src/app.js");
     assert_string_equal(plan.argv[1], "/sandbox/src/app.js");
+    assert_false(plan.code_yields);
     launch_plan_free(&plan);
 }
 
@@ -56,6 +57,7 @@ static void test_an_entry_point_with_spaces_is_a_command_line(void **state)
     assert_string_equal(plan.argv[0], "/bin/sh");
     assert_string_equal(plan.argv[2], "bun run dev");
     assert_null(plan.argv[3]);
+    assert_true(plan.code_yields);
     launch_plan_free(&plan);
 }
 
