@@ -14,9 +14,9 @@ static int not_found(struct error *err)
     return error_set(err, ERR_NOT_FOUND, "the project has no container: create it first");
 }
 
-int project_containers_find(struct services *services, const struct caller *caller,
-                            const char *name, struct container_record *ret_record,
-                            struct error *err)
+/* Also one that is stopped: its files are there. */
+static int find_any(struct services *services, const struct caller *caller, const char *name,
+                    struct container_record *ret_record, struct error *err)
 {
     struct db_scope scope = caller_scope(caller);
     struct container_record record;
@@ -26,6 +26,23 @@ int project_containers_find(struct services *services, const struct caller *call
     if (record.state == SANDBOX_DELETING) {
         container_record_free(&record);
         return not_found(err);
+    }
+    *ret_record = record;
+    return 0;
+}
+
+int project_containers_find(struct services *services, const struct caller *caller,
+                            const char *name, struct container_record *ret_record,
+                            struct error *err)
+{
+    struct container_record record;
+
+    if (find_any(services, caller, name, &record, err) < 0)
+        return -1;
+    if (record.state == SANDBOX_STOPPED) {
+        container_record_free(&record);
+        return error_set(err, ERR_NOT_FOUND,
+                         "the project's container is stopped: create it to go on with its files");
     }
     *ret_record = record;
     return 0;
@@ -95,15 +112,30 @@ int project_containers_ensure(struct services *services, const struct caller *ca
     return 0;
 }
 
-int project_containers_delete(struct services *services, const struct caller *caller,
-                              const char *name, bool with_files, struct error *err)
+static int delete_with_files(struct services *services, const struct caller *caller,
+                             const char *name, struct error *err)
+{
+    _cleanup_(container_record_free) struct container_record found = {.owner = NULL};
+
+    if (find_any(services, caller, name, &found, err) < 0)
+        return -1;
+    return containers_delete(services, caller, &found.id, STORE_ANY_VERSION, err);
+}
+
+static int delete_without_files(struct services *services, const struct caller *caller,
+                                const char *name, struct error *err)
 {
     _cleanup_(container_record_free) struct container_record found = {.owner = NULL};
     _cleanup_(container_record_free) struct container_record stopped = {.owner = NULL};
 
     if (project_containers_find(services, caller, name, &found, err) < 0)
         return -1;
-    if (with_files)
-        return containers_delete(services, caller, &found.id, STORE_ANY_VERSION, err);
     return containers_stop(services, caller, &found.id, 0, &stopped, err);
+}
+
+int project_containers_delete(struct services *services, const struct caller *caller,
+                              const char *name, bool with_files, struct error *err)
+{
+    return with_files ? delete_with_files(services, caller, name, err)
+                      : delete_without_files(services, caller, name, err);
 }

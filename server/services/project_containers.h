@@ -19,12 +19,15 @@ int project_containers_ensure(struct services *services, const struct caller *ca
                               struct container_record *ret_record, bool *ret_is_new,
                               struct error *err);
 
-/* ERR_NOT_FOUND also for one that is being deleted. */
+/* ERR_NOT_FOUND also for one that is stopped or being deleted: to its client it is gone. */
 int project_containers_find(struct services *services, const struct caller *caller,
                             const char *name, struct container_record *ret_record,
                             struct error *err);
 
-/* Ends it; its files stay, for the next create, unless `with_files`. */
+/*
+ * Ends it; its files stay, for the next create, unless `with_files`, which also takes those of one
+ * that is stopped.
+ */
 int project_containers_delete(struct services *services, const struct caller *caller,
                               const char *name, bool with_files, struct error *err);
 
