@@ -40,7 +40,10 @@ enum event_column {
     "atoll_events_reach($1::uuid, $2::bigint::text::xid8, $3::bigint, $8::bigint, true) reached"
 #define REACH_ON                                                                                   \
     "atoll_events_reach($1::uuid, $2::bigint::text::xid8, $3::bigint, $6::bigint, false) reached"
-#define NO_REACH "(VALUES (NULL::xid8, NULL::bigint, NULL::timestamptz)) reached (tx, id, at)"
+#define ALL_BACK "(VALUES ('0'::xid8, 0::bigint, NULL::timestamptz)) reached (tx, id, at)"
+#define ALL_ON                                                                                     \
+    "(VALUES ('18446744073709551615'::xid8, 9223372036854775807, NULL::timestamptz))"              \
+    " reached (tx, id, at)"
 
 /*
  * $1 the tenant, $2 transaction and $3 id of the place, $4 limit, $5 kind, $6 since, $7 until. The
@@ -51,8 +54,7 @@ enum event_column {
     "SELECT " EVENT_COLUMNS ", CASE WHEN reached.at >= " SINCE " - interval '1 minute'"            \
     " THEN reached.tx::text::bigint END, reached.id FROM " reach                                   \
     " LEFT JOIN LATERAL (SELECT * FROM events WHERE tenant_id = $1::uuid" whose                    \
-    " AND (tx, id) < " PLACE                                                                       \
-    " AND (tx, id) >= (coalesce(reached.tx, '0'), coalesce(reached.id, 0))"                        \
+    " AND (tx, id) < " PLACE " AND (tx, id) >= (reached.tx, reached.id)"                           \
     " AND ($5::text IS NULL OR starts_with(kind, $5::text))"                                       \
     " AND ($6::bigint = 0 OR at >= " SINCE ") AND ($7::bigint = 0 OR at < " UNTIL ")"              \
     " ORDER BY tx DESC, id DESC LIMIT $4::bigint) e ON true ORDER BY e.tx DESC, e.id DESC"
@@ -60,17 +62,18 @@ enum event_column {
 /* Two statements, because each has an index of its own. */
 static const struct db_statement list_statement = {"event_list", LIST_STATEMENT(REACH_BACK, "")};
 static const struct db_statement list_sandbox_statement = {
-    "event_list_sandbox", LIST_STATEMENT(NO_REACH, " AND sandbox_id = $8::uuid")};
+    "event_list_sandbox", LIST_STATEMENT(ALL_BACK, " AND sandbox_id = $8::uuid")};
 
 static const struct db_statement now_statement = {
     "event_now", "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"};
 
 /* The same, without times and oldest first. */
 #define FOLLOW_STATEMENT(reach, whose)                                                             \
-    "SELECT " EVENT_COLUMNS ", reached.tx::text::bigint, reached.id FROM " reach                   \
+    "SELECT " EVENT_COLUMNS                                                                        \
+    ", CASE WHEN reached.at IS NOT NULL THEN reached.tx::text::bigint END,"                        \
+    " reached.id FROM " reach                                                                      \
     " LEFT JOIN LATERAL (SELECT * FROM events WHERE tenant_id = $1::uuid" whose                    \
-    " AND (tx, id) > " PLACE " AND (tx, id) <= (coalesce(reached.tx, '18446744073709551615'),"     \
-    " coalesce(reached.id, 9223372036854775807))"                                                  \
+    " AND (tx, id) > " PLACE " AND (tx, id) <= (reached.tx, reached.id)"                           \
     " AND tx < pg_snapshot_xmin(pg_current_snapshot())"                                            \
     " AND ($5::text IS NULL OR starts_with(kind, $5::text))"                                       \
     " ORDER BY tx, id LIMIT $4::bigint) e ON true ORDER BY e.tx, e.id"
@@ -78,7 +81,7 @@ static const struct db_statement now_statement = {
 static const struct db_statement follow_statement = {"event_follow",
                                                      FOLLOW_STATEMENT(REACH_ON, "")};
 static const struct db_statement follow_sandbox_statement = {
-    "event_follow_sandbox", FOLLOW_STATEMENT(NO_REACH, " AND sandbox_id = $6::uuid")};
+    "event_follow_sandbox", FOLLOW_STATEMENT(ALL_ON, " AND sandbox_id = $6::uuid")};
 
 void store_events_free(struct store_events *events)
 {

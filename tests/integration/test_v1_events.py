@@ -91,6 +91,25 @@ def test_a_page_has_no_place_to_follow_from(client):
     assert_problem(client.get("/v1/events?after=1-1"), 422, "not_possible")
 
 
+def test_a_page_passes_over_a_bounded_part_of_a_long_log(stack):
+    """As PostgreSQL counts it: two looks at 10,000 events, one to find how far the other goes."""
+    client = stack.tenant_client("long-log")
+    tenant = stack.extra_tenants["long-log"]
+    stack.postgres.execute(
+        f"INSERT INTO events (tenant_id, kind) SELECT '{tenant}', CASE i WHEN 1 THEN 'test.first'"
+        " ELSE 'test.other' END FROM generate_series(1, 100000) i"
+    )
+    reads = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'events_tenant'"
+    before = stack.postgres.value(reads)
+    page = client.get("/v1/events?kind=test.first").json
+    assert page["items"] == [] and page["next_cursor"]
+    eventually(lambda: stack.postgres.value(reads) >= before + 20_000, 30, "reads are counted")
+    assert stack.postgres.value(reads) < before + 60_000
+    assert [item["kind"] for item in events(client, "kind=test.first")] == ["test.first"]
+    with EventStream(client, "/v1/events?kind=test.first&after=0-0") as stream:
+        assert [kind for _, kind, _ in stream.take(1)] == ["test.first"]
+
+
 def test_other_tenants_and_projects_see_nothing_of_it(stack, client, other):
     sandbox_id = life(client)
     assert events(other, f"sandbox_id={sandbox_id}") == []
