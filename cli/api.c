@@ -1,6 +1,8 @@
 #include "cli/api.h"
 
 #include "cli/dev_wait.h"
+#include "cli/plain.h"
+#include "cli/query.h"
 #include "cli/token.h"
 #include "lib/base/util.h"
 
@@ -14,12 +16,16 @@
 
 enum {
     CONNECT_TIMEOUT_S = 10,
-    ANSWER_MAX = 256 << 20,
+    KEEPALIVE_S = 30,       /* silence after which the kernel asks whether the service is there */
+    ANSWER_MAX = 256 << 20, /* all that a command may write, as JSON */
+    EVENT_MAX = 1 << 20,    /* the service's have 64 KiB at most */
+    VALUES_MAX = 1000000,   /* of an answer: each takes some 100 bytes of memory, however short */
     TOKEN_TTL_S = 300,
     TOKEN_FILE_MAX = 65536,
     LIST_LIMIT_DEFAULT = 1000,
     PAGE_MAX = 200,
     EVENT_WORD_SIZE = 128,
+    CURSOR_SIZE = 256,
 };
 
 struct api {
@@ -47,13 +53,15 @@ struct request {
 struct answer {
     char *data;
     size_t size;
+    size_t max;                                              /* of `data` */
+    CURL *curl;                                              /* it knows the status */
+    bool is_long;                                            /* it has more than `max` */
     bool (*take)(const struct api_event *event, void *user); /* of a stream */
     void *user;
     char name[EVENT_WORD_SIZE]; /* of the event whose lines are being read */
     char id[EVENT_WORD_SIZE];
     bool stopped; /* by take */
     FILE *out;    /* where bytes go that are no refusal; NULL: into `data` */
-    CURL *curl;   /* of `out`: it knows the status */
     int error;    /* errno of a failed write to `out`; 0: none */
 };
 
@@ -99,19 +107,20 @@ static int local_url(const struct config *config, char **ret_url, struct error *
     return *ret_url ? 0 : error_set_errno(err, ENOMEM, "%s", path);
 }
 
+/* An empty option is a script's variable that is not set: no other service is meant by it. */
 static int find_url(struct api *api, const struct config *config, const struct arguments *arguments,
                     struct error *err)
 {
-    const char *named = argument_value(arguments, "--url");
+    const char *option = argument_value(arguments, "--url");
+    const char *named = option ? option : getenv("ATOLL_URL");
 
-    if (!named)
-        named = getenv("ATOLL_URL");
-    if (!named || named[0] == '\0') {
+    if (!option && (!named || named[0] == '\0')) {
         api->local = true;
         return local_url(config, &api->url, err);
     }
     if (strncmp(named, "http://", 7) != 0 && strncmp(named, "https://", 8) != 0)
-        return error_set(err, ERR_BAD_REQUEST, "--url must begin with http:// or https://");
+        return error_set(err, ERR_BAD_REQUEST, "%s must begin with http:// or https://",
+                         option ? "--url" : "ATOLL_URL");
     api->url = strdup(named);
     if (!api->url)
         return error_set_errno(err, ENOMEM, "--url");
@@ -148,17 +157,29 @@ static int find_credential(struct api *api, const struct config *config,
 {
     const char *file = argument_value(arguments, "--token-file");
     const char *text = argument_value(arguments, "--token");
+    bool is_option = text != NULL;
 
     if (!text && file)
         return credential_from_file(file, &api->credential, err);
     if (!text)
         text = getenv("ATOLL_TOKEN");
-    if (!text || text[0] == '\0')
+    if (!is_option && (!text || text[0] == '\0'))
         text = getenv("ATOLL_API_KEY");
-    if (!text || text[0] == '\0')
+    if (!is_option && (!text || text[0] == '\0'))
         return make_credential(config, &api->credential, err);
     api->credential = strdup(text);
     return api->credential ? 0 : error_set_errno(err, ENOMEM, "--token");
+}
+
+/* A header's value is made of it: a line's end in it would begin another header. */
+static int check_credential(const char *credential, struct error *err)
+{
+    if (credential[0] == '\0')
+        return error_set(err, ERR_BAD_REQUEST, "the token is empty");
+    for (const char *at = credential; *at != '\0'; at++)
+        if (*at <= ' ' || *at > '~')
+            return error_set(err, ERR_BAD_REQUEST, "the token holds a character that none has");
+    return 0;
 }
 
 int api_open(const struct cli *cli, const struct arguments *arguments, struct api **ret_api,
@@ -169,7 +190,8 @@ int api_open(const struct cli *cli, const struct arguments *arguments, struct ap
     if (!api)
         return error_set_errno(err, ENOMEM, "cannot call the service");
     if (find_url(api, &cli->config, arguments, err) < 0 ||
-        find_credential(api, &cli->config, arguments, err) < 0)
+        find_credential(api, &cli->config, arguments, err) < 0 ||
+        check_credential(api->credential, err) < 0)
         return -1;
     api->json = argument_value(arguments, "--json");
     api->curl = curl_easy_init();
@@ -183,7 +205,8 @@ static bool append(struct answer *answer, const char *data, size_t size)
 {
     char *longer;
 
-    if (answer->size + size > ANSWER_MAX)
+    answer->is_long = answer->size + size > answer->max;
+    if (answer->is_long)
         return false;
     longer = realloc(answer->data, answer->size + size + 1);
     if (!longer)
@@ -227,15 +250,16 @@ static void take_line(struct answer *answer, const char *line)
 /* Hands on the whole lines of a stream. */
 static void take_lines(struct answer *answer)
 {
+    const char *limit = answer->data + answer->size;
     char *line = answer->data;
     char *end;
 
-    while (!answer->stopped && (end = strchr(line, '\n'))) {
+    while (!answer->stopped && (end = memchr(line, '\n', (size_t)(limit - line)))) {
         *end = '\0';
         take_line(answer, line);
         line = end + 1;
     }
-    answer->size = strlen(line);
+    answer->size = (size_t)(limit - line);
     memmove(answer->data, line, answer->size + 1);
 }
 
@@ -259,12 +283,13 @@ static size_t write_out(struct answer *answer, const char *data, size_t size)
 static size_t receive(char *data, size_t size, size_t count, void *user)
 {
     struct answer *answer = user;
+    bool refused = is_refusal(answer);
 
-    if (answer->out && !is_refusal(answer))
+    if (answer->out && !refused)
         return write_out(answer, data, size * count);
     if (!append(answer, data, size * count))
         return 0;
-    if (answer->take)
+    if (answer->take && !refused)
         take_lines(answer);
     return answer->stopped ? 0 : size * count;
 }
@@ -350,6 +375,8 @@ static bool set_request(const struct api *api, const struct request *request, co
            (!api->local || curl_easy_setopt(curl, CURLOPT_NOPROXY, "*") == CURLE_OK) &&
            curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S) == CURLE_OK &&
            curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+           curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK &&
+           curl_easy_setopt(curl, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_S) == CURLE_OK &&
            curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers) == CURLE_OK &&
            (!body || curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body) == CURLE_OK) &&
            curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive) == CURLE_OK &&
@@ -371,24 +398,70 @@ static int perform(struct api *api, const struct request *request, struct answer
         !add_headers(api, type_of(request), media_of(answer), &headers) ||
         !set_request(api, request, url, text, headers, answer))
         return error_set_errno(err, ENOMEM, "cannot call the service");
+    answer->curl = api->curl;
+    answer->max = answer->take ? EVENT_MAX : ANSWER_MAX;
     code = curl_easy_perform(api->curl);
+    if (answer->is_long)
+        return error_set(err, ERR_CONFLICT, "%s answers with more than %zu bytes", api->url,
+                         answer->max);
     if (code != CURLE_OK && !answer->stopped)
         return error_set(err, ERR_UNAVAILABLE, "%s: %s", api->url, curl_easy_strerror(code));
     (void)curl_easy_getinfo(api->curl, CURLINFO_RESPONSE_CODE, ret_status);
     return 0;
 }
 
-/* The service's refusal as an error. */
-static int refused(long status, const char *data, struct error *err)
+/* False for more than VALUES_MAX: each but the first stands behind one of these, in no string. */
+static bool has_few_values(const char *text, size_t size)
 {
-    enum error_code code = status == 404 ? ERR_NOT_FOUND : ERR_CONFLICT;
-    _cleanup_cjson_ cJSON *problem = cJSON_Parse(data ? data : "");
+    bool is_string = false;
+    size_t count = 1;
+
+    for (size_t i = 0; i < size && count <= VALUES_MAX; i++) {
+        if (is_string && text[i] == '\\')
+            i++;
+        else if (text[i] == '"')
+            is_string = !is_string;
+        else if (!is_string && (text[i] == ',' || text[i] == '[' || text[i] == '{'))
+            count++;
+    }
+    return count <= VALUES_MAX;
+}
+
+/* NULL when it is none, or not the service's. */
+static cJSON *parse_answer(const struct answer *answer)
+{
+    return answer->size > 0 && has_few_values(answer->data, answer->size)
+               ? cJSON_ParseWithLength(answer->data, answer->size)
+               : NULL;
+}
+
+/* A part of the service that is away, or all of it behind a proxy, is told by these. */
+static enum error_code refusal_code(long status, const char *code)
+{
+    if (status == 404)
+        return ERR_NOT_FOUND;
+    return (status >= 502 && status <= 504 && (!code || strcmp(code, "runtime_missing") != 0))
+               ? ERR_UNAVAILABLE
+               : ERR_CONFLICT;
+}
+
+/* The service's refusal as an error. */
+static int refused(long status, const struct answer *answer, struct error *err)
+{
+    _cleanup_cjson_ cJSON *problem = parse_answer(answer);
+    enum error_code code =
+        refusal_code(status, cJSON_GetStringValue(table_member(problem, "code")));
     const char *detail = cJSON_GetStringValue(table_member(problem, "detail"));
     const char *request = cJSON_GetStringValue(table_member(problem, "request_id"));
 
     if (!detail)
         return error_set(err, code, "the service answered %ld", status);
     return error_set(err, code, "%s (%ld, request %s)", detail, status, request ? request : "?");
+}
+
+static int not_the_service(const struct api *api, struct error *err)
+{
+    return error_set(err, ERR_CONFLICT, "%s does not answer as the service does", api->url);
 }
 
 static int call(struct api *api, const struct request *request, bool print, cJSON **ret_answer,
@@ -400,14 +473,14 @@ static int call(struct api *api, const struct request *request, bool print, cJSO
     int result = perform(api, request, &answer, &status, err);
 
     if (result == 0 && (status < 200 || status >= 300))
-        result = refused(status, answer.data, err);
+        result = refused(status, &answer, err);
     if (result == 0 && answer.size > 0) {
-        json = cJSON_ParseWithLength(answer.data, answer.size);
+        json = parse_answer(&answer);
         if (!json)
-            result = error_set(err, ERR_CONFLICT, "%s does not answer with JSON", api->url);
+            result = not_the_service(api, err);
     }
     if (result == 0 && print && answer.size > 0)
-        (void)printf("%s\n", answer.data);
+        plain_json(stdout, answer.data);
     free(answer.data);
     if (result == 0)
         *ret_answer = TAKE_PTR(json);
@@ -442,64 +515,115 @@ int api_show_member(struct api *api, const char *method, const char *path, const
                     const char *member, struct error *err)
 {
     _cleanup_cjson_ cJSON *answer = NULL;
-    const char *text;
+    const cJSON *word;
+    _cleanup_free_ char *text = NULL;
 
     if (api_call(api, method, path, body, &answer, err) < 0)
         return -1;
-    text = cJSON_GetStringValue(table_member(answer, member));
-    if (text && !api->json)
+    word = table_member(answer, member);
+    if (!cJSON_IsString(word))
+        return not_the_service(api, err);
+    text = table_value_text(word, COLUMN_TEXT);
+    if (!text)
+        return error_set_errno(err, ENOMEM, "cannot print it");
+    if (!api->json)
         (void)puts(text);
     return CLI_OK;
 }
 
-/* Moves what is wanted of a page into `items`; at most `limit` are there afterwards. */
-static void collect(const struct api_list *list, cJSON *page, cJSON *items)
+/* A list as it is gathered, page by page. */
+struct gathering {
+    cJSON *items;             /* for the table */
+    uint64_t left;            /* items that may still come */
+    char cursor[CURSOR_SIZE]; /* of the next page; "": there is none */
+};
+
+/* Leaves those items of a page that are wanted, and no more than may come. */
+static void sift(const struct api_list *list, cJSON *items, struct gathering *gathering)
 {
-    cJSON *source = cJSON_GetObjectItem(page, "items");
-    cJSON *item;
+    cJSON *item = items->child;
 
-    while ((item = cJSON_DetachItemFromArray(source, 0))) {
-        bool wanted = (!list->wanted || list->wanted(item)) &&
-                      (uint64_t)cJSON_GetArraySize(items) < list->limit;
+    while (item) {
+        cJSON *next = item->next;
 
-        if (wanted)
-            cJSON_AddItemToArray(items, item);
+        if (gathering->left > 0 && (!list->wanted || list->wanted(item)))
+            gathering->left--;
         else
-            cJSON_Delete(item);
+            cJSON_Delete(cJSON_DetachItemViaPointer(items, item));
+        item = next;
     }
 }
 
-/* The next page into `items`; its next_cursor, "" at the end. */
-static int take_page(struct api *api, const struct api_list *list, cJSON *items,
-                     char cursor[static 64], struct error *err)
+/* Of a list that is sifted here, nobody knows how many it takes. */
+static unsigned page_limit(const struct api_list *list, const struct gathering *gathering)
+{
+    return list->wanted || gathering->left > PAGE_MAX ? PAGE_MAX : (unsigned)gathering->left;
+}
+
+static int get_page(struct api *api, const struct api_list *list, const struct gathering *gathering,
+                    cJSON **ret_page, struct error *err)
+{
+    char limit[16];
+    const struct parameter parameters[] = {
+        {"limit", limit},
+        {"cursor", gathering->cursor[0] != '\0' ? gathering->cursor : NULL},
+    };
+    struct request request = {.method = "GET"};
+    _cleanup_free_ char *path = NULL;
+
+    (void)snprintf(limit, sizeof(limit), "%u", page_limit(list, gathering));
+    if (query_make(list->path, parameters, ARRAY_SIZE(parameters), &path, err) < 0)
+        return -1;
+    request.path = path;
+    /* A page that is sifted is printed afterwards. */
+    return call(api, &request, api->json && !list->wanted, ret_page, err);
+}
+
+/* The page with what is left of it. */
+static int print_page(const cJSON *page, struct error *err)
+{
+    _cleanup_free_ char *text = cJSON_PrintUnformatted(page);
+
+    if (!text)
+        return error_set_errno(err, ENOMEM, "cannot list");
+    plain_json(stdout, text);
+    return 0;
+}
+
+static int take_page(struct api *api, const struct api_list *list, struct gathering *gathering,
+                     struct error *err)
 {
     _cleanup_cjson_ cJSON *page = NULL;
-    _cleanup_free_ char *path = NULL;
     const char *next;
+    cJSON *items;
+    cJSON *item;
 
-    if (asprintf(&path, "%s%climit=%d%s%s", list->path, strchr(list->path, '?') ? '&' : '?',
-                 list->limit < PAGE_MAX ? (int)list->limit : PAGE_MAX, cursor[0] ? "&cursor=" : "",
-                 cursor) < 0) {
-        path = NULL;
-        return error_set_errno(err, ENOMEM, "cannot list");
-    }
-    if (api_call(api, "GET", path, NULL, &page, err) < 0)
+    if (get_page(api, list, gathering, &page, err) < 0)
         return -1;
-    collect(list, page, items);
+    items = cJSON_GetObjectItemCaseSensitive(page, "items");
     next = cJSON_GetStringValue(table_member(page, "next_cursor"));
-    (void)snprintf(cursor, 64, "%s", next ? next : "");
+    /* The same page again would come for ever. */
+    if (!cJSON_IsArray(items) ||
+        (next && (strcmp(next, gathering->cursor) == 0 || strlen(next) >= CURSOR_SIZE)))
+        return not_the_service(api, err);
+    (void)snprintf(gathering->cursor, CURSOR_SIZE, "%s", next ? next : "");
+    sift(list, items, gathering);
+    if (api->json)
+        return list->wanted ? print_page(page, err) : 0;
+    while ((item = cJSON_DetachItemFromArray(items, 0)))
+        cJSON_AddItemToArray(gathering->items, item);
     return 0;
 }
 
 int api_list(struct api *api, const struct api_list *list, struct error *err)
 {
     _cleanup_cjson_ cJSON *items = cJSON_CreateArray();
-    char cursor[64] = "";
+    struct gathering gathering = {.items = items, .left = list->limit};
 
     do {
-        if (take_page(api, list, items, cursor, err) < 0)
+        if (take_page(api, list, &gathering, err) < 0)
             return -1;
-    } while (cursor[0] != '\0' && (uint64_t)cJSON_GetArraySize(items) < list->limit);
+    } while (gathering.cursor[0] != '\0' && gathering.left > 0);
     if (!api->json)
         table_print(stdout, items, list->columns, list->column_count,
                     (int64_t)time(NULL) * 1000000);
@@ -516,7 +640,7 @@ int api_follow(struct api *api, const char *method, const char *path, const cJSO
     int result = perform(api, &request, &answer, &status, err);
 
     if (result == 0 && status != 200)
-        result = refused(status, answer.data, err);
+        result = refused(status, &answer, err);
     free(answer.data);
     return result < 0 ? -1 : CLI_OK;
 }
@@ -524,12 +648,12 @@ int api_follow(struct api *api, const char *method, const char *path, const cJSO
 int api_save(struct api *api, const char *path, FILE *out, struct error *err)
 {
     const struct request request = {.method = "GET", .path = path};
-    struct answer answer = {.out = out, .curl = api->curl};
+    struct answer answer = {.out = out};
     long status = 0;
     int result = perform(api, &request, &answer, &status, err);
 
     if (result == 0 && (status < 200 || status >= 300))
-        result = refused(status, answer.data, err);
+        result = refused(status, &answer, err);
     free(answer.data);
     if (result == 0 && fflush(out) != 0)
         answer.error = errno;

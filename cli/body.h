@@ -17,4 +17,9 @@ int body_add_size(cJSON *body, const struct arguments *arguments, const char *op
 void body_add_text(cJSON *body, const struct arguments *arguments, const char *option,
                    const char *member);
 
+/* A whole file, or standard input for "-", of at most `max` bytes. The result has a NUL behind its
+ * end and is the caller's. */
+int body_read_input(const char *path, size_t max, char **ret_data, size_t *ret_size,
+                    struct error *err);
+
 #endif

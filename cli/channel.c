@@ -17,6 +17,7 @@ enum {
     OPEN_TIMEOUT_S = 10,
     HEAD_MAX = 8192,
     MESSAGE_MAX = 65536, /* the service's have 8,201 bytes at most */
+    QUEUE_MAX = 64,      /* messages to a service that does not read: it may ping all the same */
     KEY_SIZE = 16,       /* RFC 6455 section 4.1 */
 };
 
@@ -54,7 +55,9 @@ static ssize_t on_recv(wslay_event_context_ptr context, uint8_t *data, size_t si
     size_t taken = take_head(channel, data, size);
     CURLcode code = CURLE_OK;
 
-    if (taken == 0)
+    if (taken == 0 && wslay_event_get_queued_msg_count(context) > QUEUE_MAX)
+        code = CURLE_RECV_ERROR;
+    else if (taken == 0)
         code = curl_easy_recv(channel->curl, data, size, &taken);
     if (taken > 0)
         return (ssize_t)taken;
@@ -106,6 +109,13 @@ static bool set_connection(CURL *curl, const char *url, bool is_local)
            (!is_local || curl_easy_setopt(curl, CURLOPT_NOPROXY, "*") == CURLE_OK) &&
            curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)OPEN_TIMEOUT_S) == CURLE_OK &&
            curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
+}
+
+static enum error_code refusal_code(unsigned long status)
+{
+    if (status == 404)
+        return ERR_NOT_FOUND;
+    return status >= 502 && status <= 504 ? ERR_UNAVAILABLE : ERR_CONFLICT;
 }
 
 static int connect_curl(struct channel *channel, const struct api_peer *peer, struct error *err)
@@ -200,7 +210,7 @@ static int check_head(const char *head, const char *key, struct error *err)
     unsigned long status = strncmp(head, "HTTP/1.1 ", 9) == 0 ? strtoul(head + 9, NULL, 10) : 0;
 
     if (status != 101)
-        return error_set(err, status == 404 ? ERR_NOT_FOUND : ERR_CONFLICT,
+        return error_set(err, refusal_code(status),
                          "the service answered %lu, and opens no WebSocket", status);
     if (!accept)
         return error_set_errno(err, ENOMEM, "cannot read the service's answer");

@@ -16,7 +16,7 @@
     X(CLI_OK, 0, "done")                                                                           \
     X(CLI_FAILED, 1, "it did not work, or the service refused it; standard error says why")        \
     X(CLI_USAGE, 2, "unknown command, argument or configuration")                                  \
-    X(CLI_UNREACHABLE, 3, "the service cannot be reached")                                         \
+    X(CLI_UNREACHABLE, 3, "the service, or a part of it, cannot be reached")                       \
     X(CLI_NOT_FOUND, 4, "there is no such thing, or it is not yours")                              \
     X(CLI_RUN_TIMED_OUT, 124, "`atoll run`, `exec`: the time limit ended the program")             \
     X(CLI_RUN_FAILED, 125,                                                                         \

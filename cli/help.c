@@ -131,6 +131,16 @@ static int print_docs(void)
     print_docs_options(api_options, api_option_count);
     (void)puts("\n## Every command\n\n| option | |\n|---|---|");
     print_docs_common_options();
+    (void)puts(
+        "\n## Connections that break\n\n"
+        "`exec`, `logs --follow` and `events --follow` go on behind the last byte, or event, that\n"
+        "came: nothing is missing, and nothing comes twice. So does `exec -t`, where what was "
+        "typed\n"
+        "last may be missing, and `exec -i` as long as it has sent nothing: whether the last "
+        "input\n"
+        "arrived nobody can tell. A command does not depend on us. What cannot go on exits with "
+        "3,\n"
+        "and says which `atoll logs` prints the rest.");
     (void)puts("\n## Exit codes\n\n| code | |\n|---|---|");
     for (size_t i = 0; i < ARRAY_SIZE(exits); i++)
         (void)printf("| %d | %s |\n", exits[i].code, exits[i].meaning);
@@ -218,9 +228,8 @@ static void print_bash(void)
     }
     (void)puts("    esac\n"
                "    COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
-               "    [ ${#COMPREPLY[@]} -gt 0 ] || COMPREPLY=($(compgen -f -- \"$current\"))\n"
                "}\n"
-               "complete -F _atoll atoll");
+               "complete -o default -F _atoll atoll");
 }
 
 int cli_completion(struct cli *cli, struct error *err)

@@ -2,13 +2,17 @@
 
 #include "cli/defaults.h"
 #include "cli/help.h"
+#include "cli/plain.h"
 #include <atoll/log.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static int complain(const struct error *err, int code)
 {
-    (void)fprintf(stderr, "atoll: %s\n", err->message);
+    plain_complain(err->message);
     return code;
 }
 
@@ -59,16 +63,55 @@ static bool asks_for_help(const char *word)
 static int explain(int argc, char **argv)
 {
     bool asked = argc > 1 && asks_for_help(argv[1]);
+    struct error err;
 
     if (asked && help_print_below(stdout, argv[0]))
         return CLI_OK;
     if (argc == 1 && help_print_below(stderr, argv[0]))
         return CLI_USAGE;
-    (void)fprintf(stderr, "atoll: unknown command %.128s%s%.128s\n\n", argv[0],
-                  argc > 1 && !asked ? " " : "", argc > 1 && !asked ? argv[1] : "");
+    (void)error_set(&err, ERR_BAD_REQUEST, "unknown command %.128s%s%.128s", argv[0],
+                    argc > 1 && !asked ? " " : "", argc > 1 && !asked ? argv[1] : "");
+    (void)complain(&err, CLI_USAGE);
+    (void)fputc('\n', stderr);
     if (!help_print_below(stderr, argv[0]))
         (void)fputs("`atoll help` lists the commands.\n", stderr);
     return CLI_USAGE;
+}
+
+/* True for a question anywhere before "--": behind it words are somebody else's. */
+static bool asks_among(int argc, char **argv)
+{
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (asks_for_help(argv[i]))
+            return true;
+    return false;
+}
+
+/* A stream that is closed would be the next descriptor that is opened: what is printed would go to
+ * the service. Output fails then, and input has ended. */
+static void hold_streams(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDONLY);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+/* What was printed may be lost only now: on a full disk, say. */
+static int end_output(int code)
+{
+    struct error err;
+
+    if (fflush(stdout) != 0)
+        (void)error_set_errno(&err, errno, "cannot write to standard output");
+    else if (ferror(stdout))
+        (void)error_set(&err, ERR_INTERNAL, "cannot write to standard output");
+    else
+        return code;
+    return complain(&err, CLI_FAILED);
 }
 
 /* A wrong configuration stops every command but those that explain. */
@@ -91,7 +134,7 @@ static int run_command(struct cli *cli, const struct config_options *options, in
 
     if (!verb)
         return explain(argc, argv);
-    if (argc > words && asks_for_help(argv[words])) {
+    if (asks_among(argc - words, argv + words)) {
         help_print_verb(stdout, verb);
         return CLI_OK;
     }
@@ -122,6 +165,7 @@ int main(int argc, char **argv)
     struct cli cli = {.all_argv = all_argv};
     int code;
 
+    hold_streams();
     if (!all_argv)
         return CLI_FAILED;
     memcpy(all_argv, argv, (size_t)argc * sizeof(*argv));
@@ -134,5 +178,5 @@ int main(int argc, char **argv)
     rename_options(argv);
     code = run_command(&cli, &options, argc - 1, argv + 1);
     config_done(&cli.config);
-    return code;
+    return end_output(code);
 }

@@ -5,8 +5,11 @@
 #include "lib/base/base64.h"
 
 #include <atoll/cleanup.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
+
+enum { EXIT_CODE_MAX = 255 };
 
 void outcome_write(FILE *out, const cJSON *object, const char *text, const char *base64)
 {
@@ -39,7 +42,19 @@ int outcome_exit(const cJSON *result)
 
     if (cJSON_IsTrue(table_member(result, "timed_out")))
         return CLI_RUN_TIMED_OUT;
-    if (cJSON_IsNumber(code))
-        return code->valueint;
-    return signal_exit(cJSON_GetStringValue(table_member(result, "signal")));
+    if (!cJSON_IsNumber(code))
+        return signal_exit(cJSON_GetStringValue(table_member(result, "signal")));
+    /* exit(3) keeps eight bits: of 256 it would make a success. */
+    return code->valueint >= 0 && code->valueint <= EXIT_CODE_MAX ? code->valueint : CLI_RUN_FAILED;
+}
+
+int outcome_left(const char *sandbox, const char *process, uint64_t offset, struct error *err)
+{
+    char cause[ERROR_MESSAGE_MAX];
+
+    (void)snprintf(cause, sizeof(cause), "%s", err->message);
+    return error_set(err, err->code,
+                     "%.200s: the command goes on, and `atoll logs %s %s --follow --since %" PRIu64
+                     "` prints the rest",
+                     cause, sandbox, process, offset);
 }

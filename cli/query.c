@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 DEFINE_CLEANUP(char *, curl_text, curl_free)
 
@@ -19,7 +20,7 @@ int query_make(const char *path, const struct parameter *parameters, size_t coun
                struct error *err)
 {
     _cleanup_free_ char *text = NULL;
-    char separator = '?';
+    char separator = strchr(path, '?') ? '&' : '?';
     bool whole;
     size_t size;
     FILE *out = open_memstream(&text, &size);

@@ -10,7 +10,7 @@ struct parameter {
     const char *value; /* any bytes; NULL: it is left out */
 };
 
-/* "path?name=value&…", with the values escaped; the caller frees it. */
+/* "path?name=value&…", with the values escaped; the path may have a query. The caller frees it. */
 int query_make(const char *path, const struct parameter *parameters, size_t count, char **ret_path,
                struct error *err);
 

@@ -1,6 +1,7 @@
 #include "cli/table.h"
 
 #include "cli/format.h"
+#include "cli/plain.h"
 #include "lib/base/time.h"
 
 #include <atoll/cleanup.h>
@@ -77,17 +78,6 @@ static char *value_text(const cJSON *value, enum column_format format, int64_t n
     return cJSON_PrintUnformatted(value);
 }
 
-/* Of C0, DEL, and C1, which are two bytes of UTF-8. */
-static void hide_controls(char *text)
-{
-    for (unsigned char *at = (unsigned char *)text; *at != '\0'; at++) {
-        bool c1 = at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0;
-
-        if (*at < ' ' || *at == 127 || c1)
-            at[c1] = *at = '?';
-    }
-}
-
 /* Characters, not bytes: of UTF-8, what is no continuation. */
 static size_t width_of(const char *text)
 {
@@ -119,7 +109,7 @@ static char **make_cells(const cJSON *items, const struct column *columns, size_
             cells[at] =
                 value_text(table_member(item, columns[i].member), columns[i].format, now_usec);
             if (cells[at])
-                hide_controls(cells[at]);
+                plain_text(cells[at]);
         }
     }
     return cells;
@@ -167,7 +157,7 @@ char *table_value_text(const cJSON *value, enum column_format format)
     char *text = value_text(value, format, 0);
 
     if (text)
-        hide_controls(text);
+        plain_text(text);
     return text;
 }
 
@@ -190,8 +180,9 @@ static void print_members(FILE *out, const cJSON *object, const char *prefix, in
         _cleanup_free_ char *text = NULL;
         char name[NAME_SIZE];
 
-        (void)snprintf(name, sizeof(name), "%s%s%s", prefix, prefix[0] ? "." : "", member->string);
-        hide_controls(name);
+        (void)snprintf(name, sizeof(name), "%s%s%s", prefix, prefix[0] ? "." : "",
+                       member->string ? member->string : "");
+        plain_text(name);
         if (cJSON_IsObject(member) && depth < DEPTH_MAX) {
             print_members(out, member, name, depth + 1);
             continue;

@@ -2,7 +2,7 @@
  * What the service answers, for people: lists as aligned columns, objects as lines. Columns are
  * data: a title, the member that it shows, and how.
  *
- * Text of the service is a tenant's: control characters, which a terminal would obey, show as '?'.
+ * Text of the service is a tenant's: what a terminal would obey of it shows as '?' (plain.h).
  */
 #ifndef CLI_TABLE_H
 #define CLI_TABLE_H

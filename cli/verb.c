@@ -103,8 +103,8 @@ static int take_word(const struct verb *verb, const char *word, struct arguments
                      struct error *err)
 {
     if (arguments->word_count == verb->max_words || arguments->word_count == ARGUMENTS_MAX)
-        return error_set(err, ERR_BAD_REQUEST, "%s: one argument too many: %.128s", verb->name,
-                         word);
+        return error_set(err, ERR_BAD_REQUEST, "%s: one argument too many: %.128s%s", verb->name,
+                         word, verb->takes_rest ? " (a command stands behind --)" : "");
     arguments->words[arguments->word_count++] = word;
     return 0;
 }

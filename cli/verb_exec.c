@@ -1,31 +1,35 @@
 /* atoll exec, processes, logs. */
 #include "cli/api.h"
 #include "cli/body.h"
+#include "cli/following.h"
 #include "cli/format.h"
 #include "cli/interactive.h"
 #include "cli/outcome.h"
+#include "cli/plain.h"
+#include "cli/query.h"
 #include "cli/verb_functions.h"
 #include "lib/base/base64.h"
 #include "lib/base/util.h"
 
-#include <fcntl.h>
+#include <errno.h>
+#include <inttypes.h>
 #include <string.h>
-#include <unistd.h>
 
-enum {
-    INPUT_MAX = 8 << 20,
-    PATH_SIZE = 256,
-    TRIES_MAX = 10,
-    PAUSE_S = 1, /* between two tries */
-};
+enum { INPUT_MAX = 8 << 20, PATH_SIZE = 256 };
 
-/* What is known of a command whose events are followed. */
-struct following {
-    char process[64];
-    char offset[32]; /* behind the output that was printed */
-    double missed;   /* bytes that were gone before we read them */
-    bool ended;
+/* A command whose output is printed. */
+struct output {
+    const char *sandbox;
+    char process[64]; /* "": not known yet, or */
+    bool is_main;     /* the sandbox's own */
+    bool follows;     /* until it has ended; else to the log's present end */
+    bool as_json;     /* the events are printed */
+    bool has_offset;  /* the next is known */
+    uint64_t offset;  /* behind what was printed */
+    double missed;    /* bytes that were gone before they were read */
+    bool has_ended;   /* with: */
     int exit;
+    int write_error; /* errno; 0: none */
 };
 
 static const struct column process_columns[] = {
@@ -34,58 +38,96 @@ static const struct column process_columns[] = {
     {"SIGNAL", "signal", COLUMN_TEXT},  {"AGE", "started_at", COLUMN_AGE},
     {"COMMAND", "command", COLUMN_TEXT}};
 
+static void take_output(struct output *output, FILE *out, const char *id, const cJSON *data)
+{
+    const cJSON *gap = table_member(data, "gap");
+
+    output->missed += cJSON_IsNumber(gap) ? gap->valuedouble : 0;
+    output->has_offset = parse_u64(id, UINT64_MAX, &output->offset);
+    if (!output->as_json)
+        outcome_write(out, data, "data", "data_base64");
+}
+
+static void take_start(struct output *output, const cJSON *data)
+{
+    const char *id = cJSON_GetStringValue(table_member(data, "id"));
+
+    if (id && api_check_id(id, NULL) == 0)
+        (void)snprintf(output->process, sizeof(output->process), "%s", id);
+}
+
+/* Its data do not say which event it is. */
+static void print_event(const char *name, cJSON *data)
+{
+    _cleanup_free_ char *line = NULL;
+
+    if (cJSON_IsObject(data) && cJSON_AddStringToObject(data, "event", name))
+        line = cJSON_PrintUnformatted(data);
+    if (line)
+        plain_json(stdout, line);
+}
+
 static bool take_event(const struct api_event *event, void *user)
 {
     _cleanup_cjson_ cJSON *data = cJSON_Parse(event->data);
-    struct following *following = user;
-    bool is_out = strcmp(event->name, "stdout") == 0;
-    const char *id = cJSON_GetStringValue(table_member(data, "id"));
+    struct output *output = user;
+    bool is_error = strcmp(event->name, "stderr") == 0;
+    FILE *out = is_error && !output->as_json ? stderr : stdout;
 
-    if (is_out || strcmp(event->name, "stderr") == 0) {
-        const cJSON *gap = table_member(data, "gap");
-
-        following->missed += cJSON_IsNumber(gap) ? gap->valuedouble : 0;
-        outcome_write(is_out ? stdout : stderr, data, "data", "data_base64");
-        (void)snprintf(following->offset, sizeof(following->offset), "%s", event->id);
-    } else if (strcmp(event->name, "status") == 0 && id) {
-        (void)snprintf(following->process, sizeof(following->process), "%s", id);
+    if (is_error || strcmp(event->name, "stdout") == 0) {
+        take_output(output, out, event->id, data);
+    } else if (strcmp(event->name, "status") == 0) {
+        take_start(output, data);
     } else if (strcmp(event->name, "exit") == 0) {
-        following->ended = true;
-        following->exit = outcome_exit(data);
+        output->has_ended = true;
+        output->exit = outcome_exit(data);
     }
-    return fflush(is_out ? stdout : stderr) == 0 && !following->ended;
+    if (output->as_json)
+        print_event(event->name, data);
+    if (fflush(out) != 0)
+        output->write_error = errno;
+    return output->write_error == 0 && !output->has_ended;
 }
 
-/* The rest of a command's output, behind what was printed. */
-static int follow_rest(struct api *api, const char *sandbox, struct following *following,
-                       struct error *err)
+static bool has_ended(const void *user)
 {
-    char path[PATH_SIZE];
+    const struct output *output = user;
 
-    (void)snprintf(path, sizeof(path), "/v1/sandboxes/%s/processes/%s/logs?follow=true&since=%s",
-                   sandbox, following->process, following->offset);
-    return api_follow(api, "GET", path, NULL, take_event, following, err);
+    return output->has_ended || output->write_error != 0;
 }
 
-/* A stream that broke off is taken up again: the command goes on without it. */
-static int follow_on(struct api *api, const char *sandbox, struct following *following,
-                     struct error *err)
+static char *rest_path(const void *user)
 {
-    for (int idle = 0; idle < TRIES_MAX && !following->ended; idle++) {
-        char before[sizeof(following->offset)];
+    const struct output *output = user;
+    char *path;
 
-        memcpy(before, following->offset, sizeof(before));
-        if (follow_rest(api, sandbox, following, err) < 0 && err->code != ERR_UNAVAILABLE)
-            return -1;
-        if (strcmp(before, following->offset) != 0)
-            idle = 0;
-        else if (!following->ended)
-            (void)sleep(PAUSE_S);
-    }
-    return following->ended
-               ? CLI_OK
-               : error_set(err, ERR_UNAVAILABLE, "its output breaks off: the command goes on as %s",
-                           following->process);
+    if (!output->has_offset || (!output->is_main && output->process[0] == '\0') ||
+        asprintf(&path, "/v1/sandboxes/%s%s%s/logs?follow=%s&since=%" PRIu64, output->sandbox,
+                 output->is_main ? "" : "/processes/", output->process,
+                 output->follows ? "true" : "false", output->offset) < 0)
+        return NULL;
+    return path;
+}
+
+/* Prints what the command writes, as it comes. */
+static int print_output(struct api *api, struct output *output, const char *method,
+                        const char *path, const cJSON *body, struct error *err)
+{
+    const struct following following = {
+        .method = method,
+        .path = path,
+        .body = body,
+        .take = take_event,
+        .rest = rest_path,
+        .has_ended = has_ended,
+        .is_whole = !output->follows,
+        .user = output,
+    };
+    int result = following_run(api, &following, err);
+
+    if (output->write_error != 0)
+        return error_set_errno(err, output->write_error, "cannot write what it writes");
+    return result;
 }
 
 static int add_timeout(cJSON *body, const struct arguments *arguments, struct error *err)
@@ -109,10 +151,8 @@ static int add_input(cJSON *body, const struct arguments *arguments, struct erro
 
     if (!argument_value(arguments, "--stdin"))
         return 0;
-    if (read_file(AT_FDCWD, "/dev/stdin", INPUT_MAX, &data, &size, err) < 0) {
-        err->code = ERR_BAD_REQUEST;
+    if (body_read_input("-", INPUT_MAX, &data, &size, err) < 0)
         return -1;
-    }
     base64 = base64_encode(data, size);
     if (!base64)
         return error_set(err, ERR_INTERNAL, "out of memory");
@@ -153,21 +193,20 @@ static int check_options(const struct arguments *arguments, bool is_interactive,
     return api_check_id(arguments->words[0], err);
 }
 
-/* Prints what the command writes, as it comes. */
+/* Its output, as it comes, and its end. */
 static int exec_followed(struct api *api, const char *sandbox, const char *path, const cJSON *body,
                          struct error *err)
 {
-    struct following following = {.offset = "0"};
+    struct output output = {.sandbox = sandbox, .follows = true, .has_offset = true};
 
-    if (api_follow(api, "POST", path, body, take_event, &following, err) < 0 &&
-        following.process[0] == '\0')
-        return -1;
-    if (!following.ended && follow_on(api, sandbox, &following, err) < 0)
-        return -1;
-    if (following.missed > 0)
+    if (print_output(api, &output, "POST", path, body, err) < 0)
+        return output.process[0] != '\0' && err->code == ERR_UNAVAILABLE
+                   ? outcome_left(sandbox, output.process, output.offset, err)
+                   : -1;
+    if (output.missed > 0)
         return error_set(err, ERR_CONFLICT, "it wrote faster than it was read: %.0f bytes are gone",
-                         following.missed);
-    return following.exit;
+                         output.missed);
+    return output.exit;
 }
 
 int verb_exec(struct cli *cli, const struct arguments *arguments, struct error *err)
@@ -204,37 +243,63 @@ int verb_processes(struct cli *cli, const struct arguments *arguments, struct er
     return api_list(api, &list, err);
 }
 
-static bool print_event(const struct api_event *event, __attribute__((unused)) void *user)
+/* The first request for the output. */
+static int make_logs_path(const struct arguments *arguments, const struct output *output,
+                          char **ret_path, struct error *err)
 {
-    return puts(event->data) >= 0 && fflush(stdout) == 0;
+    const char *since = argument_value(arguments, "--since");
+    const char *tail = argument_value(arguments, "--tail");
+    /* From 0 on the service tells what is gone. */
+    const struct parameter parameters[] = {
+        {"follow", output->follows ? "true" : "false"},
+        {"since", since || tail ? since : "0"},
+        {"tail", tail},
+    };
+    char base[PATH_SIZE];
+
+    (void)snprintf(base, sizeof(base), "/v1/sandboxes/%s%s%s/logs", output->sandbox,
+                   output->is_main ? "" : "/processes/", output->process);
+    return query_make(base, parameters, ARRAY_SIZE(parameters), ret_path, err);
 }
 
-static int logs_path(const struct arguments *arguments, char path[static PATH_SIZE],
-                     struct error *err)
+static int read_logs_options(const struct arguments *arguments, struct output *output,
+                             struct error *err)
 {
-    const char *process = arguments->word_count > 1 ? arguments->words[1] : NULL;
+    const char *process = arguments->word_count > 1 ? arguments->words[1] : "";
+    const char *since = argument_value(arguments, "--since");
     const char *tail = argument_value(arguments, "--tail");
     uint64_t lines;
 
-    if (api_check_id(arguments->words[0], err) < 0 || (process && api_check_id(process, err) < 0))
+    *output = (struct output){
+        .sandbox = arguments->words[0],
+        .is_main = process[0] == '\0',
+        .follows = argument_value(arguments, "--follow"),
+        .as_json = argument_value(arguments, "--json"),
+        .has_offset = !tail,
+    };
+    if (api_check_id(output->sandbox, err) < 0 ||
+        (arguments->word_count > 1 && api_check_id(process, err) < 0))
         return -1;
+    (void)snprintf(output->process, sizeof(output->process), "%s", process);
     if (tail && !parse_u64(tail, UINT32_MAX, &lines))
         return error_set(err, ERR_BAD_REQUEST, "--tail needs a number");
-    (void)snprintf(path, PATH_SIZE, "/v1/sandboxes/%s%s%s/logs?follow=%s%s%s", arguments->words[0],
-                   process ? "/processes/" : "", process ? process : "",
-                   argument_value(arguments, "--follow") ? "true" : "false", tail ? "&tail=" : "",
-                   tail ? tail : "");
+    if (since && !parse_u64(since, INT64_MAX, &output->offset))
+        return error_set(err, ERR_BAD_REQUEST, "--since needs a number of bytes");
     return 0;
 }
 
 int verb_logs(struct cli *cli, const struct arguments *arguments, struct error *err)
 {
     _cleanup_api_ struct api *api = NULL;
-    struct following following = {.offset = "0"};
-    char path[PATH_SIZE];
+    _cleanup_free_ char *path = NULL;
+    struct output output;
 
-    if (logs_path(arguments, path, err) < 0 || api_open(cli, arguments, &api, err) < 0)
+    if (read_logs_options(arguments, &output, err) < 0 ||
+        make_logs_path(arguments, &output, &path, err) < 0 ||
+        api_open(cli, arguments, &api, err) < 0 ||
+        print_output(api, &output, "GET", path, NULL, err) < 0)
         return -1;
-    return api_follow(api, "GET", path, NULL, api_json(api) ? print_event : take_event, &following,
-                      err);
+    if (output.missed > 0 && !output.as_json)
+        (void)fprintf(stderr, "atoll: %.0f bytes of it are gone\n", output.missed);
+    return CLI_OK;
 }

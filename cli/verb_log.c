@@ -1,9 +1,12 @@
 /* atoll events, usage. */
 #include "cli/api.h"
+#include "cli/following.h"
+#include "cli/plain.h"
 #include "cli/query.h"
 #include "cli/verb_functions.h"
 #include "lib/base/util.h"
 
+#include <errno.h>
 #include <time.h>
 
 static const struct column event_columns[] = {
@@ -25,17 +28,65 @@ static const struct column usage_columns[] = {
     {"MEMORY MB SECONDS", "memory_mb_seconds", COLUMN_TEXT},
 };
 
+/* Events that are followed. */
+struct events {
+    const char *path;
+    char last[64]; /* the id of the one that came last; "": none yet */
+    bool as_json;
+    int write_error; /* errno; 0: none */
+};
+
 /* One event of a stream, on a line of its own. */
 static bool print_event(const struct api_event *event, void *user)
 {
-    const struct api *api = user;
+    struct events *events = user;
     _cleanup_cjson_ cJSON *shown = cJSON_Parse(event->data);
 
-    if (api_json(api))
-        (void)puts(event->data);
+    (void)snprintf(events->last, sizeof(events->last), "%s", event->id);
+    if (events->as_json)
+        plain_json(stdout, event->data);
     else if (shown)
         table_print_row(stdout, shown, event_columns, ARRAY_SIZE(event_columns));
-    return fflush(stdout) == 0;
+    if (fflush(stdout) != 0)
+        events->write_error = errno;
+    return events->write_error == 0;
+}
+
+static bool cannot_print(const void *user)
+{
+    const struct events *events = user;
+
+    return events->write_error != 0;
+}
+
+/* Without an id, what happened meanwhile could not be told from what was before. */
+static char *rest_path(const void *user)
+{
+    const struct events *events = user;
+    const struct parameter parameter = {"after", events->last};
+    char *path;
+
+    return events->last[0] != '\0' && query_make(events->path, &parameter, 1, &path, NULL) == 0
+               ? path
+               : NULL;
+}
+
+static int follow_events(struct api *api, const char *path, struct error *err)
+{
+    struct events events = {.path = path, .as_json = api_json(api)};
+    const struct following following = {
+        .method = "GET",
+        .path = path,
+        .take = print_event,
+        .rest = rest_path,
+        .has_ended = cannot_print,
+        .user = &events,
+    };
+    int result = following_run(api, &following, err);
+
+    return events.write_error != 0
+               ? error_set_errno(err, events.write_error, "cannot write what happens")
+               : result;
 }
 
 int verb_events(struct cli *cli, const struct arguments *arguments, struct error *err)
@@ -55,7 +106,7 @@ int verb_events(struct cli *cli, const struct arguments *arguments, struct error
         api_open(cli, arguments, &api, err) < 0)
         return -1;
     if (argument_value(arguments, "--follow"))
-        return api_follow(api, "GET", path, NULL, print_event, api, err);
+        return follow_events(api, path, err);
     list.path = path;
     return api_list(api, &list, err);
 }

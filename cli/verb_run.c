@@ -7,7 +7,6 @@
 #include "lib/base/util.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,11 +89,8 @@ static int add_input(cJSON *body, const char *member, const char *path, struct e
     _cleanup_free_ char *data = NULL;
     size_t size;
 
-    if (read_file(AT_FDCWD, strcmp(path, "-") == 0 ? "/dev/stdin" : path, INPUT_MAX, &data, &size,
-                  err) < 0) {
-        err->code = ERR_BAD_REQUEST;
+    if (body_read_input(path, INPUT_MAX, &data, &size, err) < 0)
         return -1;
-    }
     if (strlen(data) != size || !utf8_valid(data, size))
         return error_set(err, ERR_BAD_REQUEST, "%s is not text (UTF-8)", path);
     cJSON_AddStringToObject(body, member, data);

@@ -2,14 +2,14 @@
 #include "cli/api.h"
 #include "cli/body.h"
 #include "cli/format.h"
+#include "cli/plain.h"
+#include "cli/query.h"
 #include "cli/verb_functions.h"
 #include "lib/base/util.h"
 
-#include <curl/curl.h>
 #include <errno.h>
+#include <math.h>
 #include <string.h>
-
-DEFINE_CLEANUP(char *, curl_text, curl_free)
 
 static const struct column sandbox_columns[] = {
     {"ID", "id", COLUMN_TEXT},
@@ -31,22 +31,34 @@ static bool is_up(const cJSON *item)
                      strcmp(state, "paused") == 0);
 }
 
+/* NAME=VALUE, as create takes it, or NAME:VALUE, as the service does; a name holds neither. */
+static int label_filter(const char *label, char **ret_filter, struct error *err)
+{
+    size_t length = label ? strcspn(label, "=:") : 0;
+
+    if (!label)
+        return 0;
+    if (length == 0 || label[length] == '\0')
+        return error_set(err, ERR_BAD_REQUEST, "--label needs NAME=VALUE");
+    *ret_filter = strdup(label);
+    if (!*ret_filter)
+        return error_set_errno(err, ENOMEM, "cannot list");
+    (*ret_filter)[length] = ':';
+    return 0;
+}
+
 /* The path with the filters that the options are. */
 static int list_path(const struct arguments *arguments, char **ret_path, struct error *err)
 {
     const char *project = argument_value(arguments, "--project");
-    const char *label = argument_value(arguments, "--label");
-    _cleanup_(cleanup_curl_text) char *escaped = curl_easy_escape(NULL, label ? label : "", 0);
+    _cleanup_free_ char *label = NULL;
 
-    if (project && api_check_id(project, err) < 0)
+    if ((project && api_check_id(project, err) < 0) ||
+        label_filter(argument_value(arguments, "--label"), &label, err) < 0)
         return -1;
-    if (!escaped || asprintf(ret_path, "/v1/sandboxes?%s%s%s%s%s", project ? "project_id=" : "",
-                             project ? project : "", project && label ? "&" : "",
-                             label ? "label=" : "", escaped) < 0)
-        return error_set_errno(err, ENOMEM, "cannot list");
-    if ((*ret_path)[strlen(*ret_path) - 1] == '?')
-        (*ret_path)[strlen(*ret_path) - 1] = '\0';
-    return 0;
+    return query_make("/v1/sandboxes",
+                      (const struct parameter[]){{"project_id", project}, {"label", label}}, 2,
+                      ret_path, err);
 }
 
 int verb_ps(struct cli *cli, const struct arguments *arguments, struct error *err)
@@ -66,28 +78,44 @@ int verb_ps(struct cli *cli, const struct arguments *arguments, struct error *er
     return api_list(api, &list, err);
 }
 
-/* What is done with each sandbox that the words name. The first failure ends it. */
-static int each(struct cli *cli, const struct arguments *arguments, const char *method,
-                const char *action, const cJSON *body, struct error *err)
+/* Does `action` with one sandbox, and prints its id. */
+static int act(struct api *api, const char *sandbox, const char *method, const char *action,
+               const cJSON *body, struct error *err)
+{
+    _cleanup_cjson_ cJSON *answer = NULL;
+    char path[96];
+
+    (void)snprintf(path, sizeof(path), "/v1/sandboxes/%s%s", sandbox, action);
+    if (api_call(api, method, path, body, &answer, err) < 0)
+        return -1;
+    if (!api_json(api))
+        (void)puts(sandbox);
+    return 0;
+}
+
+/* As act, with each sandbox that the words name. One that fails keeps it from no other; the last
+ * failure is the result. Without the service the others are not tried. */
+static int act_on_each(struct cli *cli, const struct arguments *arguments, const char *method,
+                       const char *action, const cJSON *body, struct error *err)
 {
     _cleanup_api_ struct api *api = NULL;
+    struct error failure = {.code = ERR_INTERNAL};
+    int result = CLI_OK;
 
     for (size_t i = 0; i < arguments->word_count; i++)
         if (api_check_id(arguments->words[i], err) < 0)
             return -1;
     if (api_open(cli, arguments, &api, err) < 0)
         return -1;
-    for (size_t i = 0; i < arguments->word_count; i++) {
-        _cleanup_cjson_ cJSON *answer = NULL;
-        char path[96];
-
-        (void)snprintf(path, sizeof(path), "/v1/sandboxes/%s%s", arguments->words[i], action);
-        if (api_call(api, method, path, body, &answer, err) < 0)
-            return -1;
-        if (!api_json(api))
-            (void)puts(arguments->words[i]);
+    for (size_t i = 0; i < arguments->word_count && failure.code != ERR_UNAVAILABLE; i++) {
+        if (act(api, arguments->words[i], method, action, body, &failure) == 0)
+            continue;
+        if (result < 0)
+            plain_complain(err->message);
+        *err = failure;
+        result = arguments->word_count > 1 ? error_wrap(err, "%s", arguments->words[i]) : -1;
     }
-    return CLI_OK;
+    return result;
 }
 
 int verb_inspect(struct cli *cli, const struct arguments *arguments, struct error *err)
@@ -103,26 +131,26 @@ int verb_inspect(struct cli *cli, const struct arguments *arguments, struct erro
 
 int verb_start(struct cli *cli, const struct arguments *arguments, struct error *err)
 {
-    return each(cli, arguments, "POST", "/start", NULL, err);
+    return act_on_each(cli, arguments, "POST", "/start", NULL, err);
 }
 
 int verb_stop(struct cli *cli, const struct arguments *arguments, struct error *err)
 {
     _cleanup_cjson_ cJSON *body = cJSON_CreateObject();
     const char *text = argument_value(arguments, "--timeout");
-    int64_t seconds = 0;
+    int64_t milliseconds;
 
-    if (text && !parse_duration_ms(text, &seconds))
+    if (text && !parse_duration_ms(text, &milliseconds))
         return error_set(err, ERR_BAD_REQUEST, "stop: --timeout needs a time such as 10s");
-    seconds /= 1000;
+    /* Whole seconds, and never none for some: none is KILL at once. */
     if (text)
-        cJSON_AddNumberToObject(body, "timeout", (double)seconds);
-    return each(cli, arguments, "POST", "/stop", body, err);
+        cJSON_AddNumberToObject(body, "timeout", ceil((double)milliseconds / 1000));
+    return act_on_each(cli, arguments, "POST", "/stop", body, err);
 }
 
 int verb_rm(struct cli *cli, const struct arguments *arguments, struct error *err)
 {
-    return each(cli, arguments, "DELETE", "", NULL, err);
+    return act_on_each(cli, arguments, "DELETE", "", NULL, err);
 }
 
 static int add_resources(cJSON *body, const struct arguments *arguments, struct error *err)

@@ -9,7 +9,7 @@ const struct cli_option api_options[] = {
     {"--token", "TOKEN",
      "a token or an API key; else ATOLL_TOKEN, else ATOLL_API_KEY, else made here"},
     {"--token-file", "FILE", "the same, from a file"},
-    {"--json", NULL, "print what the service says as it is; a line a page"},
+    {"--json", NULL, "print what the service says, as JSON; a line a page, or an event"},
 };
 const size_t api_option_count = ARRAY_SIZE(api_options);
 
@@ -32,7 +32,7 @@ static const struct cli_option key_create_options[] = {
 static const struct cli_option ps_options[] = {
     {"--all", NULL, "those that are stopped or failed, too"},
     PROJECT_OPTION,
-    {"--label", "NAME:VALUE", "only those with this label"},
+    {"--label", "NAME=VALUE", "only those with this label"},
     LIMIT_OPTION,
 };
 static const struct cli_option create_options[] = {
@@ -58,6 +58,7 @@ static const struct cli_option exec_options[] = {
 static const struct cli_option logs_options[] = {
     {"--follow", NULL, "go on with what it writes, until it has ended"},
     {"--tail", "LINES", "begin with the last so many"},
+    {"--since", "OFFSET", "begin behind so many bytes of it"},
 };
 static const struct cli_option cat_options[] = {
     {"--user", "NAME", "whose rights count; 'user' unless said"},

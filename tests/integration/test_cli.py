@@ -1,19 +1,17 @@
 """The command line against a running service: what it prints, and what it exits with."""
 
-import contextlib
 import http.server
 import json
 import os
 import re
 import shutil
 import signal
-import socket
-import socketserver
 import subprocess
 import threading
 
 import pytest
 
+from support.relay import Held, Relay
 from support.stack import binary
 from support.wait import eventually
 
@@ -28,7 +26,7 @@ def run(stack):
             env={**stack.environment, **environment}, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, timeout=60,
         )
-        assert done.returncode == code, (arguments, done)
+        assert code is None or done.returncode == code, (arguments, done)
         return done
 
     return call
@@ -135,58 +133,6 @@ def test_exec_refusals(run, sandbox, arguments, code):
     assert done.stdout == "" and done.stderr.startswith("atoll: ")
 
 
-class Relay(socketserver.ThreadingTCPServer):
-    """Passes connections on to the server, until they are cut."""
-
-    daemon_threads = True
-
-    def __init__(self, address):
-        host, port = address.rsplit(":", 1)
-        self.target = (host, int(port))
-        self.open = []
-        super().__init__(("127.0.0.1", 0), None)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def finish_request(self, request, client_address):
-        upstream = socket.create_connection(self.target)
-        self.open += [request, upstream]
-        back = threading.Thread(target=self.copy, args=(upstream, request))
-        back.start()
-        self.copy(request, upstream)
-        back.join()
-
-    @staticmethod
-    def copy(source, target):
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                target.sendall(data)
-            target.shutdown(socket.SHUT_WR)
-
-    def cut(self):
-        for end in self.open:
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        self.open.clear()
-
-
-class Held(Relay):
-    """Passes on the first 100 KB of a connection's answers, the rest only when released."""
-
-    def __init__(self, address):
-        self.release = threading.Event()
-        super().__init__(address)
-
-    def copy(self, source, target):
-        passed = 0
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                target.sendall(data)
-                passed += len(data)
-                if passed > 100_000:
-                    self.release.wait(60)
-            target.shutdown(socket.SHUT_WR)
-
-
 def test_exec_goes_on_when_its_stream_is_cut(run, stack, sandbox):
     """Nothing is missing, and nothing comes twice."""
     command = "for i in 1 2 3 4; do echo line $i; until rm go; do sleep 0.01; done 2>&-; done"
@@ -194,7 +140,7 @@ def test_exec_goes_on_when_its_stream_is_cut(run, stack, sandbox):
         with subprocess.Popen(
             [str(binary("atoll")), "exec", sandbox, "--", "sh", "-c", command],
             cwd=stack.folder, stdout=subprocess.PIPE, text=True,
-            env={**stack.environment, "ATOLL_URL": f"http://127.0.0.1:{relay.server_address[1]}"},
+            env={**stack.environment, "ATOLL_URL": relay.url},
         ) as following:
             for i in range(1, 5):
                 assert following.stdout.readline() == f"line {i}\n"
@@ -203,6 +149,49 @@ def test_exec_goes_on_when_its_stream_is_cut(run, stack, sandbox):
             assert following.stdout.read() == ""
         assert following.returncode == 0
         relay.shutdown()
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["text", "json"])
+def test_logs_that_are_followed_go_on_when_their_stream_is_cut(run, stack, options):
+    """Of the main command, and of another by its id."""
+    command = "for i in 1 2 3; do echo line $i; until rm go; do sleep 0.01; done 2>&-; done; sleep 1000"
+    made = run("create", "--", "sh", "-c", command).stdout.strip()
+    stack.created.add(made)
+    with Relay(stack.address) as relay:
+        with subprocess.Popen(
+            [str(binary("atoll")), "logs", made, "--follow", *options], cwd=stack.folder, text=True,
+            stdout=subprocess.PIPE, env={**stack.environment, "ATOLL_URL": relay.url},
+        ) as following:
+            for i in range(1, 4):
+                line = following.stdout.readline()
+                if options:
+                    told = json.loads(line)
+                    assert told["event"] == "stdout"
+                    line = told["data"]
+                assert line == f"line {i}\n"
+                relay.cut()
+                run("exec", made, "--", "touch", "go")
+            run("rm", made)
+            assert following.wait(timeout=60) in (0, 4), "ended, or gone with the sandbox"
+        relay.shutdown()
+
+
+def test_logs_begin_where_they_are_asked_to(run):
+    made = run("create", "--", "sh", "-c", "echo one; echo two; exec sleep 100").stdout.strip()
+    eventually(lambda: run("logs", made).stdout == "one\ntwo\n")
+    assert run("logs", made, "--since", "4").stdout == "two\n"
+    run("logs", made, "--since", "later", code=2)
+    run("rm", made)
+
+
+def test_logs_say_that_their_begin_is_gone(run, stack):
+    made = run("create", "--", "sh", "-c", "head -c 24M /dev/zero; echo end; exec sleep 1000").stdout.strip()
+    stack.created.add(made)
+    eventually(lambda: run("logs", made, "--tail", "1").stdout.endswith("end\n"))
+    kept = run("logs", made)
+    (missed,) = re.findall(r"atoll: (\d+) bytes of it are gone", kept.stderr)
+    assert len(kept.stdout) + int(missed) == (24 << 20) + len("end\n")
+    run("rm", made)
 
 
 def test_exec_does_not_hide_that_output_is_gone(run, stack, sandbox):
@@ -436,10 +425,9 @@ def test_cp_leaves_nothing_after_a_signal(run, stack, sandbox, folder):
     run("exec", sandbox, "--", "truncate", "-s", "64M", "/tmp/large")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         with Held(stack.address) as relay:
-            address = f"http://127.0.0.1:{relay.server_address[1]}"
             copying = subprocess.Popen(
                 [str(binary("atoll")), "cp", f"{sandbox}:/tmp/large", folder / "large"],
-                env={**stack.environment, "ATOLL_URL": address}, cwd="/", stderr=subprocess.PIPE,
+                env={**stack.environment, "ATOLL_URL": relay.url}, cwd="/", stderr=subprocess.PIPE,
             )
             eventually(lambda: list(folder.iterdir()))
             copying.send_signal(number)
@@ -570,7 +558,7 @@ def test_exit_codes(run, stack):
     run("config", "--show", "--toml", code=2)
     run("inspect", "0" * 32, code=4)
     run("ps", "--url", "http://127.0.0.1:1", "--token", "x", code=3)
-    run("ps", "--token", "not a token", code=1)
+    run("ps", "--token", "not-a-token", code=1)
     refused = run("ps", ATOLL_TOKEN="x" * 20, code=1)
     assert "(401, request " in refused.stderr and refused.stdout == ""
     file = stack.folder / "token"

@@ -129,7 +129,7 @@ static void test_a_terminal_gets_no_control_characters(void **state)
         printed("[{\"name\":\"\\u001b[2J\\u009b1m\\n\\u007f\"}]", columns, 1);
 
     (void)state;
-    assert_string_equal(text, "NAME\n?[2J??1m??\n");
+    assert_string_equal(text, "NAME\n?[2J?1m??\n");
 }
 
 static void test_an_object_is_lines(void **state)

@@ -35,11 +35,23 @@ static void test_what_is_not_given_is_left_out(void **state)
     check(parameters, 1, "/v1/x");
 }
 
+static void test_a_query_goes_on(void **state)
+{
+    const struct parameter parameter = {"b", "2"};
+    char *path = NULL;
+
+    (void)state;
+    assert_int_equal(query_make("/v1/x?a=1", &parameter, 1, &path, NULL), 0);
+    assert_string_equal(path, "/v1/x?a=1&b=2");
+    free(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values_are_escaped),
         cmocka_unit_test(test_what_is_not_given_is_left_out),
+        cmocka_unit_test(test_a_query_goes_on),
     };
 
     return cmocka_run_group_tests_name("cli/query", tests, NULL, NULL);
