@@ -3,6 +3,7 @@
 #include "cli/channel.h"
 #include "cli/console.h"
 #include "cli/outcome.h"
+#include "cli/plain.h"
 #include "lib/base/util.h"
 
 #include <endian.h>
@@ -15,18 +16,27 @@
 
 enum {
     PATH_SIZE = 256,
-    OUTPUT_HEAD = 9,     /* the stream, and the offset in 8 bytes: docs/api/processes.md */
-    SILENCE_MS = 45000,  /* the service pings each 10 s */
-    LOG_LINES = 1000000, /* the most: only bytes limit what waits for us */
+    OUTPUT_HEAD = 9,    /* the stream, and the offset in 8 bytes: docs/api/processes.md */
+    SILENCE_MS = 45000, /* the service pings each 10 s */
+    TRIES_MAX = 10,
+    PAUSE_MS = 1000,            /* between two tries */
+    STEADY_USEC = 10 * 1000000, /* a connection that lasted so long makes the tries new */
+    LOG_LINES = 1000000,        /* the most: only bytes limit what waits for us */
     INPUT_PIECE = 8192,
 };
 
 /* A command that runs on our streams. */
 struct session {
+    const struct api *api;
+    const char *sandbox;
+    const char *process;
     struct channel *channel;
+    int64_t opened_usec;     /* when it was opened, of the monotonic clock */
+    int tries;               /* to open it, since one lasted */
     struct console *console; /* NULL: without a terminal */
     int signals;             /* those of `endings`, SIGWINCH and SIGCONT, as a descriptor */
     bool has_input;          /* there may be more */
+    bool has_sent;           /* some input: nothing tells whether it arrived */
     bool has_ended;
     int exit;        /* once it has ended */
     int ending;      /* the signal that ends us; 0: none */
@@ -62,6 +72,16 @@ static void take_output(struct session *session, const char *data, size_t size)
         session->write_error = errno != 0 ? errno : EIO;
 }
 
+/* On a line of its own, also where a line's end does not go to its begin. */
+static void say_aside(const char *message)
+{
+    char text[ERROR_MESSAGE_MAX];
+
+    (void)snprintf(text, sizeof(text), "%s", message);
+    plain_text(text);
+    (void)fprintf(stderr, "\ratoll: %s\r\n", text);
+}
+
 /* A command that has ended, or reads no more, is no failure: the rest of the input is not for it.
  */
 static void take_refusal(struct session *session, const cJSON *word)
@@ -72,7 +92,7 @@ static void take_refusal(struct session *session, const cJSON *word)
     if (code && (strcmp(code, "conflict") == 0 || strcmp(code, "not_found") == 0))
         session->has_input = false;
     else
-        (void)fprintf(stderr, "atoll: %s\r\n", detail ? detail : "a message was refused");
+        say_aside(detail ? detail : "a message was refused");
 }
 
 static void take_word(struct session *session, const char *text, size_t size)
@@ -122,6 +142,7 @@ static void pass_input(struct session *session)
 
     if (got > 0) {
         channel_send(session->channel, CHANNEL_BINARY, piece, (size_t)got);
+        session->has_sent = true;
         return;
     }
     if (got < 0 && (errno == EINTR || errno == EAGAIN))
@@ -141,7 +162,7 @@ static void take_signal(struct session *session)
         session->ending = (int)info.ssi_signo;
         return;
     }
-    if (!session->console)
+    if (!session->console || !session->channel)
         return;
     if (info.ssi_signo == SIGCONT) /* the shell that stopped us has made it its own */
         (void)console_make_raw(session->console, NULL);
@@ -171,24 +192,94 @@ static bool step(struct session *session)
     return true;
 }
 
+/* Nothing more is wanted of the command. */
+static bool is_over(const struct session *session)
+{
+    return session->has_ended || session->ending != 0 || session->write_error != 0 ||
+           (session->missed > 0 && !session->console);
+}
+
 static void follow(struct session *session)
 {
-    while (channel_move(session->channel) && !session->has_ended && session->ending == 0 &&
-           session->write_error == 0 && (session->missed == 0 || session->console))
+    while (session->channel && channel_move(session->channel) && !is_over(session))
         if (!step(session))
             return;
 }
 
-static int run_session(struct session *session, const char *process, struct error *err)
-{
-    bool is_incomplete;
+/* --- attaching */
 
+/* Attaches behind the output that came. */
+static int attach(struct session *session, struct error *err)
+{
+    char path[PATH_SIZE];
+
+    (void)snprintf(path, sizeof(path), "/v1/sandboxes/%s/processes/%s/attach?since=%" PRIu64,
+                   session->sandbox, session->process, session->offset);
+    if (channel_open(session->api, path, take_message, session, &session->channel, err) < 0 ||
+        (session->console && console_make_raw(session->console, err) < 0))
+        return -1;
+    session->opened_usec = monotonic_usec();
     if (session->console)
         say_size(session);
+    else if (!session->has_input)
+        say(session, "{\"type\":\"close_stdin\"}");
+    return 0;
+}
+
+/* Lets the service come back; a signal ends it. */
+static void pause_for(struct session *session, int milliseconds)
+{
+    struct pollfd ready = {.fd = session->signals, .events = POLLIN};
+
+    if (poll(&ready, 1, milliseconds) > 0)
+        take_signal(session);
+}
+
+/*
+ * Attaches once more after the connection broke. Of a terminal the last keys may be missing, which
+ * its user sees; input that is not typed must not have a hole that nobody sees.
+ */
+static int attach_again(struct session *session, struct error *err)
+{
+    channel_free(session->channel);
+    session->channel = NULL;
+    (void)error_set(err, ERR_UNAVAILABLE, "the connection broke");
+    if (session->has_sent && !session->console)
+        return error_set(err, ERR_UNAVAILABLE,
+                         "the connection broke, and its last input may not have arrived");
+    if (monotonic_usec() - session->opened_usec >= STEADY_USEC)
+        session->tries = 0;
+    if (session->console) {
+        console_restore(session->console);
+        say_aside("the connection broke: attaching again; what was typed last may be missing");
+    }
+    while (session->tries++ < TRIES_MAX && err->code == ERR_UNAVAILABLE) {
+        if (session->tries > 1)
+            pause_for(session, PAUSE_MS);
+        if (session->ending != 0 || attach(session, err) == 0)
+            return 0;
+    }
+    return -1;
+}
+
+static int follow_on(struct session *session, struct error *err)
+{
     follow(session);
-    is_incomplete = session->missed > 0 && !session->console;
-    if (session->has_ended && !is_incomplete)
-        return session->exit;
+    while (!is_over(session)) {
+        if (attach_again(session, err) < 0)
+            return -1;
+        follow(session);
+    }
+    return 0;
+}
+
+static int run_session(struct session *session, struct error *err)
+{
+    int result = follow_on(session, err);
+    bool is_incomplete = session->missed > 0 && !session->console;
+
+    if (result < 0 || (session->has_ended && !is_incomplete))
+        return result < 0 ? -1 : session->exit;
     if (!session->has_ended && (is_incomplete || session->write_error != 0))
         session->ending = SIGPIPE;
     if (is_incomplete)
@@ -197,10 +288,7 @@ static int run_session(struct session *session, const char *process, struct erro
                          session->missed);
     if (session->write_error != 0 && session->write_error != EPIPE)
         return error_set_errno(err, session->write_error, "cannot write what it writes");
-    if (session->ending != 0)
-        return 0;
-    return error_set(err, ERR_UNAVAILABLE, "the connection broke: the command goes on as %s",
-                     process);
+    return 0;
 }
 
 /* As nohup has it. */
@@ -228,27 +316,36 @@ static int hold_signals(int *ret_fd, struct error *err)
     return *ret_fd >= 0 ? 0 : error_set_errno(err, errno, "cannot watch signals");
 }
 
-/* Attaches to the process; the signal that ends us in *ret_ending. */
-static int attach(const struct api *api, const char *sandbox, const char *process,
-                  bool has_terminal, int *ret_ending, struct error *err)
+/* How far a session came. */
+struct ending {
+    int number;      /* of the signal that ends us; 0: none */
+    uint64_t offset; /* behind the output that came */
+};
+
+/* Runs the session of a process. */
+static int run_attached(const struct api *api, const char *sandbox, const char *process,
+                        bool has_terminal, struct ending *ret_ending, struct error *err)
 {
     _cleanup_console_ struct console console = {.is_raw = false};
-    _cleanup_channel_ struct channel *channel = NULL;
     _cleanup_close_ int signals = -1;
-    struct session session = {.console = has_terminal ? &console : NULL, .has_input = true};
-    char path[PATH_SIZE];
-    int result;
+    struct session session = {
+        .api = api,
+        .sandbox = sandbox,
+        .process = process,
+        .console = has_terminal ? &console : NULL,
+        .has_input = true,
+    };
+    int result = hold_signals(&signals, err);
 
-    (void)snprintf(path, sizeof(path), "/v1/sandboxes/%s/processes/%s/attach?since=0", sandbox,
-                   process);
-    if (hold_signals(&signals, err) < 0 ||
-        channel_open(api, path, take_message, &session, &channel, err) < 0 ||
-        (has_terminal && console_make_raw(&console, err) < 0))
-        return -1;
-    session.channel = channel;
     session.signals = signals;
-    result = run_session(&session, process, err);
-    *ret_ending = session.ending;
+    if (result == 0 && attach(&session, err) < 0 && err->code != ERR_UNAVAILABLE)
+        result = -1;
+    if (result == 0)
+        result = run_session(&session, err);
+    if (result < 0 && !session.has_ended && session.ending == 0 && err->code != ERR_NOT_FOUND)
+        (void)outcome_left(sandbox, process, session.offset, err);
+    channel_free(session.channel);
+    *ret_ending = (struct ending){.number = session.ending, .offset = session.offset};
     return result;
 }
 
@@ -264,7 +361,8 @@ static void release_signals(void)
  * Our end is the command's: of a terminal that has gone, of a pipe that nobody reads. By a request
  * of its own, since nothing acknowledges what the WebSocket took. Another signal ends us meanwhile.
  */
-static void pass_ending(struct api *api, const char *sandbox, const char *process, int number)
+static void pass_ending(struct api *api, const char *sandbox, const char *process,
+                        const struct ending *ending, bool has_terminal)
 {
     _cleanup_cjson_ cJSON *answer = NULL;
     _cleanup_cjson_ cJSON *body = cJSON_CreateObject();
@@ -272,9 +370,11 @@ static void pass_ending(struct api *api, const char *sandbox, const char *proces
     struct error err;
 
     (void)snprintf(path, sizeof(path), "/v1/sandboxes/%s/processes/%s/signal", sandbox, process);
-    cJSON_AddNumberToObject(body, "signal", number);
-    if (api_call(api, "POST", path, body, &answer, &err) < 0)
-        (void)fprintf(stderr, "atoll: the command goes on as %s: %s\n", process, err.message);
+    cJSON_AddNumberToObject(body, "signal", has_terminal ? SIGHUP : ending->number);
+    if (api_call(api, "POST", path, body, &answer, &err) == 0 || err.code == ERR_NOT_FOUND)
+        return;
+    (void)outcome_left(sandbox, process, ending->offset, &err);
+    plain_complain(err.message);
 }
 
 /* Ends us as the signal does. */
@@ -308,7 +408,7 @@ int interactive_run(struct api *api, const char *sandbox, cJSON *body, bool has_
     _cleanup_cjson_ cJSON *started = NULL;
     const char *process;
     char path[PATH_SIZE];
-    int ending = 0;
+    struct ending ending;
     int result;
 
     if (has_terminal && !isatty(STDIN_FILENO))
@@ -324,9 +424,9 @@ int interactive_run(struct api *api, const char *sandbox, cJSON *body, bool has_
     process = cJSON_GetStringValue(table_member(started, "id"));
     if (!process || api_check_id(process, err) < 0)
         return error_set(err, ERR_CONFLICT, "the service does not say which process it started");
-    result = attach(api, sandbox, process, has_terminal, &ending, err);
+    result = run_attached(api, sandbox, process, has_terminal, &ending, err);
     release_signals();
-    if (ending != 0)
-        pass_ending(api, sandbox, process, has_terminal ? SIGHUP : ending);
-    return ending != 0 && result >= 0 ? die(ending) : result;
+    if (ending.number != 0)
+        pass_ending(api, sandbox, process, &ending, has_terminal);
+    return ending.number != 0 && result >= 0 ? die(ending.number) : result;
 }

@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+from support.relay import Relay
 from support.stack import binary
 from support.wait import eventually
 
@@ -196,7 +197,91 @@ def test_a_terminal_is_restored_after_a_refusal(terminal, words, code, said):
     assert refused.is_as_before()
 
 
+# --- a connection that breaks
+
+
+@pytest.fixture
+def relay(stack):
+    with Relay(stack.address) as way:
+        yield way
+        way.shutdown()
+
+
+def test_a_terminal_is_attached_again(terminal, relay):
+    """What the command wrote meanwhile comes, once."""
+    shell = ready(terminal("sh", ATOLL_URL=relay.url))
+    for i in range(3):
+        shell.type(f"(until rm go; do sleep 0.01; done 2>&-; echo meanwhile-{i}-$((6 * 7))) &\r")
+        shell.type("echo before-$((6 * 7))\r")
+        shell.see("before-42")
+        relay.cut()
+        shell.see("attaching again")
+        eventually(lambda: not shell.is_as_before())
+        shell.type("touch go\r")
+        shell.see(f"meanwhile-{i}-42")
+        assert b"before-42" not in shell.seen
+    shell.type("exit 7\r")
+    assert shell.wait() == 7
+    assert shell.is_as_before()
+
+
+def test_a_terminal_can_be_left_while_the_service_is_away(terminal, relay):
+    """Keys have their meaning here until it is back."""
+    shell = ready(terminal("sh", ATOLL_URL=relay.url))
+    relay.go_away()
+    shell.see("attaching again")
+    assert shell.is_as_before()
+    shell.type("\x03")
+    assert shell.wait() == -signal.SIGINT
+    shell.see("the command goes on, and `atoll logs [0-9a-f]{32} [0-9a-f]{32} --follow --since ")
+    assert shell.is_as_before()
+
+
+def test_a_terminal_of_a_sandbox_that_went_meanwhile(terminal, relay, stack, sandbox):
+    shell = ready(terminal("sh", ATOLL_URL=relay.url))
+    atoll(stack, "stop", sandbox, "--timeout", "0")
+    relay.cut()
+    assert shell.wait() in (128 + signal.SIGHUP, 128 + signal.SIGKILL, 128 + signal.SIGTERM)
+    assert shell.is_as_before()
+
+
 # --- without a terminal
+
+
+def test_a_command_without_input_is_attached_again(stack, sandbox, relay):
+    """Nothing is missing, and nothing comes twice."""
+    command = "for i in 1 2 3 4; do echo line $i; until rm go; do sleep 0.01; done 2>&-; done; cat; exit 5"
+    with subprocess.Popen(
+        [str(binary("atoll")), "exec", "-i", sandbox, "--", "sh", "-c", command], cwd="/",
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+        env={**stack.environment, "ATOLL_URL": relay.url},
+    ) as following:
+        for i in range(1, 5):
+            assert following.stdout.readline() == f"line {i}\n"
+            relay.cut()
+            atoll(stack, "exec", sandbox, "--", "touch", "go")
+        assert following.stdout.read() == ""
+        assert following.wait(timeout=60) == 5
+
+
+def test_input_that_may_be_lost_is_told(stack, sandbox, relay):
+    """And what it says prints the rest of the output."""
+    command = "read word; echo $word; until rm go; do sleep 0.01; done 2>&-; echo rest"
+    with subprocess.Popen(
+        [str(binary("atoll")), "exec", "-i", sandbox, "--", "sh", "-c", command], cwd="/",
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**stack.environment, "ATOLL_URL": relay.url},
+    ) as talking:
+        talking.stdin.write("first\n")
+        talking.stdin.flush()
+        assert talking.stdout.readline() == "first\n"
+        relay.cut()
+        said = talking.stderr.read()
+        assert talking.wait(timeout=60) == 3
+    assert "its last input may not have arrived" in said
+    (words,) = re.findall("`atoll (.*)`", said)
+    atoll(stack, "exec", sandbox, "--", "touch", "go")
+    assert atoll(stack, *words.split()) == "rest\n"
 
 
 @pytest.fixture
