@@ -61,7 +61,7 @@ static int fill_environment(struct dev *dev, struct error *err)
 {
     dev->variables = config_environment(dev->config);
     if (!dev->variables)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     memcpy(dev->environment, dev->variables, CONFIG_KEY_COUNT * sizeof(char *));
     dev->environment[CONFIG_KEY_COUNT] =
         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -24,7 +24,7 @@ int folder_ensure_parents(const char *path, struct error *err)
     _cleanup_free_ char *copy = strdup(path);
 
     if (!copy)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         if (mkdir(copy, 0755) < 0 && errno != EEXIST)
@@ -48,7 +48,7 @@ int folder_check_way(const char *path, const struct identity *user, struct error
     _cleanup_free_ char *copy = strdup(path);
 
     if (!copy)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         struct stat info;
 

@@ -102,7 +102,7 @@ static int write_info(const char *path, const struct image_info *info, struct er
         cJSON_AddNumberToObject(object, "size_bytes", (double)info->size_bytes))
         text = cJSON_PrintUnformatted(object);
     if (!text)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0)
         return error_set_errno(err, errno, "%s", path);

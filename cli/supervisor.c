@@ -44,7 +44,7 @@ int supervisor_new(struct supervisor **ret_supervisor, struct error *err)
         return error_set_errno(err, errno, "signalfd");
     supervisor = calloc(1, sizeof(*supervisor));
     if (!supervisor)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     supervisor->signal_fd = TAKE_FD(signal_fd);
     *ret_supervisor = supervisor;
     return 0;

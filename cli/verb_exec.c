@@ -155,7 +155,7 @@ static int add_input(cJSON *body, const struct arguments *arguments, struct erro
         return -1;
     base64 = base64_encode(data, size);
     if (!base64)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     cJSON_AddStringToObject(body, "stdin_base64", base64);
     return 0;
 }

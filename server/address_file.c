@@ -13,7 +13,7 @@ static int open_folder(const char *run_dir, struct error *err)
 
     if (asprintf(&path, "%s/server", run_dir) < 0) {
         path = NULL;
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     }
     folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return folder < 0 ? error_set_errno(err, errno, "cannot open %s", path) : folder;

@@ -581,7 +581,7 @@ int http_start(const struct http_options *options, struct http **ret_http, struc
     struct http *http = calloc(1, sizeof(*http));
 
     if (!http)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     (void)pthread_once(&once, init_library);
     (void)snprintf(http->secret, sizeof(http->secret), "%s", options->edge_secret);
     http->handler = options->handler;

@@ -87,6 +87,9 @@ int error_set_limit(struct error *err, enum error_code code, int64_t limit, int6
 int error_set_errno(struct error *err, int errnum, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* As error_set with ERR_INTERNAL, for an allocation that failed and has nothing else to tell. */
+int error_no_memory(struct error *err);
+
 /* Puts "context: " in front of the message; code and field stay. Returns -1. */
 int error_wrap(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -235,7 +235,7 @@ static int read_entry(const cJSON *object, const char *where, struct auth_issuer
     issuer->ca_file = entry.jwks_ca_file ? strdup(entry.jwks_ca_file) : NULL;
     if (!issuer->issuer || !issuer->audience || !issuer->where ||
         (entry.jwks_ca_file && !issuer->ca_file))
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     issuer->has_tenant = cJSON_IsString(cJSON_GetObjectItemCaseSensitive(object, "tenant"));
     issuer->tenant = entry.tenant;
     issuer->max_role = max_role_of(&entry, issuer->has_tenant);
@@ -268,7 +268,7 @@ int auth_issuers_parse(const char *text, size_t size, struct auth_issuers **ret_
     char where[32];
 
     if (!issuers)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     if (json_parse(text, size, &object, err) < 0 ||
         json_decode(object, file_fields, ARRAY_SIZE(file_fields), "", &file, err) < 0)
         return -1;

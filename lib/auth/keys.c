@@ -130,7 +130,7 @@ int auth_keys_add_public(struct auth_keys *keys, const char *id, const char *pem
     if (id)
         key.id = strdup(id);
     if (!key.bytes || (id && !key.id))
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     return check_public(&key, err) < 0 ? -1 : append(keys, &key, err);
 }
 
@@ -171,7 +171,7 @@ int auth_keys_load(const struct auth_key_files *files, struct auth_keys **ret_ke
     _cleanup_(cleanup_auth_keys) struct auth_keys *keys = calloc(1, sizeof(*keys));
 
     if (!keys)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     for (size_t i = 0; i < ARRAY_SIZE(sources); i++)
         if (sources[i].path && sources[i].path[0] != '\0' &&
             load_key(sources[i].path, sources[i].check, keys, err) < 0)

@@ -60,7 +60,7 @@ static int parse_object(struct auth_token *token, struct auth_token_part part, c
     size_t size;
 
     if (!text)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     if (!base64url_decode(part.text, part.size, text, BASE64URL_DECODED_MAX(part.size), &size))
         return refuse(token, AUTH_MALFORMED, err, "a part of the token is not base64url");
     if (json_parse(text, size, &object, NULL) < 0 || !cJSON_IsObject(object))
@@ -175,7 +175,7 @@ static int check_signature(struct auth_token *token, const struct auth_key *key,
     _cleanup_free_ char *copy = strndup(token->text, token->size);
 
     if (!copy)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     /* A NULL key would make libjwt accept anything. */
     if (!key->bytes || key->size == 0 ||
         jwt_decode(&jwt, copy, (const unsigned char *)key->bytes, (int)key->size) != 0 ||

@@ -117,6 +117,11 @@ int error_set_errno(struct error *err, int errnum, const char *format, ...)
     return -1;
 }
 
+int error_no_memory(struct error *err)
+{
+    return error_set(err, ERR_INTERNAL, "out of memory");
+}
+
 int error_wrap(struct error *err, const char *format, ...)
 {
     char context[ERROR_MESSAGE_MAX];

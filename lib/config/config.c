@@ -89,7 +89,7 @@ static int set_string(struct config *config, const struct config_key *key, const
                          key->section, key->name, text, key->choices);
     copy = strdup(text);
     if (!copy)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     free(*member);
     *member = copy;
     return 0;

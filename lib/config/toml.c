@@ -347,7 +347,7 @@ int toml_parse(const char *name, const char *text, size_t size, toml_handler han
         return error_set(err, ERR_INVALID_FIELD, "%s: more than %d bytes", name, TOML_TEXT_MAX);
     reader = calloc(1, sizeof(*reader));
     if (!reader)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     reader->table_count = 1;
     reader->handler = handler;
     reader->userdata = userdata;

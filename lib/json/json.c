@@ -123,7 +123,7 @@ static int refuse_duplicate_members(const cJSON *object, struct error *err)
         return 0;
     names = calloc(count, sizeof(*names));
     if (!names)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     cJSON_ArrayForEach(member, object) names[i++] = member->string;
     qsort(names, count, sizeof(*names), compare_names);
     for (i = 1; i < count; i++) {

@@ -146,7 +146,7 @@ static int check_joined(const struct command_policy *policy, const struct slice 
             return refuse_unknown(err);
     text = join_arguments(slice);
     if (!text)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     return check_text(policy, text, slice->depth + 1, err);
 }
 
@@ -306,7 +306,7 @@ int command_policy_check(const struct command_policy *policy, const char *const 
         count++;
     words = calloc(count + 1, sizeof(*words));
     if (!words)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     for (size_t i = 0; argv[i]; i++)
         words[i] = (struct shell_word){argv[i], true};
     return check_slice(policy, (struct slice){words, count, 0}, err);

@@ -66,7 +66,7 @@ static int parse_double_byte(struct parser *parser, struct reading *reading);
 
 static int no_memory(const struct parser *parser)
 {
-    return error_set(parser->walk->err, ERR_INTERNAL, "out of memory");
+    return error_no_memory(parser->walk->err);
 }
 
 static int malformed(const struct parser *parser, const char *what)

@@ -59,7 +59,7 @@ int auth_create(const struct config *config, const struct auth_directory *direct
     int result;
 
     if (!auth)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     auth->directory = *directory;
     result = strcmp(config->auth_mode, "off") == 0 ? create_off(auth, config, err)
                                                    : create_jwt(auth, config, err);

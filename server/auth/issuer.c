@@ -82,7 +82,7 @@ int issuer_create(struct auth_issuer *definition, const struct config *config,
 
     if (!issuer) {
         auth_issuer_done(definition);
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     }
     issuer->definition = *definition;
     *definition = (struct auth_issuer){.issuer = NULL};
@@ -107,7 +107,7 @@ int issuer_create_own(const struct config *config, struct issuer **ret_issuer, s
     _cleanup_(cleanup_issuer) struct issuer *issuer = calloc(1, sizeof(*issuer));
 
     if (!issuer)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     for (unsigned i = 0; i < AUTH_ALGORITHM_COUNT; i++)
         if (paths[i][0] != '\0')
             issuer->definition.algorithms |= 1U << i;
@@ -118,7 +118,7 @@ int issuer_create_own(const struct config *config, struct issuer **ret_issuer, s
     issuer->definition.audience = strdup(config->auth_audience);
     issuer->definition.max_role = ROLE_OPERATOR;
     if (!issuer->definition.issuer || !issuer->definition.audience)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     set_policy(issuer, config, true);
     issuer->files = (struct auth_key_files){
         .hs256 = paths[AUTH_HS256], .rs256 = paths[AUTH_RS256], .es256 = paths[AUTH_ES256]};
@@ -175,7 +175,7 @@ int issuer_load_set(const char *text, size_t size, struct auth_keys **ret_keys, 
     _cleanup_(cleanup_auth_keys) struct auth_keys *keys = calloc(1, sizeof(*keys));
 
     if (!keys)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     if (auth_jwks_add(keys, text, size, err) < 0)
         return -1;
     *ret_keys = TAKE_PTR(keys);

@@ -335,7 +335,7 @@ int keyring_create(const struct config *config, struct keyring **ret_keyring, st
     struct keyring *keyring = calloc(1, sizeof(*keyring));
 
     if (!keyring)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     keyring->config = config;
     init_locks(keyring);
     if (start(keyring, err) < 0) {

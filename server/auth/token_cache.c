@@ -31,7 +31,7 @@ int token_cache_create(struct token_cache **ret_cache, struct error *err)
     struct token_cache *cache = calloc(1, sizeof(*cache));
 
     if (!cache)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     for (size_t i = 0; i < SHARDS; i++)
         (void)pthread_mutex_init(&cache->shards[i].lock, NULL);
     *ret_cache = cache;

@@ -171,7 +171,7 @@ int edge_start(const struct edge_options *options, struct edge **ret_edge, uint1
     uint16_t port;
 
     if (!edge)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     edge->loop.epoll_fd = -1;
     edge->loop.spare_fd = -1;
     edge->loop.wake.fd = -1;

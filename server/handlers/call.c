@@ -60,7 +60,7 @@ int call_json_body(struct call *call, bool optional, cJSON **ret_body, struct er
 int call_respond_json(struct call *call, int status, cJSON *body, struct error *err)
 {
     if (!body)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     http_respond_json(call->request, status, body);
     cJSON_Delete(body);
     return 0;
@@ -70,7 +70,7 @@ int call_respond_text(struct call *call, int status, const struct json_text *tex
                       struct error *err)
 {
     if (text->failed)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     http_respond_bytes(call->request, status, "application/json", text->data, text->size);
     return 0;
 }
@@ -115,7 +115,7 @@ static int parameter_value(const struct json_field *field, const char *text, cJS
         *ret_value = cJSON_CreateString(text);
         break;
     }
-    return *ret_value ? 0 : error_set(err, ERR_INTERNAL, "out of memory");
+    return *ret_value ? 0 : error_no_memory(err);
 }
 
 /* Keeps a string's text beyond the life of its JSON value. */
@@ -152,7 +152,7 @@ static int decode_parameter(struct call *call, const struct json_field *field,
     object = cJSON_CreateObject();
     if (!cJSON_AddItemToObject(object, field->name, value)) {
         cJSON_Delete(value);
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     }
     if (json_decode(object, field, 1, "", target, err) < 0)
         return -1;

@@ -80,11 +80,6 @@ static int check_list(const char *field, const cJSON *list, bool has_words, stru
     return 0;
 }
 
-static int no_memory(struct error *err)
-{
-    return error_set(err, ERR_INTERNAL, "out of memory");
-}
-
 /* The list, or an empty one, as a member of the object. */
 static bool put_list(cJSON *object, const char *name, const cJSON *list)
 {
@@ -109,9 +104,9 @@ int command_rules_store(const struct command_rules *rules, char **ret_json, stru
     object = cJSON_CreateObject();
     if (!cJSON_AddStringToObject(object, "mode", rules->mode) ||
         !put_list(object, "allow", rules->allow) || !put_list(object, "block", rules->block))
-        return no_memory(err);
+        return error_no_memory(err);
     *ret_json = cJSON_PrintUnformatted(object);
-    return *ret_json ? 0 : no_memory(err);
+    return *ret_json ? 0 : error_no_memory(err);
 }
 
 static cJSON *take_list(cJSON *parsed, const char *name)

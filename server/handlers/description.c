@@ -47,7 +47,7 @@ int description_init(struct description *description, char *openapi, struct erro
     description->openapi = openapi;
     description->openapi_size = strlen(openapi);
     if (make_policy(&description->page_policy) < 0 || make_page(&description->page) < 0)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     description->page_size = strlen(description->page);
     return 0;
 }

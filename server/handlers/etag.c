@@ -74,7 +74,7 @@ int etag_respond(struct call *call, int status, int64_t version, cJSON *body, st
     char tag[TAG_SIZE];
 
     if (!body)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     format_tag(version, tag);
     http_response_header(call->request, "ETag", tag);
     if (known && (method == HTTP_GET || method == HTTP_HEAD) && etag_list_has(known, tag, true)) {

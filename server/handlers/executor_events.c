@@ -147,7 +147,7 @@ int executor_events_error(struct call *call, const char *message, struct error *
 
     put_error(&text, message);
     if (text.failed)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     http_respond_bytes(call->request, 200, EVENTS_MEDIA, text.data, text.size);
     return 0;
 }

@@ -73,7 +73,7 @@ static int respond_failure(struct call *call, const char *verb, const struct tar
         return executor_explain(err);
     text = complaint(verb, target, err);
     if (!text)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     body = cJSON_CreateObject();
     if (has_success)
         (void)cJSON_AddBoolToObject(body, "success", false);

@@ -151,7 +151,7 @@ static int respond_unknown(struct call *call, const char *id, struct error *err)
 {
     _cleanup_free_ char *why = not_found(id);
 
-    return why ? respond_not_killed(call, why, err) : error_set(err, ERR_INTERNAL, "out of memory");
+    return why ? respond_not_killed(call, why, err) : error_no_memory(err);
 }
 
 static int respond_ended(struct call *call, const struct process_info *info, struct error *err)
@@ -218,8 +218,7 @@ static int respond_missing(struct call *call, const char *id, struct error *err)
 {
     _cleanup_free_ char *why = not_found(id);
 
-    return why ? executor_events_error(call, why, err)
-               : error_set(err, ERR_INTERNAL, "out of memory");
+    return why ? executor_events_error(call, why, err) : error_no_memory(err);
 }
 
 int handle_executor_process_logs(struct call *call, struct error *err)

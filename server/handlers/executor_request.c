@@ -88,7 +88,7 @@ static int take_folder(struct call *call, struct executor_command *command, stru
     }
     command->cwd = strdup(path);
     command->spec.cwd = command->cwd;
-    return command->cwd ? 0 : error_set(err, ERR_INTERNAL, "out of memory");
+    return command->cwd ? 0 : error_no_memory(err);
 }
 
 /* --- the rest */
@@ -115,7 +115,7 @@ static int take_arguments(struct executor_command *command, struct error *err)
 
     command->command_json = array ? cJSON_PrintUnformatted(array) : NULL;
     if (!command->command_json)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     memcpy(command->argv, argv, sizeof(argv));
     command->spec.command_json = command->command_json;
     return 0;

@@ -60,7 +60,7 @@ int page_respond_by_name(struct call *call, const struct json_table *table, cJSO
     struct page_view view = {.items = items, .next_cursor = cursor};
 
     if (!items)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     return call_respond_json(call, 200, json_encode(table, &view), err);
 }
 

@@ -182,7 +182,7 @@ static int start(struct call *call, const struct container_record *record,
     };
 
     if (!command_json)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     return processes_start(call->services, &call->caller, &record->id, &spec, ret_info, err);
 }
 

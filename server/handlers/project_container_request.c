@@ -141,17 +141,12 @@ static const struct json_field create_fields[] = {
 const struct json_table project_container_create_table =
     JSON_TABLE("ProjectContainerCreate", create_fields);
 
-static int no_memory(struct error *err)
-{
-    return error_set(err, ERR_INTERNAL, "out of memory");
-}
-
 static int warn(cJSON **warnings, const char *text, struct error *err)
 {
     if (!*warnings)
         *warnings = cJSON_CreateArray();
     if (!*warnings || !cJSON_AddItemToArray(*warnings, cJSON_CreateString(text)))
-        return no_memory(err);
+        return error_no_memory(err);
     return 0;
 }
 
@@ -231,7 +226,7 @@ static int take_ports(const cJSON *numbers, struct container_spec *spec, struct 
         if (!cJSON_AddNumberToObject(port, "port", number->valueint) ||
             !cJSON_AddItemToArray(ports, port)) {
             cJSON_Delete(port);
-            return no_memory(err);
+            return error_no_memory(err);
         }
     }
     return v1_value_ports(ports, &spec->ports_json, err);

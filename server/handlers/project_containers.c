@@ -88,7 +88,7 @@ static int warn_of_differences(cJSON **warnings, struct error *err)
     if (!*warnings)
         *warnings = cJSON_CreateArray();
     if (!*warnings || !cJSON_AddItemToArray(*warnings, cJSON_CreateString(text)))
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     return 0;
 }
 

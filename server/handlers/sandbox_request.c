@@ -122,7 +122,7 @@ static int fill_content(const struct file_body *body, const char *where, struct 
     if (!body->encoding || strcmp(body->encoding, "utf-8") == 0) {
         file->size = strlen(body->content);
         file->content = strdup(body->content);
-        return file->content ? 0 : error_set(err, ERR_INTERNAL, "out of memory");
+        return file->content ? 0 : error_no_memory(err);
     }
     if (base64_decode(body->content, strlen(body->content), &file->content, &file->size))
         return 0;
@@ -163,7 +163,7 @@ int sandbox_request_files(const cJSON *array, struct sandbox_files *ret_files, s
         return 0;
     files.items = calloc(count, sizeof(*files.items));
     if (!files.items)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     cJSON_ArrayForEach(item, array)
     {
         struct sandbox_file *file = &files.items[files.count];
@@ -181,7 +181,7 @@ static int copy_text(const char *text, char **ret_copy, struct error *err)
     char *copy = text ? strdup(text) : NULL;
 
     if (text && !copy)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     *ret_copy = copy;
     return 0;
 }
@@ -222,7 +222,7 @@ static int fill_definition(const struct sandbox_definition_body *body,
     definition->code_size = strlen(body->code);
     definition->env_json = body->env_vars ? cJSON_PrintUnformatted(body->env_vars) : strdup("{}");
     if (!definition->env_json)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     if (copy_text(body->runtime, &definition->runtime, err) < 0 ||
         copy_text(body->code, &definition->code, err) < 0 ||
         copy_text(body->entry_point, &definition->entry_point, err) < 0)

@@ -199,7 +199,7 @@ static int take_arguments(const cJSON *command, struct v1_process_request *reque
     request->argv =
         calloc((size_t)cJSON_GetArraySize(request->arguments) + 1, sizeof(*request->argv));
     if (!request->arguments || !request->argv)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     cJSON_ArrayForEach(entry, request->arguments)
     {
         request->argv[count++] = entry->valuestring;

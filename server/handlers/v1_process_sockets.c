@@ -299,7 +299,7 @@ static int take_command(struct call *call, struct v1_process_request *ret_reques
     struct call_query_storage storage;
 
     if (!body)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     if (call_query(call, &v1_exec_socket_query, &storage, &query, err) < 0 ||
         body_of(&query, body, err) < 0)
         return -1;

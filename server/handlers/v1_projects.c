@@ -148,7 +148,7 @@ static int take_change(struct call *call, const struct json_table *table,
     if (request.labels) {
         owner->labels = cJSON_PrintUnformatted(request.labels);
         if (!owner->labels)
-            return error_set(err, ERR_INTERNAL, "out of memory");
+            return error_no_memory(err);
     }
     *ret_change = (struct store_project_change){request.name, owner->labels, owner->policy};
     return 0;

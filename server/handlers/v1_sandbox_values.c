@@ -62,17 +62,12 @@ const struct json_table v1_port_table = JSON_TABLE_WITH(
     "{\"oneOf\":[{\"required\":[\"port\"],\"properties\":{\"port\":{\"type\":\"integer\"}}},"
     "{\"required\":[\"internal\"],\"properties\":{\"internal\":{\"type\":\"integer\"}}}]}");
 
-static int no_memory(struct error *err)
-{
-    return error_set(err, ERR_INTERNAL, "out of memory");
-}
-
 int v1_value_text(const char *text, char **ret_copy, struct error *err)
 {
     char *copy = text ? strdup(text) : NULL;
 
     if (text && !copy)
-        return no_memory(err);
+        return error_no_memory(err);
     *ret_copy = copy;
     return 0;
 }
@@ -153,7 +148,7 @@ static int print_value(const cJSON *value, const char *field, size_t max, char *
     _cleanup_free_ char *json = cJSON_PrintUnformatted(value);
 
     if (!json)
-        return no_memory(err);
+        return error_no_memory(err);
     if (strlen(json) > max)
         return error_set_field(err, ERR_INVALID_FIELD, field,
                                "'%s' must have at most %zu bytes as JSON", field, max);
@@ -198,7 +193,7 @@ int v1_value_arguments(const cJSON *value, const char *field, char **ret_json, s
     if (text) {
         wrapped = cJSON_CreateStringArray(shell, (int)ARRAY_SIZE(shell));
         if (!wrapped)
-            return no_memory(err);
+            return error_no_memory(err);
     }
     return print_value(wrapped ? wrapped : value, field, ARGUMENTS_BYTES_MAX, ret_json, err);
 }
@@ -249,7 +244,7 @@ int v1_value_label(const char *text, char **ret_labels, struct error *err)
     if (!label_name_valid(name))
         return error_set_field(err, ERR_INVALID_FIELD, "label", "'label' must be name=value");
     if (!cJSON_AddStringToObject(labels, name, text + length + 1))
-        return no_memory(err);
+        return error_no_memory(err);
     return print_value(labels, "label", SIZE_MAX, ret_labels, err);
 }
 
@@ -302,7 +297,7 @@ static int normalise_ports(const cJSON *ports, cJSON *normal, struct error *err)
         cJSON_AddItemToArray(normal, entry);
         if (!cJSON_AddNumberToObject(entry, "port", (double)port.port) ||
             !cJSON_AddStringToObject(entry, "protocol", port.protocol))
-            return no_memory(err);
+            return error_no_memory(err);
     }
     return 0;
 }
@@ -312,7 +307,7 @@ int v1_value_ports(const cJSON *ports, char **ret_json, struct error *err)
     _cleanup_cjson_ cJSON *normal = cJSON_CreateArray();
 
     if (!normal)
-        return no_memory(err);
+        return error_no_memory(err);
     if (normalise_ports(ports, normal, err) < 0)
         return -1;
     return print_value(normal, "ports", SIZE_MAX, ret_json, err);

@@ -95,7 +95,7 @@ static int executor_url(const struct call *call, const struct id *sandbox, char 
     if (asprintf(ret_url, "%s://%s/s/%s", is_secure ? "https" : "http",
                  http_request_host(call->request), id) < 0) {
         *ret_url = NULL;
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     }
     return 0;
 }

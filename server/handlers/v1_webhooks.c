@@ -259,7 +259,7 @@ static int take_kinds(const cJSON *kinds, char **ret_json, struct error *err)
     if (!kinds)
         return 0;
     *ret_json = cJSON_PrintUnformatted(kinds);
-    return *ret_json ? 0 : error_set(err, ERR_INTERNAL, "out of memory");
+    return *ret_json ? 0 : error_no_memory(err);
 }
 
 /* `secret` is NULL in every answer but that to the create. */

@@ -500,7 +500,7 @@ int openapi_make(char **ret_text, struct error *err)
         return -1;
     text = cJSON_PrintUnformatted(document);
     if (!text)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     *ret_text = text;
     return 0;
 }

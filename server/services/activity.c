@@ -119,7 +119,7 @@ int activity_start(struct db_pool *db, struct activity **ret_activity, struct er
     int failure;
 
     if (!activity)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     activity->db = db;
     (void)pthread_mutex_init(&activity->lock, NULL);
     condition_init(&activity->changed);

@@ -136,7 +136,7 @@ int agents_start(unsigned idle_ms, struct agents **ret_agents, struct error *err
     int failure;
 
     if (!agents)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     agents->idle_usec = idle_ms * INT64_C(1000);
     (void)pthread_mutex_init(&agents->lock, NULL);
     condition_init(&agents->changed);

@@ -301,7 +301,7 @@ int audit_start(struct db_pool *db, struct audit **ret_audit, struct error *err)
     int failure;
 
     if (!audit)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     audit->db = db;
     (void)pthread_mutex_init(&audit->lock, NULL);
     condition_init(&audit->changed);

@@ -126,7 +126,7 @@ int command_policies_ask_run(const char *policy_json, const struct sandbox_defin
     } else if (strncmp(definition->code, "#!", 2) == 0 && !names_shell(definition->code)) {
         interpreter = strndup(definition->code + 2, strcspn(definition->code + 2, "\n"));
         if (!interpreter)
-            return error_set(err, ERR_INTERNAL, "out of memory");
+            return error_no_memory(err);
         question.text = interpreter;
     }
     return ask(policy_json, &question, notice, err);

@@ -81,14 +81,14 @@ int container_command_start(struct services *services, const struct container_re
     _cleanup_free_ const char **argv = NULL;
 
     if (!entrypoint || !command)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     if (count == 0)
         return 0;
     if (environment_make(record->env_json, &environment, err) < 0)
         return -1;
     argv = calloc(count + 1, sizeof(*argv));
     if (!argv)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     (void)add_arguments(command, argv, add_arguments(entrypoint, argv, 0));
     return start(services, record, argv, environment, err);
 }

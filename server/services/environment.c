@@ -60,7 +60,7 @@ static int append(char **environment, size_t index, const char *name, const char
 {
     if (asprintf(&environment[index], "%s=%s", name, value) < 0) {
         environment[index] = NULL;
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     }
     return 0;
 }
@@ -77,7 +77,7 @@ int environment_make(const char *env_json, char ***ret_environment, struct error
     environment =
         calloc(ARRAY_SIZE(defaults) + (size_t)cJSON_GetArraySize(object) + 1, sizeof(char *));
     if (!environment)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     for (size_t i = 0; i < ARRAY_SIZE(defaults); i++) {
         if (!cJSON_GetObjectItemCaseSensitive(object, defaults[i].name) &&
             append(environment, count++, defaults[i].name, defaults[i].value, err) < 0)

@@ -125,7 +125,7 @@ static int gather_files(const struct run *run, const struct launch_plan *plan,
     struct sandbox_file *items = calloc(count + 1, sizeof(*items));
 
     if (!items)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     if (count > 0)
         memcpy(items + plan->code_yields, definition->files.items, count * sizeof(*items));
     items[plan->code_yields ? 0 : count] = (struct sandbox_file){

@@ -77,7 +77,7 @@ int late_records_start(struct db_pool *db, struct late_records **ret_records, st
     int failure;
 
     if (!records)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     records->db = db;
     pthread_mutex_init(&records->lock, NULL);
     condition_init(&records->changed);

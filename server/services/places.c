@@ -22,7 +22,7 @@ int places_create(struct places **ret_places, struct error *err)
     struct places *places = calloc(1, sizeof(*places));
 
     if (!places)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     (void)pthread_mutex_init(&places->lock, NULL);
     *ret_places = places;
     return 0;

@@ -53,7 +53,7 @@ int process_environment(const char *stored_json, const struct process_spec *spec
     char **environment;
 
     if (spec->environment && !merged)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     if (environment_make(merged ? merged : stored_json, &environment, err) < 0)
         return -1;
     if (spec->user && strcmp(spec->user, PROCESS_USER) != 0)

@@ -56,7 +56,7 @@ int sandbox_path_resolve(const char *path, const char *field, char **ret_path, s
     if (path[length - 1] == '/' || strcmp(path, ".") == 0)
         return error_set_field(err, ERR_INVALID_FIELD, field, "'%s' must name a file", field);
     if (asprintf(&resolved, "%s%s", path[0] == '/' ? "" : SANDBOX_HOME, path) < 0)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     *ret_path = resolved;
     return 0;
 }

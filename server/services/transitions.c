@@ -45,7 +45,7 @@ static int enter(struct transitions *transitions, const struct id *id, struct er
     if (find(transitions, id) < transitions->count)
         return error_set(err, ERR_CONFLICT, "another call is changing the sandbox's state");
     if (!reserve(transitions))
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     transitions->busy[transitions->count++] = *id;
     return 0;
 }

@@ -47,7 +47,7 @@ int webhook_url_check(const char *text, bool allow_private, struct error *err)
     _cleanup_(cleanup_curl_url) CURLU *url = curl_url();
 
     if (!url)
-        return error_set(err, ERR_INTERNAL, "out of memory");
+        return error_no_memory(err);
     if (strlen(text) > WEBHOOK_URL_MAX)
         return error_set_field(err, ERR_NOT_POSSIBLE, "url", "'url' has at most %d bytes",
                                WEBHOOK_URL_MAX);
