@@ -84,15 +84,6 @@ static struct group next_group(const struct store_process_open *processes, size_
     return (struct group){processes, i, deadline_usec};
 }
 
-static const struct agent_process *find(const struct agent_process *known, size_t count,
-                                        const struct id *id)
-{
-    for (size_t i = 0; i < count; i++)
-        if (id_equal(&known[i].id, id))
-            return &known[i];
-    return NULL;
-}
-
 /* What the agent does not know was forgotten, or never came to it. */
 static int settle_known(struct worker *worker, const struct group *group,
                         const struct agent_process *known, size_t known_count,
@@ -102,7 +93,7 @@ static int settle_known(struct worker *worker, const struct group *group,
 
     for (size_t i = 0; !is_over(group, i) && status == 0; i++) {
         const struct store_process_open *process = &group->processes[i];
-        const struct agent_process *live = find(known, known_count, &process->id);
+        const struct agent_process *live = agent_process_find(known, known_count, &process->id);
 
         if (live && live->state == AGENT_PROCESS_ENDED)
             status = record_seen(worker, &process->sandbox, live, round, err);

@@ -41,6 +41,10 @@ enum process_state {
 #undef PROCESS_STATE_ENUM
 };
 
+/* Who runs what a caller names no user for, and where its relative paths begin (images/). */
+#define SANDBOX_USER   "user"
+#define SANDBOX_FOLDER "/sandbox"
+
 /* How a process ended. */
 struct process_end {
     struct id id;

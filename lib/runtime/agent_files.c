@@ -48,6 +48,20 @@ void agent_file_list_free(struct agent_file_list *list)
     *list = (struct agent_file_list){0};
 }
 
+static int compare_paths(const void *a, const void *b)
+{
+    const struct agent_file_entry *left = a;
+    const struct agent_file_entry *right = b;
+
+    return strcmp(left->path, right->path);
+}
+
+void agent_file_list_sort(struct agent_file_list *list, size_t count)
+{
+    if (count > 0)
+        qsort(list->items, count, sizeof(list->items[0]), compare_paths);
+}
+
 static int no_memory(struct error *err)
 {
     return error_set_errno(err, ENOMEM, "cannot keep what the sandbox says of its files");

@@ -54,6 +54,9 @@ struct agent_file_list {
 /* Accepts a zeroed list. */
 void agent_file_list_free(struct agent_file_list *list);
 
+/* Sorts the first `count` entries by path, byte by byte. */
+void agent_file_list_sort(struct agent_file_list *list, size_t count);
+
 /* MKDIR, REMOVE, MOVE, COPY, CHMOD. */
 int agent_files_change(struct agent_client *client, const struct agent_file_request *request,
                        int64_t deadline_usec, struct error *err);

@@ -254,6 +254,15 @@ int agent_process_forget(struct agent_client *client, const struct id *id, bool 
                    agent_forget_encode(&message, payload, sizeof(payload)), deadline_usec, err);
 }
 
+const struct agent_process *agent_process_find(const struct agent_process *processes, size_t count,
+                                               const struct id *id)
+{
+    for (size_t i = 0; i < count; i++)
+        if (id_equal(&processes[i].id, id))
+            return &processes[i];
+    return NULL;
+}
+
 static enum process_state outcome(const struct agent_process *process)
 {
     if (process->signal != 0 || process->timed_out)

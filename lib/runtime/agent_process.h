@@ -73,6 +73,10 @@ int agent_process_start(struct agent_client *client, const struct agent_start_re
 int agent_process_list(struct agent_client *client, int64_t deadline_usec,
                        struct agent_process **ret_processes, size_t *ret_count, struct error *err);
 
+/* The process with this id, NULL when it is not among them. */
+const struct agent_process *agent_process_find(const struct agent_process *processes, size_t count,
+                                               const struct id *id);
+
 /* Sends a signal (1..AGENT_SIGNAL_MAX). With `final` the process is not started again. */
 int agent_process_signal(struct agent_client *client, const struct id *id, int signum,
                          enum agent_signal_target target, bool final, int64_t deadline_usec,

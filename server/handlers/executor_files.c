@@ -95,7 +95,7 @@ static int change(struct call *call, enum agent_frame_type type, uint32_t flags,
                   struct target *target, struct error *err)
 {
     struct agent_file_request request = {
-        .type = type, .flags = flags, .number = mode, .user = FILES_USER, .path = target->path};
+        .type = type, .flags = flags, .number = mode, .user = SANDBOX_USER, .path = target->path};
 
     if (take_target(call, target, err) < 0)
         return -1;
@@ -137,7 +137,7 @@ static int stat_path(struct call *call, const char *path, struct agent_file_list
                      struct error *err)
 {
     const struct agent_file_request request = {
-        .type = AGENT_FRAME_STAT, .flags = AGENT_FILE_FOLLOW, .user = FILES_USER, .path = path};
+        .type = AGENT_FRAME_STAT, .flags = AGENT_FILE_FOLLOW, .user = SANDBOX_USER, .path = path};
 
     return files_list(call->services, &call->caller, &call->id, &request, ret_list, err);
 }
@@ -172,7 +172,7 @@ static int find_mode(struct call *call, const char *path, uint32_t *ret_mode, st
 
 static int write_file(struct call *call, struct target *target, struct error *err)
 {
-    struct agent_file_content content = {.user = FILES_USER, .path = target->path};
+    struct agent_file_content content = {.user = SANDBOX_USER, .path = target->path};
     const char *text;
     struct error result;
 
@@ -218,8 +218,8 @@ static int read_up_to(struct call *call, const struct target *target, size_t lim
 {
     files_bytes_free(bytes);
     *bytes = (struct files_bytes){.data = NULL};
-    return files_read(call->services, &call->caller, &call->id, FILES_USER, target->path, 0, limit,
-                      bytes, err);
+    return files_read(call->services, &call->caller, &call->id, SANDBOX_USER, target->path, 0,
+                      limit, bytes, err);
 }
 
 /* The first read tells how large the file is; only a small one is there with it. */
@@ -254,22 +254,13 @@ int handle_executor_read_file(struct call *call, struct error *err)
 
 /* --- list */
 
-static int compare_names(const void *a, const void *b)
-{
-    const struct agent_file_entry *left = a;
-    const struct agent_file_entry *right = b;
-
-    return strcmp(left->path, right->path);
-}
-
 static int respond_entries(struct call *call, struct agent_file_list *list, struct error *err)
 {
     cJSON *body = cJSON_CreateObject();
     cJSON *entries = cJSON_AddArrayToObject(body, "entries");
     bool exact;
 
-    if (list->count > 0)
-        qsort(list->items, list->count, sizeof(list->items[0]), compare_names);
+    agent_file_list_sort(list, list->count);
     for (size_t i = 0; i < list->count; i++) {
         const char *name = list->items[i].path;
         _cleanup_free_ char *text = text_from_bytes(name, strlen(name), &exact);
@@ -285,7 +276,7 @@ static int list_entries(struct call *call, struct target *target, struct agent_f
     const struct agent_file_request request = {.type = AGENT_FRAME_FOLDER,
                                                .number = 1,
                                                .limit = AGENT_LIST_MAX,
-                                               .user = FILES_USER,
+                                               .user = SANDBOX_USER,
                                                .path = target->path};
 
     if (take_target(call, target, err) < 0 ||

@@ -56,7 +56,7 @@ void executor_command_done(struct executor_command *command)
 static bool is_folder(struct call *call, const char *path, struct error *err)
 {
     const struct agent_file_request request = {
-        .type = AGENT_FRAME_STAT, .flags = AGENT_FILE_FOLLOW, .user = FILES_USER, .path = path};
+        .type = AGENT_FRAME_STAT, .flags = AGENT_FILE_FOLLOW, .user = SANDBOX_USER, .path = path};
     _cleanup_(agent_file_list_free) struct agent_file_list list = {.count = 0};
 
     return files_list(call->services, &call->caller, &call->id, &request, &list, err) == 0 &&

@@ -7,7 +7,6 @@
 #include "server/services/text.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -70,7 +69,7 @@ int handle_project_container_write(struct call *call, struct error *err)
 {
     _cleanup_(container_record_free) struct container_record record = {.owner = NULL};
     _cleanup_cjson_ cJSON *json = NULL;
-    struct agent_file_content content = {.user = FILES_USER, .mode = FILE_BATCH_MODE};
+    struct agent_file_content content = {.user = SANDBOX_USER, .mode = FILE_BATCH_MODE};
     struct written_view view = {.success = true};
     struct file_body body;
     struct error result;
@@ -124,7 +123,7 @@ const struct json_table project_container_batch_result_table =
 
 static int take_file(struct file_batch *batch, size_t i, const cJSON *item, struct error *err)
 {
-    struct file_batch_entry entry = {.user = FILES_USER, .mode = FILE_BATCH_MODE};
+    struct file_batch_entry entry = {.user = SANDBOX_USER, .mode = FILE_BATCH_MODE};
     struct file_body body;
     char where[FILE_BATCH_WHERE_SIZE];
 
@@ -271,12 +270,6 @@ static const char *type_word(enum agent_file_type type)
     }
 }
 
-static int compare_paths(const void *a, const void *b)
-{
-    return strcmp(((const struct agent_file_entry *)a)->path,
-                  ((const struct agent_file_entry *)b)->path);
-}
-
 /* The path as the client writes it: behind the folder that he asked for. */
 static char *shown_path(const char *folder, const char *name)
 {
@@ -313,8 +306,7 @@ static cJSON *list_view(const char *folder, struct agent_file_list *list)
     size_t count = list->count < LIST_MAX ? list->count : LIST_MAX;
     struct list_view view = {.files = cJSON_CreateArray(), .truncated = list->count > LIST_MAX};
 
-    if (count > 0)
-        qsort(list->items, count, sizeof(*list->items), compare_paths);
+    agent_file_list_sort(list, count);
     for (size_t i = 0; i < count; i++)
         json_append(&view.files, entry_view(folder, &list->items[i]));
     return json_encode(&project_container_list_table, &view);
@@ -329,7 +321,7 @@ int handle_project_container_list(struct call *call, struct error *err)
     char path[FILES_PATH_SIZE];
     const struct agent_file_request request = {
         .type = AGENT_FRAME_FOLDER,
-        .user = FILES_USER,
+        .user = SANDBOX_USER,
         .path = path,
         .number = 1,
         .limit = LIST_MAX + 1, /* one more tells whether there are more */
@@ -416,8 +408,8 @@ int handle_project_container_read(struct call *call, struct error *err)
     /* One byte more than may be answered tells a larger file. */
     if (take_path(call, name, err) < 0 || files_resolve("path", name, path, err) < 0 ||
         project_container_of(call, &record, err) < 0 ||
-        files_read(call->services, &call->caller, &record.id, FILES_USER, path, 0, most + 1, &bytes,
-                   err) < 0)
+        files_read(call->services, &call->caller, &record.id, SANDBOX_USER, path, 0, most + 1,
+                   &bytes, err) < 0)
         return -1;
     if (bytes.size > most)
         return error_set_field(err, ERR_TOO_LARGE, "path", "the file has more than %zu bytes",

@@ -79,7 +79,7 @@ static int take_query(struct call *call, const struct json_table *table,
                       struct call_query_storage *storage, struct query *ret_query,
                       char path[static FILES_PATH_SIZE], struct error *err)
 {
-    *ret_query = (struct query){.path = FILES_FOLDER, .user = FILES_USER, .format = "tar.gz"};
+    *ret_query = (struct query){.path = SANDBOX_FOLDER, .user = SANDBOX_USER, .format = "tar.gz"};
     if (call_query(call, table, storage, ret_query, err) < 0)
         return -1;
     return files_resolve("path", ret_query->path, path, err);

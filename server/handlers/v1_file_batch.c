@@ -185,7 +185,7 @@ static cJSON *view(const struct file_batch *batch)
 int handle_v1_file_batch(struct call *call, struct error *err)
 {
     _cleanup_(file_batch_free) struct file_batch batch = {.count = 0};
-    struct batch_body body = {.user = FILES_USER};
+    struct batch_body body = {.user = SANDBOX_USER};
     _cleanup_cjson_ cJSON *json = NULL;
 
     if (call_body(call, &v1_file_batch_table, &json, &body, err) < 0 ||

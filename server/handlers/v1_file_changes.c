@@ -131,7 +131,7 @@ static int perform(struct call *call, enum agent_frame_type type, const struct c
 static int change(struct call *call, const struct json_table *table, enum agent_frame_type type,
                   uint32_t mode, struct error *err)
 {
-    struct change_body body = {.user = FILES_USER};
+    struct change_body body = {.user = SANDBOX_USER};
     _cleanup_cjson_ cJSON *json = NULL;
 
     if (call_body(call, table, &json, &body, err) < 0 ||

@@ -254,7 +254,7 @@ static int attempt(struct reading *reading, struct error *err)
 
 int handle_v1_file_read(struct call *call, struct error *err)
 {
-    struct query query = {.user = FILES_USER};
+    struct query query = {.user = SANDBOX_USER};
     struct call_query_storage storage;
     char path[FILES_PATH_SIZE];
     struct reading reading = {.call = call, .path = path};
@@ -359,7 +359,7 @@ static int write_file(struct call *call, struct agent_file_upload *upload, struc
 
 int handle_v1_file_write(struct call *call, struct error *err)
 {
-    struct query query = {.user = FILES_USER};
+    struct query query = {.user = SANDBOX_USER};
     struct agent_file_upload upload = {.mode = MODE_DEFAULT};
     struct call_query_storage storage;
     char path[FILES_PATH_SIZE];

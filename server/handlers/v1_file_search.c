@@ -199,8 +199,8 @@ static int check_query(const struct query *query, struct error *err)
 int handle_v1_file_search(struct call *call, struct error *err)
 {
     _cleanup_(agent_matches_free) struct agent_matches matches = {.items = NULL};
-    struct query query = {.path = FILES_FOLDER,
-                          .user = FILES_USER,
+    struct query query = {.path = SANDBOX_FOLDER,
+                          .user = SANDBOX_USER,
                           .limit = LIMIT_DEFAULT,
                           .timeout_s = SECONDS_DEFAULT};
     struct call_query_storage storage;

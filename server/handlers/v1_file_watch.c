@@ -196,7 +196,7 @@ static char *format_event(const struct watch_part *part, size_t *ret_size)
 
 int handle_v1_file_watch(struct call *call, struct error *err)
 {
-    struct query query = {.path = FILES_FOLDER, .user = FILES_USER};
+    struct query query = {.path = SANDBOX_FOLDER, .user = SANDBOX_USER};
     struct agent_watch_request request;
     struct call_query_storage storage;
     _cleanup_stream_ struct stream *stream = NULL;

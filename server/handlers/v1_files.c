@@ -87,7 +87,7 @@ static int take_query(struct call *call, const struct json_table *table, struct 
                       struct error *err)
 {
     *ret_query = (struct query){
-        .path = FILES_FOLDER, .user = FILES_USER, .depth = 1, .limit = LIMIT_DEFAULT};
+        .path = SANDBOX_FOLDER, .user = SANDBOX_USER, .depth = 1, .limit = LIMIT_DEFAULT};
     if (call_query(call, table, storage, ret_query, err) < 0)
         return -1;
     return files_resolve("path", ret_query->path, path, err);

@@ -14,9 +14,6 @@ enum {
     LOG_LINES = 100 * 1000,
 };
 
-#define COMMAND_USER "user"
-#define COMMAND_CWD  "/sandbox"
-
 /* Adds the texts of a stored JSON array to argv; NULL JSON is none. */
 static size_t add_arguments(const cJSON *array, const char **argv, size_t count)
 {
@@ -52,8 +49,8 @@ static int start(struct services *services, const struct container_record *recor
         .id = record->id,
         .argv = argv,
         .env = (const char *const *)environment,
-        .cwd = COMMAND_CWD,
-        .user = COMMAND_USER,
+        .cwd = SANDBOX_FOLDER,
+        .user = SANDBOX_USER,
         .timeout_ms = record->run_timeout_s * 1000,
         .grace_ms = KILL_GRACE_MS,
         .retries = record->max_retries,

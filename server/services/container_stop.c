@@ -15,10 +15,11 @@ enum {
 static void take_exit(const struct agent_process *processes, size_t count, const struct id *id,
                       struct container_exit *exit)
 {
-    for (size_t i = 0; i < count; i++)
-        if (id_equal(&processes[i].id, id) && processes[i].state == AGENT_PROCESS_ENDED)
-            *exit = (struct container_exit){
-                .seen = true, .exit_code = processes[i].exit_code, .signal = processes[i].signal};
+    const struct agent_process *command = agent_process_find(processes, count, id);
+
+    if (command && command->state == AGENT_PROCESS_ENDED)
+        *exit = (struct container_exit){
+            .seen = true, .exit_code = command->exit_code, .signal = command->signal};
 }
 
 /* What cannot be recorded now stands in the logs too, where the worker finds it. */

@@ -188,28 +188,6 @@ int events_list(struct services *services, const struct caller *caller,
                             ret_next, err);
 }
 
-static bool may_go_on(void *user)
-{
-    return standing_is_good(user);
-}
-
-static int make_stream(struct services *services, const struct caller *caller,
-                       struct stream **ret_stream, struct error *err)
-{
-    struct standing *standing = malloc(sizeof(*standing));
-
-    if (!standing)
-        return error_set(err, ERR_UNAVAILABLE, "there is no memory for a stream");
-    if (stream_new(services->streams, QUEUE_BYTES, ret_stream, err) < 0) {
-        free(standing);
-        return -1;
-    }
-    *standing = standing_of(services, caller);
-    stream_set_guard(*ret_stream, may_go_on, free, standing);
-    stream_set_heartbeat(*ret_stream, ": heartbeat\n\n");
-    return 0;
-}
-
 /* Fills what a look needs of the request, which will be gone by then. */
 static int copy_request(struct follow *follow, const struct caller *caller,
                         const struct store_event_filter *filter, struct error *err)
@@ -244,7 +222,7 @@ int events_follow(struct services *services, const struct caller *caller,
     if (!after && store_event_now(services->db, &follow->place, err) < 0)
         return -1;
     if (copy_request(follow, caller, filter, err) < 0 ||
-        make_stream(services, caller, &follow->stream, err) < 0)
+        standing_stream(services, caller, QUEUE_BYTES, ": heartbeat\n\n", &follow->stream, err) < 0)
         return -1;
     follow->format = format;
     *ret_stream = stream_ref(follow->stream);

@@ -21,9 +21,6 @@ enum {
     RUN_EXTRA_MS = 30 * 1000,  /* a run is over so long after its time limit, whatever happens */
 };
 
-#define SANDBOX_USER "user"
-#define SANDBOX_CWD  "/sandbox"
-
 /* One execution under way: what was begun, and what will be recorded and answered. */
 struct run {
     struct services *services;
@@ -178,7 +175,7 @@ static int run_command(struct run *run, const struct launch_plan *plan, bool *re
     _cleanup_free_ struct sandbox_file *items = NULL;
     struct agent_exec_request request = {
         .argv = plan->argv,
-        .cwd = SANDBOX_CWD,
+        .cwd = SANDBOX_FOLDER,
         .user = SANDBOX_USER,
         .timeout_ms = run->definition->timeout_ms,
         .grace_ms = KILL_GRACE_MS,

@@ -28,7 +28,7 @@ int files_resolve(const char *field, const char *path, char ret_path[static FILE
 {
     int size = path[0] == '/'
                    ? snprintf(ret_path, FILES_PATH_SIZE, "%s", path)
-                   : snprintf(ret_path, FILES_PATH_SIZE, "%s/%s", FILES_FOLDER, skip_here(path));
+                   : snprintf(ret_path, FILES_PATH_SIZE, "%s/%s", SANDBOX_FOLDER, skip_here(path));
 
     if (size >= 0 && size < FILES_PATH_SIZE)
         return 0;

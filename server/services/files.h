@@ -13,10 +13,6 @@
 #include "lib/runtime/agent_files.h"
 #include "server/services/services.h"
 
-/* Where relative paths begin, and whose files they are when nobody is named. */
-#define FILES_FOLDER "/sandbox"
-#define FILES_USER   "user"
-
 enum { FILES_PATH_SIZE = AGENT_PATH_MAX };
 
 /* The absolute path that a caller means. ERR_NOT_POSSIBLE (`field`) when it is too long. */

@@ -56,7 +56,7 @@ int process_environment(const char *stored_json, const struct process_spec *spec
         return error_no_memory(err);
     if (environment_make(merged ? merged : stored_json, &environment, err) < 0)
         return -1;
-    if (spec->user && strcmp(spec->user, PROCESS_USER) != 0)
+    if (spec->user && strcmp(spec->user, SANDBOX_USER) != 0)
         drop_user(environment);
     *ret_environment = environment;
     return 0;
@@ -153,9 +153,9 @@ static const char *field_at_fault(const struct error *cause)
 static const char *value_of(const struct process_spec *spec, const char *field)
 {
     if (strcmp(field, "cwd") == 0)
-        return spec->cwd ? spec->cwd : PROCESS_CWD;
+        return spec->cwd ? spec->cwd : SANDBOX_FOLDER;
     if (strcmp(field, "user") == 0)
-        return spec->user ? spec->user : PROCESS_USER;
+        return spec->user ? spec->user : SANDBOX_USER;
     return spec->argv[0];
 }
 

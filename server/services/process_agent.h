@@ -9,9 +9,6 @@ enum {
     PROCESS_GRACE_MS = 2 * 1000,  /* from TERM to KILL at a time limit */
 };
 
-#define PROCESS_USER "user"
-#define PROCESS_CWD  "/sandbox"
-
 /* What is wrong with a specification, whatever sandbox it is for: ERR_INVALID_FIELD (user). */
 int process_check(const struct process_spec *spec, struct error *err);
 

@@ -178,8 +178,8 @@ static int run(struct command *command, const void *stdin_data, size_t stdin_siz
     const struct process_spec *spec = command->spec;
     struct agent_exec_request request = {
         .argv = spec->argv,
-        .cwd = spec->cwd ? spec->cwd : PROCESS_CWD,
-        .user = spec->user ? spec->user : PROCESS_USER,
+        .cwd = spec->cwd ? spec->cwd : SANDBOX_FOLDER,
+        .user = spec->user ? spec->user : SANDBOX_USER,
         .stdin_data = stdin_data,
         .stdin_size = stdin_size,
         .timeout_ms = time_limit(command),

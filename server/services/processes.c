@@ -145,8 +145,8 @@ static int start_begun(struct services *services, const struct caller *caller,
     struct agent_start_request request = {
         .id = *id,
         .argv = spec->argv,
-        .cwd = spec->cwd ? spec->cwd : PROCESS_CWD,
-        .user = spec->user ? spec->user : PROCESS_USER,
+        .cwd = spec->cwd ? spec->cwd : SANDBOX_FOLDER,
+        .user = spec->user ? spec->user : SANDBOX_USER,
         .input = spec->input && !spec->terminal,
         .terminal = spec->terminal,
         .rows = spec->rows,
@@ -284,15 +284,6 @@ int processes_get_main(struct services *services, const struct caller *caller,
     return 0;
 }
 
-static const struct agent_process *find(const struct agent_process *processes, size_t count,
-                                        const struct id *id)
-{
-    for (size_t i = 0; i < count; i++)
-        if (id_equal(&processes[i].id, id))
-            return &processes[i];
-    return NULL;
-}
-
 /* What the agent knows of a sandbox's processes; none when it does not answer. */
 static struct agent_process *look_at_all(struct services *services, const struct store_process *row,
                                          size_t *ret_count)
@@ -323,7 +314,7 @@ static int merge_live(struct services *services, const struct db_scope *scope,
             continue;
         if (!processes)
             processes = look_at_all(services, &info->row, &count);
-        live = find(processes, count, &info->row.id);
+        live = agent_process_find(processes, count, &info->row.id);
         if (!live)
             continue;
         info->is_live = true;

@@ -7,6 +7,7 @@
 #define SERVER_SERVICES_STANDING_H
 
 #include "server/services/services.h"
+#include "server/stream/stream.h"
 
 struct standing {
     struct services *services;
@@ -22,5 +23,12 @@ struct standing standing_of(struct services *services, const struct caller *call
 
 /* Asks PostgreSQL. While that is away nothing is known against him. */
 bool standing_is_good(const struct standing *standing);
+
+/*
+ * A stream for the caller that ends when his standing does; see stream_new. `heartbeat`, a
+ * constant, is sent whenever nothing else was for a while.
+ */
+int standing_stream(struct services *services, const struct caller *caller, size_t capacity,
+                    const char *heartbeat, struct stream **ret_stream, struct error *err);
 
 #endif

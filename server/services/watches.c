@@ -206,29 +206,6 @@ void watches_stop(struct watches *watches)
 
 /* --- a new stream */
 
-static bool may_go_on(void *user)
-{
-    return standing_is_good(user);
-}
-
-static int make_stream(struct services *services, const struct caller *caller,
-                       const char *heartbeat, struct stream **ret_stream, struct error *err)
-{
-    struct standing *standing = malloc(sizeof(*standing));
-
-    if (!standing)
-        return error_set(err, ERR_UNAVAILABLE, "there is no memory for a stream");
-    if (stream_new(services->streams, QUEUE_BYTES, ret_stream, err) < 0) {
-        free(standing);
-        return -1;
-    }
-    *standing = standing_of(services, caller);
-    stream_set_guard(*ret_stream, may_go_on, free, standing);
-    stream_set_wake(*ret_stream, mover_wake, services->watches->mover);
-    stream_set_heartbeat(*ret_stream, heartbeat);
-    return 0;
-}
-
 static int open_watch(struct services *services, const struct id *sandbox,
                       const struct agent_watch_request *request, struct watching *watching,
                       struct error *err)
@@ -262,8 +239,9 @@ int watches_begin(struct services *services, const struct caller *caller, const 
     watching->scope = caller_scope(caller);
     watching->scope.claim = NULL;
     if (open_watch(services, sandbox, request, watching, err) < 0 ||
-        make_stream(services, caller, heartbeat, &watching->moved.stream, err) < 0)
+        standing_stream(services, caller, QUEUE_BYTES, heartbeat, &watching->moved.stream, err) < 0)
         return -1;
+    stream_set_wake(watching->moved.stream, mover_wake, services->watches->mover);
     *ret_stream = stream_ref(watching->moved.stream);
     mover_add(services->watches->mover, &TAKE_PTR(watching)->moved);
     return 0;
