@@ -46,7 +46,6 @@ struct http_request {
     size_t body_size;
     bool body_read;
     uint64_t body_taken; /* by http_request_read */
-    void *context;
     int status;
     int success; /* the status instead of 200; 0: 200 */
     bool keeps;
@@ -112,16 +111,6 @@ const char *http_request_client(const struct http_request *request)
 const char *http_request_host(const struct http_request *request)
 {
     return request->link.host;
-}
-
-void http_request_set_context(struct http_request *request, void *context)
-{
-    request->context = context;
-}
-
-void *http_request_context(const struct http_request *request)
-{
-    return request->context;
 }
 
 int http_response_status(const struct http_request *request)

@@ -116,10 +116,6 @@ ssize_t http_request_read(struct http_request *request, void *buffer, size_t siz
 #define HTTP_SIZE_UNKNOWN UINT64_MAX
 uint64_t http_request_size(const struct http_request *request);
 
-/* Whatever a layer keeps with the request (the identity, say); not owned, NULL at first. */
-void http_request_set_context(struct http_request *request, void *context);
-void *http_request_context(const struct http_request *request);
-
 /* --- the answer */
 
 /* Forgets the fields that were added to an answer that did not come about. */

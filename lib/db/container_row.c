@@ -78,8 +78,9 @@ static void read_limits(const PGresult *result, int row, struct container_record
     record->max_lifetime_s = read_number(result, row, COLUMN_MAX_LIFETIME);
 }
 
-int container_row_read(const PGresult *result, int row, struct container_record *ret_record,
-                       struct error *err)
+/* Its strings stand in the result. */
+static int read_row(const PGresult *result, int row, struct container_record *ret_record,
+                    struct error *err)
 {
     struct container_record record = {
         .id = db_get_uuid(result, row, COLUMN_ID),
@@ -107,7 +108,7 @@ int container_row_read(const PGresult *result, int row, struct container_record 
 
 int container_row_take(PGresult **result, struct container_record *ret_record, struct error *err)
 {
-    if (container_row_read(*result, 0, ret_record, err) < 0)
+    if (read_row(*result, 0, ret_record, err) < 0)
         return -1;
     ret_record->owner = TAKE_PTR(*result);
     return 0;
@@ -121,7 +122,7 @@ int container_rows_take(PGresult **result, struct container_list *ret_list, stru
     if (!items)
         return error_set_errno(err, ENOMEM, "cannot list sandboxes");
     for (size_t i = 0; i < count; i++)
-        if (container_row_read(*result, (int)i, &items[i], err) < 0)
+        if (read_row(*result, (int)i, &items[i], err) < 0)
             return -1;
     *ret_list = (struct container_list){
         .items = TAKE_PTR(items), .count = count, .owner = TAKE_PTR(*result)};

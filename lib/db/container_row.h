@@ -14,10 +14,6 @@
     " run_timeout_s, max_retries, command_timeout_ms, idle_timeout_s, max_lifetime_s, exit_code,"  \
     " exit_signal, created_at, started_at, last_active_at, expires_at"
 
-/* Reads a row of CONTAINER_COLUMNS; its strings stand in the result. */
-int container_row_read(const PGresult *result, int row, struct container_record *ret_record,
-                       struct error *err);
-
 /* Reads the first row of *result, which becomes the record's and is NULL afterwards. */
 int container_row_take(PGresult **result, struct container_record *ret_record, struct error *err);
 

@@ -17,9 +17,6 @@ enum tenant_column {
     TENANT_COLUMN_COUNT,
 };
 
-static const struct db_statement state_statement = {
-    "tenant_state", "SELECT state = 'suspended' FROM tenants WHERE id = $1::uuid"};
-
 static const struct db_statement insert_statement = {
     "tenant_insert",
     "WITH made AS (INSERT INTO tenants (id, name) VALUES ($1::uuid, $2::text) RETURNING *),"
@@ -102,22 +99,6 @@ static int read_tenant(const PGresult *result, int row, struct tenant_record *re
     if (db_copy(result, row, COLUMN_NAME, &record.name, NULL, err) < 0)
         return -1;
     *ret_record = record;
-    return 0;
-}
-
-int store_tenant_state(struct db_pool *pool, const struct id *tenant, bool *ret_suspended,
-                       struct error *err)
-{
-    const struct db_scope scope = {.tenant = *tenant};
-    const struct db_param params[] = {db_uuid(tenant)};
-    const struct db_call call = DB_CALL(state_statement, params);
-    _cleanup_pg_result_ PGresult *result = NULL;
-
-    if (db_run(pool, &scope, DB_RELAXED, &call, 1, &result, err) < 0)
-        return -1;
-    if (PQntuples(result) == 0)
-        return refuse_tenant(err);
-    *ret_suspended = db_get_bool(result, 0, 0);
     return 0;
 }
 

@@ -1,7 +1,7 @@
 /*
- * Tenants, for the operator: every call but store_tenant_state acts with an operator's scope, which
- * sees all of them. Each is one transaction in one round trip; changes are durable and write their
- * event into the log of the tenant concerned. For the errors that all share see db.h.
+ * Tenants, for the operator: every call acts with an operator's scope, which sees all of them. Each
+ * is one transaction in one round trip; changes are durable and write their event into the log of
+ * the tenant concerned. For the errors that all share see db.h.
  */
 #ifndef LIB_DB_STORE_TENANT_H
 #define LIB_DB_STORE_TENANT_H
@@ -9,13 +9,6 @@
 #include "lib/db/store_sandbox.h"
 
 #include <atoll/tenancy.h>
-
-/*
- * Whether a tenant is suspended, by one index probe: for the check of a token. ERR_FORBIDDEN when
- * there is no such tenant.
- */
-int store_tenant_state(struct db_pool *pool, const struct id *tenant, bool *ret_suspended,
-                       struct error *err);
 
 /*
  * Changes are made in the scope of an operator that is set to the tenant concerned: row-level

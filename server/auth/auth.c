@@ -88,7 +88,8 @@ void auth_reload(struct auth *auth, const struct config *config)
     keyring_reload(auth->keyring);
 }
 
-const char *auth_bearer_token(const char *authorization)
+/* The token of an Authorization value, NULL when it is not of the form `Bearer <token>`. */
+static const char *bearer_token(const char *authorization)
 {
     static const char scheme[] = "Bearer ";
     const char *token;
@@ -164,7 +165,7 @@ static int take_credential(const struct http_request *request, struct attempt *a
     if (!authorization && !key && !offered)
         return refuse(attempt, AUTH_NO_CREDENTIAL, "there is neither token nor API key", err);
     if (!offered)
-        attempt->text = key ? key : auth_bearer_token(authorization);
+        attempt->text = key ? key : bearer_token(authorization);
     if (!attempt->text)
         return refuse(attempt, AUTH_MALFORMED, "Authorization is not of the form Bearer", err);
     attempt->size = strlen(attempt->text);
@@ -354,7 +355,7 @@ static int take_secret(const struct http_request *request, struct attempt *attem
     if (!authorization)
         return refuse(attempt, AUTH_NO_CREDENTIAL, "there is no secret", err);
     if (http_request_header_count(request, "Authorization") == 1)
-        attempt->text = auth_bearer_token(authorization);
+        attempt->text = bearer_token(authorization);
     if (!attempt->text)
         return refuse(attempt, AUTH_MALFORMED, "Authorization is not of the form Bearer", err);
     attempt->size = strlen(attempt->text);

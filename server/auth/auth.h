@@ -54,7 +54,4 @@ int auth_refuse_role(struct auth *auth, const struct http_request *request,
 int auth_issue_token(struct auth *auth, const struct auth_claims *claims, char **ret_token,
                      struct error *err);
 
-/* The token of an Authorization value, NULL when it is not of the form `Bearer <token>`. */
-const char *auth_bearer_token(const char *authorization);
-
 #endif

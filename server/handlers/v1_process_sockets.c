@@ -12,8 +12,6 @@ enum {
     QUERY_TEXT_MAX = 8000, /* of one parameter, and nearly that of all */
     SECONDS_MAX = 24 * 3600,
     SIDE_MAX = 10000,
-    SIGNAL_NAME_MAX = 16,
-    SIGNAL_NUMBER_MAX = 64,
 };
 
 /* --- what the client says */
