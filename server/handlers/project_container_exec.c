@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define EVENTS_MEDIA "text/event-stream"
+/* Some clients read text as Latin-1 where the answer does not say what it is. */
+#define EVENTS_MEDIA "text/event-stream; charset=utf-8"
 
 /* As of an exec of /v1 that streams: its reader is there from the beginning. */
 #define LOG_BYTES (UINT64_C(64) << 20)

@@ -35,16 +35,15 @@ int project_containers_find(struct services *services, const struct caller *call
                             const char *name, struct container_record *ret_record,
                             struct error *err)
 {
-    struct container_record record;
+    _cleanup_(container_record_free) struct container_record record = {.owner = NULL};
 
     if (find_any(services, caller, name, &record, err) < 0)
         return -1;
-    if (record.state == SANDBOX_STOPPED) {
-        container_record_free(&record);
+    if (record.state == SANDBOX_STOPPED)
         return error_set(err, ERR_NOT_FOUND,
                          "the project's container is stopped: create it to go on with its files");
-    }
     *ret_record = record;
+    record = (struct container_record){.owner = NULL};
     return 0;
 }
 

@@ -36,7 +36,7 @@ class Container:
         """The events: a client of this dialect takes each line behind `data: `."""
         response = self.call("POST", "/exec", {"command": command, **fields})
         assert response.status == 200, response
-        assert response.headers["Content-Type"].split(";")[0] == "text/event-stream"
+        assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
         lines = response.body.decode().split("\n")
         assert all(line == "" or line.startswith(("data: {", ":")) for line in lines), lines
         return [json.loads(line[len("data: "):]) for line in lines if line.startswith("data: ")]
@@ -231,6 +231,8 @@ def test_the_files_of_a_deleted_container_can_be_deleted(container):
 def test_a_paused_container_goes_on(container, client):
     made = container.create()["container_id"]
     assert client.post(f"/v1/sandboxes/{made}/pause").status == 200
+    assert container.ok("GET", "/stats")["status"] == "paused"
+    assert_problem(container.call("POST", "/exec", {"command": "true"}), 409, "conflict")
     assert container.create()["status"] == "running"
 
 
