@@ -6,8 +6,6 @@
 #include "server/handlers/sandbox_view.h"
 #include "server/services/sandboxes.h"
 
-enum { PAGE_DEFAULT = 100 };
-
 static struct sandbox_limits limits_of(const struct config *config)
 {
     return (struct sandbox_limits){
@@ -52,7 +50,7 @@ static const struct json_field list_query_fields[] = {
      .min = 1,
      .max = SANDBOX_PAGE_MAX,
      .offset = offsetof(struct list_query, limit),
-     .about = "The most sandboxes to answer with; 100 when it is not given."},
+     .about = "The most sandboxes to answer with; 1000 when it is not given."},
     {.name = "cursor",
      .type = JSON_TYPE_ID,
      .offset = offsetof(struct list_query, cursor),
@@ -64,7 +62,7 @@ int handle_sandbox_list(struct call *call, struct error *err)
 {
     static const struct id none;
     _cleanup_(sandbox_list_free) struct sandbox_list list = {0};
-    struct list_query query = {.limit = PAGE_DEFAULT};
+    struct list_query query = {.limit = SANDBOX_PAGE_MAX}; /* clients of the dialect ask for all */
     struct call_query_storage storage;
 
     if (call_query(call, &sandbox_list_query, &storage, &query, err) < 0 ||

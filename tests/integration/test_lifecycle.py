@@ -111,6 +111,15 @@ def test_listing_pages_through_everything_once(client):
     assert not set(made) & {item["id"] for item in client.list_all()}
 
 
+def test_a_listing_without_a_limit_has_more_than_a_hundred(client):
+    """Clients of the dialect know no pages: they ask for all."""
+    made = {client.create() for _ in range(101)}
+    listed = client.get("/sandboxes").json["sandboxes"]
+    assert made <= {item["id"] for item in listed}
+    for sandbox_id in made:
+        client.delete(sandbox_id)
+
+
 def test_two_executes_of_one_sandbox_at_once_do_not_meet(client):
     sandbox_id = client.create("shell", "test -e mark && echo met; touch mark; sleep 0.3; ls")
     results = []
