@@ -25,6 +25,7 @@
 #include "server/services/audit.h"
 #include "server/services/events.h"
 #include "server/services/executors.h"
+#include "server/services/holdings.h"
 #include "server/services/idempotency.h"
 #include "server/services/late_records.h"
 #include "server/services/node.h"
@@ -94,6 +95,7 @@ static void server_close(struct server *server)
     places_free(server->services.transfers);
     places_free(server->services.waits);
     places_free(server->services.requests);
+    holdings_free(server->services.holdings);
     description_done(&server->description);
     auth_destroy(server->router.auth);
     audit_stop(server->services.audit);
@@ -236,6 +238,7 @@ static int open_services(struct server *server, struct error *err)
         idempotency_create(&services->idempotency, err) < 0 ||
         places_create(&services->transfers, err) < 0 || places_create(&services->waits, err) < 0 ||
         places_create(&services->requests, err) < 0 ||
+        holdings_create(&services->holdings, err) < 0 ||
         streams_create(&stream_options, &services->streams, err) < 0 ||
         event_follower_start(services, &services->event_follower, err) < 0 ||
         activity_start(services->db, &services->activity, err) < 0 ||

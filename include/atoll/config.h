@@ -60,6 +60,12 @@ enum config_type { CONFIG_STRING, CONFIG_INTEGER, CONFIG_BOOL };
     X(sandbox_max_starts, "sandbox", "max_concurrent_starts", "ATOLL_MAX_STARTS", CONFIG_INTEGER,  \
       "0", 0, 4096, NULL, 0,                                                                       \
       "Sandboxes that start at once, shared by the tenants; 0: as many as there are processors")   \
+    X(sandbox_max_definitions, "sandbox", "max_definitions", "ATOLL_MAX_DEFINITIONS",              \
+      CONFIG_INTEGER, "100000", 1, 100000000, NULL, 1,                                             \
+      "Definitions that one tenant keeps at once, about; one more is 429")                         \
+    X(sandbox_max_definition_mb, "sandbox", "max_definition_mb", "ATOLL_MAX_DEFINITION_MB",        \
+      CONFIG_INTEGER, "16384", 1, 16777216, NULL, 1,                                               \
+      "MiB of code, environments and files of them together; more is 429")                         \
     X(sandbox_cleanup_interval_s, "sandbox", "cleanup_interval_seconds", "ATOLL_CLEANUP_INTERVAL", \
       CONFIG_INTEGER, "300", 1, 86400, NULL, 1, "How often the worker looks for what has expired") \
     X(sandbox_idle_timeout_s, "sandbox", "idle_timeout_seconds", "ATOLL_IDLE_TIMEOUT",             \

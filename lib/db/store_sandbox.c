@@ -45,6 +45,12 @@ static const struct db_statement list_statement = {
                     " AND id < coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')"
                     " ORDER BY id DESC LIMIT $3::bigint"};
 
+static const struct db_statement holding_statement = {
+    "sandbox_holding", "SELECT count(*), coalesce(sum(length(code) + pg_column_size(env)"
+                       " + file_bytes), 0)::bigint FROM sandboxes"
+                       " WHERE tenant_id = $1::uuid AND kind = 'definition'"
+                       " AND deleted_at IS NULL"};
+
 /* Row-level security shows a tenant itself only. */
 static const struct db_statement tenant_statement = {"tenant_find",
                                                      "SELECT FROM tenants WHERE id = $1::uuid"};
@@ -241,4 +247,21 @@ int store_sandbox_put_files(struct db_pool *pool, const struct db_scope *scope, 
     found = PQntuples(results[2]) == 1;
     db_results_clear(results, 3);
     return found ? 0 : refuse_missing("sandbox", err);
+}
+
+int store_sandbox_holding(struct db_pool *pool, const struct id *tenant,
+                          struct store_holding *ret_holding, struct error *err)
+{
+    const struct db_scope scope = {.tenant = *tenant};
+    const struct db_param params[] = {db_uuid(tenant)};
+    const struct db_call call = DB_CALL(holding_statement, params);
+    _cleanup_pg_result_ PGresult *result = NULL;
+
+    if (db_run(pool, &scope, DB_READ, &call, 1, &result, err) < 0)
+        return -1;
+    *ret_holding = (struct store_holding){
+        .definitions = (uint64_t)db_get_int(result, 0, 0),
+        .bytes = (uint64_t)db_get_int(result, 0, 1),
+    };
+    return 0;
 }

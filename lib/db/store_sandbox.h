@@ -59,6 +59,16 @@ int store_sandbox_put_files(struct db_pool *pool, const struct db_scope *scope, 
                             const struct sandbox_files *files, const struct store_origin *origin,
                             struct error *err);
 
+/* What a tenant keeps: definitions that are not deleted, and their code, environments and files. */
+struct store_holding {
+    uint64_t definitions;
+    uint64_t bytes;
+};
+
+/* Counts it: the longer, the more there is. */
+int store_sandbox_holding(struct db_pool *pool, const struct id *tenant,
+                          struct store_holding *ret_holding, struct error *err);
+
 /* What a delete leaves to do. */
 struct store_deletion {
     bool done; /* already deleted, nothing is left to do */

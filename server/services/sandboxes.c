@@ -2,6 +2,7 @@
 
 #include "lib/db/store_sandbox.h"
 #include "lib/runtime/launcher_client.h"
+#include "server/services/holdings.h"
 
 #include <stdlib.h>
 
@@ -22,10 +23,11 @@ int sandboxes_create(struct services *services, const struct caller *caller,
         .max_lifetime_s = (uint32_t)services->config->sandbox_max_lifetime_s,
     };
     struct store_origin origin = caller_origin(caller);
+    const struct store_holding holding = holding_of(definition);
     struct db_scope scope = caller_scope(caller);
     struct id id;
 
-    if (caller_new_id(caller, &id, err) < 0)
+    if (holdings_add(services, caller, &holding, err) < 0 || caller_new_id(caller, &id, err) < 0)
         return -1;
     return store_sandbox_insert(services->db, &scope, &id, definition, &lifetime, &origin,
                                 ret_record, err);
@@ -61,9 +63,12 @@ int sandboxes_put_files(struct services *services, const struct caller *caller,
                         const struct id *sandbox, const struct sandbox_files *files,
                         struct error *err)
 {
+    const struct store_holding holding = holding_of_files(files);
     struct store_origin origin = caller_origin(caller);
     struct db_scope scope = caller_scope(caller);
 
+    if (holdings_add(services, caller, &holding, err) < 0)
+        return -1;
     return store_sandbox_put_files(services->db, &scope, sandbox, files, &origin, err);
 }
 

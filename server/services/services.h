@@ -23,6 +23,7 @@ struct audit;
 struct db_pool;
 struct event_follower;
 struct executors;
+struct holdings;
 struct idempotency;
 struct places;
 struct streams;
@@ -47,6 +48,7 @@ struct services {
     struct places *transfers; /* transfers.h */
     struct places *waits;     /* waits.h */
     struct places *requests;  /* under way, of tenants: the router's */
+    struct holdings *holdings; /* of tenants, in the database */
     struct executors *executors;
     struct watches *watches;
     struct admission *admission;
