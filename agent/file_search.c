@@ -244,6 +244,14 @@ static void search_file(struct file_search_state *state, struct outbox *outbox)
         if (!line->is_done && (end < state->size || end > line->begin || line->is_cut))
             matched =
                 state->search.matched || (ends && pattern_end(&state->search, &state->pattern));
+        /* What of the line was not read yet is a part of it, as far as there is room. */
+        if (matched && !ends && state->size - line->begin < BUFFER_SIZE) {
+            if (read_on(state))
+                continue;
+            tell_line(state, outbox, state->size, true);
+            end_file(state);
+            return;
+        }
         if (matched) {
             tell_line(state, outbox, end, !ends);
             line->is_done = true;

@@ -124,6 +124,38 @@ static void test_a_match_in_a_line_without_end_is_found_once(void **state)
     end(&place);
 }
 
+static void test_a_last_line_without_its_end_is_whole(void **state)
+{
+    static const size_t sizes[] = {6, 10, 65536, 65537, 100000};
+    struct place place = begin(state);
+    struct agent_search_request request = request_of(&place);
+    char content[100000];
+
+    request.content = "needle";
+    for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+        size_t begin = sizes[i] < 500 ? 0 : sizes[i] - 500;
+
+        memset(content, 'x', sizes[i]);
+        if (begin > 0)
+            content[begin - 1] = '\n';
+        embed(content + begin, "needle");
+        put(&place, "file", content, sizes[i]);
+        search(&place, &request);
+        assert_int_equal(place.matches.count, 1);
+        assert_int_equal(strlen(place.matches.items[0].text), sizes[i] - begin);
+        assert_false(place.matches.items[0].is_cut);
+    }
+    /* Of a line that turns binary before its end, what was read is a part. */
+    memset(content, 'x', sizeof(content));
+    embed(content, "needle");
+    content[70000] = '\0';
+    put(&place, "file", content, sizeof(content));
+    search(&place, &request);
+    assert_int_equal(place.matches.count, 1);
+    assert_true(place.matches.items[0].is_cut);
+    end(&place);
+}
+
 static void test_the_answer_is_bounded_and_says_so(void **state)
 {
     struct place place = begin(state);
@@ -192,6 +224,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_line_is_found_wherever_a_read_ends),
         cmocka_unit_test(test_a_match_in_a_line_without_end_is_found_once),
+        cmocka_unit_test(test_a_last_line_without_its_end_is_whole),
         cmocka_unit_test(test_the_answer_is_bounded_and_says_so),
         cmocka_unit_test(test_a_costly_search_ends_with_its_time),
         cmocka_unit_test(test_what_is_no_request_is_refused),
