@@ -111,7 +111,7 @@ static const char *field_at_fault(uint32_t stage)
     }
 }
 
-/* Of a user, what the kernel calls these would say nothing. */
+/* What the kernel calls these would say nothing of a user, or of input. */
 static const char *user_reason(uint32_t errnum)
 {
     switch (errnum) {
@@ -124,10 +124,28 @@ static const char *user_reason(uint32_t errnum)
     }
 }
 
+static const char *input_reason(uint32_t errnum)
+{
+    switch (errnum) {
+    case EPIPE:
+        return "its stdin is closed, or was never open";
+    case ENOTTY:
+        return "it has no terminal";
+    case EINVAL:
+        return "a terminal is not closed; what is typed ends it";
+    default:
+        return NULL;
+    }
+}
+
 static const char *failure_reason(const struct agent_error_message *message)
 {
-    const char *reason = message->stage == AGENT_STAGE_USER ? user_reason(message->errnum) : NULL;
+    const char *reason = NULL;
 
+    if (message->stage == AGENT_STAGE_USER)
+        reason = user_reason(message->errnum);
+    else if (message->stage == AGENT_STAGE_INPUT)
+        reason = input_reason(message->errnum);
     if (!reason)
         reason = strerrordesc_np((int)message->errnum);
     return reason ? reason : "unknown error";

@@ -36,11 +36,12 @@
     "{\"anyOf\":[{\"type\":\"null\"},{\"type\":\"integer\"," integer "},{\"type\":\"string\","     \
     "\"pattern\":\"^(?:(?:1[6-9]|[2-9][0-9]|[1-9][0-9]{2,5})[mM]|[1-9][0-9]{0,2}[gG])[bB]?$\"}]}"
 
-/* A user: a name inside the sandbox, which is no number and has no colon, or uid:gid. */
+/* A user: a name inside the sandbox, of visible characters, which is no number and has no colon; or
+ * uid:gid. */
 #define SCHEMA_ID_NUMBER                                                                           \
     "([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 #define SCHEMA_USER                                                                                \
-    "{\"pattern\":\"^([^:]*[^-0-9:][^:]*|" SCHEMA_ID_NUMBER ":" SCHEMA_ID_NUMBER ")$\"}"
+    "{\"pattern\":\"^([ -9;-~]*[ -,./;-~][ -9;-~]*|" SCHEMA_ID_NUMBER ":" SCHEMA_ID_NUMBER ")$\"}"
 
 #define SCHEMA_CAPABILITIES "{\"items\":{\"type\":\"string\",\"pattern\":\"^[A-Z_]{1,32}$\"}}"
 

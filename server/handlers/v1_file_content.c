@@ -109,7 +109,8 @@ static int refuse_range(struct call *call, uint64_t size, struct error *err)
 /* What of the file is to be read. */
 static int choose_part(struct reading *reading, uint64_t size, struct error *err)
 {
-    const char *range = wanted_range(reading->call, reading->tag);
+    /* One without a size may have bytes all the same, as those of /proc have. */
+    const char *range = size > 0 ? wanted_range(reading->call, reading->tag) : NULL;
 
     switch (byte_range_parse(range, size, &reading->first, &reading->count)) {
     case BYTE_RANGE_OUTSIDE:

@@ -3,6 +3,8 @@
 
 #include "lib/base/util.h"
 
+#include <string.h>
+
 enum {
     LIMIT_MAX = AGENT_LIST_MAX - 1,
     LIMIT_DEFAULT = 1000,
@@ -142,10 +144,12 @@ int handle_v1_file_stat(struct call *call, struct error *err)
     return call_respond_json(call, 200, v1_file_view(path, &list.items[0]), err);
 }
 
-/* True when the error says that there is no such file, not: no such sandbox. */
+/* True when the error says that there is no such file, or that what would be a folder above it is
+ * none; not: no such sandbox, or one that does not run. */
 static bool is_missing_file(const struct error *error)
 {
-    return error->code == ERR_NOT_FOUND && error->field[0] != '\0';
+    return (error->code == ERR_NOT_FOUND || error->code == ERR_CONFLICT) &&
+           strcmp(error->field, "path") == 0;
 }
 
 int handle_v1_file_exists(struct call *call, struct error *err)

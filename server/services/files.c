@@ -2,6 +2,7 @@
 
 #include "lib/base/util.h"
 #include "lib/db/store_container.h"
+#include "lib/runtime/agent_check.h"
 #include "server/services/agents.h"
 
 #include <atoll/container.h>
@@ -225,6 +226,9 @@ int files_write(struct services *services, const struct caller *caller, const st
     int64_t deadline = monotonic_usec() + ANSWER_USEC;
     _cleanup_agent_use_ struct agent_use agent = {.client = NULL};
 
+    for (size_t i = 0; i < count; i++)
+        if (agent_check_user(contents[i].user, err) < 0)
+            return -1;
     if (open_agent(services, caller, id, true, deadline, &agent, err) < 0)
         return -1;
     for (size_t i = 0; i < count; i++) {

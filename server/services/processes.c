@@ -371,8 +371,13 @@ static int connect_running(struct services *services, const struct caller *calle
 
     if (store_process_get(services->db, &scope, sandbox, id, &row, err) < 0)
         return -1;
-    if (row.state != PROCESS_RUNNING || !is_at_agent(&row))
-        return error_set(err, ERR_CONFLICT, "the process does not run, or not on its own");
+    if (row.state != PROCESS_RUNNING)
+        return error_set(err, ERR_CONFLICT, "the process does not run: it is %s",
+                         process_state_name(row.state));
+    if (!is_at_agent(&row))
+        return error_set(err, ERR_CONFLICT,
+                         "an exec, whose request waits for it, takes no signals "
+                         "and no input; nor does what lost its sandbox");
     activity_note(services->activity, &caller->tenant, sandbox);
     return launcher_client_connect_agent(services->launcher, sandbox, row.generation, deadline,
                                          ret_client, err);

@@ -233,10 +233,26 @@ def test_a_look_that_fails_says_at_what(files, what, path, detail):
     assert problem["field"] == "path" and problem["detail"].startswith(detail), problem
 
 
+def test_what_would_lie_below_a_file_does_not_exist(files):
+    files.write("no-folder")
+    assert not files.exists("no-folder/x") and not files.exists("none/x")
+    assert_refused(files.get("/stat", "no-folder/x"), 409, "conflict", field="path")
+
+
+def test_a_file_without_a_size_has_no_ranges(files):
+    part = files.get("/content", "/proc/self/status", headers={"Range": "bytes=0-3"})
+    assert part.status == 200 and part.body.startswith(b"Name:") and len(part.body) > 100
+    files.write("empty", b"")
+    empty = files.get("/content", "empty", headers={"Range": "bytes=0-3"})
+    assert (empty.status, empty.body) == (200, b"")
+
+
 def test_users_are_names_or_ids(files):
     for user in ("-1:-1", "4294967296:0", "0:65536", "1000", "a:b"):
         assert_refused(files.get("/stat", "/etc", user=user), 400, "invalid_field", field="user")
         assert_refused(files.get("/archive", "/etc", user=user), 400, "invalid_field", field="user")
+        batch = files.post("batch", files=[{"path": "batched", "content": ""}], user=user)
+        assert_refused(batch, 400, "invalid_field", field="user")
     assert files.get("/stat", "/etc", user="65535:65535").status == 200
     assert_refused(files.get("/stat", "/etc", user="nobody-here"), 422, "not_possible", field="user")
 

@@ -156,6 +156,21 @@ def test_stdin(processes):
     assert processes.logs(process_id) == data
 
 
+def test_input_that_cannot_be_taken_says_why(processes):
+    terminal = processes.start("cat", pty={})
+    problem = assert_problem(processes.write(terminal, b"x", close=True), 409, "conflict")
+    assert "a terminal is not closed" in problem["detail"]
+    deaf = processes.start("sleep 60")
+    problem = assert_problem(processes.write(deaf, b"x"), 409, "conflict")
+    assert "never open" in problem["detail"]
+    problem = assert_problem(processes.resize(deaf, 9, 9), 409, "conflict")
+    assert "it has no terminal" in problem["detail"]
+    processes.signal(deaf, 9)
+    processes.wait(deaf)
+    problem = assert_problem(processes.signal(deaf, 9), 409, "conflict")
+    assert problem["detail"].endswith("it is killed")
+
+
 def test_a_terminal_and_its_size(processes):
     process_id = processes.start("stty size; read line; stty size", pty={"rows": 33, "cols": 101})
     eventually(lambda: b"33 101" in processes.logs(process_id))
