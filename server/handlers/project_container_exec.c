@@ -12,9 +12,9 @@
 /* Some clients read text as Latin-1 where the answer does not say what it is. */
 #define EVENTS_MEDIA "text/event-stream; charset=utf-8"
 
-/* As of an exec of /v1 that streams: its reader is there from the beginning. */
+/* What a reader may lag behind by: its bytes count, however short the lines are. */
 #define LOG_BYTES (UINT64_C(64) << 20)
-enum { LOG_LINES = 1000 * 1000, COMMAND_MAX = 128 << 10, TIMEOUT_MAX_S = 24 * 3600 };
+enum { LOG_LINES = 16 * 1000 * 1000, COMMAND_MAX = 128 << 10, TIMEOUT_MAX_S = 24 * 3600 };
 
 /* What a shell says of a program that a signal ended. */
 enum { SIGNAL_STATUS = 128 };

@@ -59,6 +59,16 @@ def running(container):
     return container
 
 
+def open_exec(container, command):
+    """The answer, of which nothing has been read yet, and its connection."""
+    client = container.client
+    connection = http.client.HTTPConnection(client.host, client.port, timeout=40)
+    connection.request("POST", f"{container.base}/exec", json.dumps({"command": command}), {
+        "Authorization": f"Bearer {client.token}", "Content-Type": "application/json"
+    })
+    return connection.getresponse(), connection
+
+
 def assert_is_gone(container):
     """Every call says that there is none, and what to do."""
     for method, path, body in [
@@ -348,6 +358,17 @@ def test_an_event_is_a_line(running):
     assert lines == [str(n) for n in range(1, 100001)]
 
 
+def test_a_reader_may_lag_behind(running):
+    """He begins to read when the command has written all: short lines count by their bytes."""
+    reply, connection = open_exec(running, "seq 1500000; touch written")
+    eventually(lambda: running.call("GET", "/files/written").status == 200)
+    body = reply.read()
+    connection.close()
+    events = [event for event in body.split(b"\n\n") if event.startswith(b'data: {"type":"stdout"')]
+    assert len(events) == 1500000
+    assert events[-1] == b'data: {"type":"stdout","data":"1500000"}'
+
+
 def test_a_long_line_comes_in_parts(running):
     parts = lines_of(running.exec("head -c 300000 /dev/zero | tr '\\0' x; echo; echo next"))
     assert "".join(parts[:-1]) == "x" * 300000 and parts[-1] == "next"
@@ -365,13 +386,8 @@ def test_output_that_is_no_text(running):
 
 def test_output_comes_as_it_is_written(running):
     """The first line is there while the command still runs."""
-    client = running.client
-    connection = http.client.HTTPConnection(client.host, client.port, timeout=40)
-    body = json.dumps({"command": "echo begun; until [ -e go ]; do sleep 0.01; done; echo done"})
-    connection.request("POST", running.base + "/exec", body, {
-        "Authorization": f"Bearer {client.token}", "Content-Type": "application/json"
-    })
-    reply = connection.getresponse()
+    command = "echo begun; until [ -e go ]; do sleep 0.01; done; echo done"
+    reply, connection = open_exec(running, command)
     lines = iter(reply.readline, b"")
     assert any(b'"begun"' in line for line in lines)
     running.ok("POST", "/files", {"path": "go", "content": ""})
