@@ -40,7 +40,6 @@ struct cgroup_host {
     unsigned parts[CGROUP_HIERARCHIES]; /* controllers in each, bits of cgroup.c */
     bool memsw;                         /* v1: memory.memsw.* exists */
     bool tcp_memory;                    /* v1: memory.kmem.tcp.* exists */
-    bool swap_max;                      /* v2: memory.swap.max exists */
     char mark[CGROUP_MARK_SIZE];
 };
 

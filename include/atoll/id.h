@@ -28,4 +28,10 @@ void id_format(const struct id *id, char text[static ID_TEXT_SIZE]);
 
 bool id_equal(const struct id *a, const struct id *b);
 
+/* All zeros, which nothing has for an id: none was given. */
+bool id_is_none(const struct id *id);
+
+/* NULL for none, else the id itself. */
+const struct id *id_or_null(const struct id *id);
+
 #endif

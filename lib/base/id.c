@@ -66,3 +66,15 @@ bool id_equal(const struct id *a, const struct id *b)
 {
     return memcmp(a->bytes, b->bytes, ID_BYTES) == 0;
 }
+
+bool id_is_none(const struct id *id)
+{
+    static const struct id none;
+
+    return id_equal(id, &none);
+}
+
+const struct id *id_or_null(const struct id *id)
+{
+    return id_is_none(id) ? NULL : id;
+}

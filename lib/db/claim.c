@@ -10,12 +10,10 @@ static const struct db_statement claim_statement = {
 void db_claim_fill(const struct db_claim *claim, struct db_param params[static DB_CLAIM_PARAMS],
                    struct db_call *ret_call)
 {
-    static const struct id none;
-
     params[0] = db_uuid(&claim->tenant);
     params[1] = db_text(claim->key);
     params[2] = db_bytes(claim->fingerprint, sizeof(claim->fingerprint));
-    params[3] = db_uuid(id_equal(&claim->resource, &none) ? NULL : &claim->resource);
+    params[3] = db_uuid(id_or_null(&claim->resource));
     params[4] = db_uuid(&claim->boot_id);
     *ret_call = (struct db_call){&claim_statement, params, DB_CLAIM_PARAMS};
 }

@@ -33,8 +33,8 @@ static const struct db_statement delete_begin_statement = {
     " FROM moved WHERE from_state <> 'deleting')"
     " SELECT id FROM moved"};
 
-/* A statement of its own: its snapshot is taken when delete_begin has the row's lock, so that it
- * sees every run that began before. */
+/* A statement of its own: its snapshot is taken when sandbox_delete_begin has the row's lock, so
+ * that it sees every run that began before. */
 static const struct db_statement live_runs_statement = {
     "sandbox_live_runs", "SELECT generation FROM processes WHERE tenant_id = $1::uuid"
                          " AND sandbox_id = $2::uuid AND ended_at IS NULL ORDER BY generation"};

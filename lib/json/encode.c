@@ -40,12 +40,11 @@ static cJSON *encode_bool(const void *member)
 
 static cJSON *encode_id(const struct json_field *field, const void *member)
 {
-    static const struct id none;
     char text[ID_TEXT_SIZE];
     struct id id;
 
     memcpy(&id, member, sizeof(id));
-    if (!field->required && id_equal(&id, &none))
+    if (!field->required && id_is_none(&id))
         return cJSON_CreateNull();
     id_format(&id, text);
     return cJSON_CreateString(text);

@@ -118,13 +118,6 @@ static int replay(struct call *call, const struct store_answer *answer)
     return 0;
 }
 
-static bool is_none(const struct id *id)
-{
-    static const struct id none;
-
-    return id_equal(id, &none);
-}
-
 /* Shows what the earlier request's effect was on. */
 static int show_effect(const struct call *call, const struct idempotent_plan *plan,
                        const struct id *resource, struct error *err)
@@ -133,7 +126,7 @@ static int show_effect(const struct call *call, const struct idempotent_plan *pl
 
     /* What was made is below what the path names. */
     if (!id_equal(resource, &call->id)) {
-        seen.ids[is_none(&call->ids[0]) ? 0 : 1] = *resource;
+        seen.ids[id_is_none(&call->ids[0]) ? 0 : 1] = *resource;
         seen.id = seen.ids[0];
     }
     http_response_set_success(call->request, plan->status);

@@ -3,29 +3,19 @@
 #include <string.h>
 
 static const struct json_field query_fields[] = {
-    {.name = "limit",
-     .type = JSON_TYPE_INTEGER,
-     .min = 1,
-     .max = PAGE_LIMIT_MAX,
-     .offset = offsetof(struct page_query, limit),
-     .about = "The most items to answer with; 50 unless said"},
-    {.name = "cursor",
-     .type = JSON_TYPE_ID,
-     .offset = offsetof(struct page_query, cursor),
-     .about = "The next_cursor of the page before"},
+    PAGE_QUERY_FIELDS(struct page_query),
 };
 
 const struct json_table page_query_table = JSON_TABLE("PageQuery", query_fields);
 
 int page_query(struct call *call, struct page_query *ret_query, struct error *err)
 {
-    static const struct id none;
     struct page_query query = {.limit = PAGE_LIMIT_DEFAULT};
     struct call_query_storage storage;
 
     if (call_query(call, &page_query_table, &storage, &query, err) < 0)
         return -1;
-    query.has_cursor = !id_equal(&query.cursor, &none);
+    query.has_cursor = !id_is_none(&query.cursor);
     *ret_query = query;
     return 0;
 }

@@ -9,6 +9,20 @@
 
 enum { PAGE_LIMIT_DEFAULT = 50, PAGE_LIMIT_MAX = 200 };
 
+/* The parameters of every list, for a struct that has them as `int64_t limit` and `struct id
+ * cursor`. */
+#define PAGE_QUERY_FIELDS(query)                                                                   \
+    {.name = "limit",                                                                              \
+     .type = JSON_TYPE_INTEGER,                                                                    \
+     .min = 1,                                                                                     \
+     .max = PAGE_LIMIT_MAX,                                                                        \
+     .offset = offsetof(query, limit),                                                             \
+     .about = "The most items to answer with; 50 unless said"},                                    \
+    {                                                                                              \
+        .name = "cursor", .type = JSON_TYPE_ID, .offset = offsetof(query, cursor),                 \
+        .about = "The next_cursor of the page before"                                              \
+    }
+
 struct page_query {
     int64_t limit;
     bool has_cursor;

@@ -60,14 +60,13 @@ const struct json_table sandbox_list_query = JSON_TABLE("StoredSandboxQuery", li
 
 int handle_sandbox_list(struct call *call, struct error *err)
 {
-    static const struct id none;
     _cleanup_(sandbox_list_free) struct sandbox_list list = {0};
     struct list_query query = {.limit = SANDBOX_PAGE_MAX}; /* clients of the dialect ask for all */
     struct call_query_storage storage;
 
     if (call_query(call, &sandbox_list_query, &storage, &query, err) < 0 ||
         sandboxes_list(call->services, &call->caller, (unsigned)query.limit,
-                       id_equal(&query.cursor, &none) ? NULL : &query.cursor, &list, err) < 0)
+                       id_or_null(&query.cursor), &list, err) < 0)
         return -1;
     return call_respond_json(call, 200, sandbox_list_view(&list), err);
 }

@@ -268,7 +268,6 @@ static bool wants_stream(const struct call *call)
 
 int handle_event_list(struct call *call, struct error *err)
 {
-    static const struct id none;
     struct call_query_storage storage;
     struct event_query query = {.limit = 0};
     struct store_event_filter filter;
@@ -276,7 +275,7 @@ int handle_event_list(struct call *call, struct error *err)
     if (call_query(call, &event_query_table, &storage, &query, err) < 0)
         return -1;
     filter = (struct store_event_filter){
-        .sandbox = id_equal(&query.sandbox, &none) ? NULL : &query.sandbox,
+        .sandbox = id_or_null(&query.sandbox),
         .kind = query.kind,
         .since_usec = query.since_usec,
         .until_usec = query.until_usec,

@@ -40,16 +40,7 @@ struct list_query {
 };
 
 static const struct json_field list_fields[] = {
-    {.name = "limit",
-     .type = JSON_TYPE_INTEGER,
-     .min = 1,
-     .max = PAGE_LIMIT_MAX,
-     .offset = offsetof(struct list_query, limit),
-     .about = "Items of a page."},
-    {.name = "cursor",
-     .type = JSON_TYPE_ID,
-     .offset = offsetof(struct list_query, cursor),
-     .about = "A next_cursor of an earlier page."},
+    PAGE_QUERY_FIELDS(struct list_query),
     {.name = "tag",
      .type = JSON_TYPE_STRING,
      .min = 1,
@@ -61,7 +52,6 @@ const struct json_table v1_process_list_query = JSON_TABLE("ProcessListQuery", l
 
 int handle_v1_process_list(struct call *call, struct error *err)
 {
-    static const struct id none;
     _cleanup_(process_info_list_free) struct process_info_list list = {.items = NULL};
     struct list_query query = {.limit = PAGE_LIMIT_DEFAULT};
     struct call_query_storage storage;
@@ -72,7 +62,7 @@ int handle_v1_process_list(struct call *call, struct error *err)
     if (call_query(call, &v1_process_list_query, &storage, &query, err) < 0)
         return -1;
     filter = (struct store_process_filter){
-        .before = id_equal(&query.cursor, &none) ? NULL : &query.cursor,
+        .before = id_or_null(&query.cursor),
         .tag = query.tag,
         .limit = (uint32_t)query.limit,
     };

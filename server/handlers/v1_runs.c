@@ -113,13 +113,12 @@ static int check_body(const struct config *config, struct run_body *body, struct
 static int run(struct call *call, const struct run_body *body,
                const struct sandbox_definition *definition, struct error *err)
 {
-    static const struct id none;
     _cleanup_(execution_result_free) struct execution_result result = {0};
     const struct execution_once once = {
         .definition = definition,
         .stdin_data = body->stdin_text,
         .stdin_size = body->stdin_text ? strlen(body->stdin_text) : 0,
-        .project = id_equal(&body->project_id, &none) ? NULL : &body->project_id,
+        .project = id_or_null(&body->project_id),
     };
     struct id id;
 

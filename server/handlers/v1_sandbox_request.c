@@ -393,9 +393,7 @@ static int take_maps(const struct create_body *body, struct container_spec *spec
 static int take_spec(const struct create_body *body, const struct config *config,
                      struct container_spec *spec, struct error *err)
 {
-    static const struct id none;
-
-    spec->has_project = !id_equal(&body->project_id, &none);
+    spec->has_project = !id_is_none(&body->project_id);
     spec->project = body->project_id;
     spec->read_only_root = body->read_only_root;
     take_times(body, spec);

@@ -2,13 +2,12 @@
 
 #include "lib/base/util.h"
 #include "server/handlers/etag.h"
+#include "server/handlers/page.h"
 #include "server/handlers/v1_sandbox_values.h"
 #include "server/services/containers.h"
 #include "server/services/executors.h"
 
 #include <string.h>
-
-enum { LIST_LIMIT_DEFAULT = 50, LIST_LIMIT_MAX = 200 };
 
 struct list_query {
     int64_t limit;
@@ -20,16 +19,7 @@ struct list_query {
 };
 
 static const struct json_field list_query_fields[] = {
-    {.name = "limit",
-     .type = JSON_TYPE_INTEGER,
-     .min = 1,
-     .max = LIST_LIMIT_MAX,
-     .offset = offsetof(struct list_query, limit),
-     .about = "Items of a page."},
-    {.name = "cursor",
-     .type = JSON_TYPE_ID,
-     .offset = offsetof(struct list_query, cursor),
-     .about = "A next_cursor of an earlier page."},
+    PAGE_QUERY_FIELDS(struct list_query),
     {.name = "project_id",
      .type = JSON_TYPE_ID,
      .offset = offsetof(struct list_query, project_id),
@@ -155,18 +145,10 @@ int handle_v1_sandbox_created(struct call *call, struct error *err)
     return respond_created(call, &record, err);
 }
 
-/* Zero, which no sandbox or project has, is none. */
-static const struct id *id_or_null(const struct id *id)
-{
-    static const struct id none;
-
-    return id_equal(id, &none) ? NULL : id;
-}
-
 int handle_v1_sandbox_list(struct call *call, struct error *err)
 {
     _cleanup_(container_list_free) struct container_list list = {.items = NULL};
-    struct list_query query = {.limit = LIST_LIMIT_DEFAULT};
+    struct list_query query = {.limit = PAGE_LIMIT_DEFAULT};
     struct call_query_storage storage;
     struct store_container_filter filter;
     _cleanup_json_text_ struct json_text text = {.data = NULL};

@@ -122,12 +122,10 @@ static cJSON *view_item(const struct store_usage *usage)
 
 static void fill_range(const struct usage_query *query, struct store_usage_range *range)
 {
-    static const struct id none;
-
     range->until_usec = query->until_usec ? query->until_usec : (time(NULL) + 1) * INT64_C(1000000);
     range->from_usec =
         query->from_usec ? query->from_usec : range->until_usec - DEFAULT_DAYS * DAY_USEC;
-    range->project = id_equal(&query->project, &none) ? NULL : &query->project;
+    range->project = id_or_null(&query->project);
 }
 
 int handle_usage(struct call *call, struct error *err)

@@ -209,16 +209,7 @@ struct delivery_query {
 };
 
 static const struct json_field delivery_query_fields[] = {
-    {.name = "limit",
-     .type = JSON_TYPE_INTEGER,
-     .min = 1,
-     .max = PAGE_LIMIT_MAX,
-     .offset = offsetof(struct delivery_query, limit),
-     .about = "The most items to answer with; 50 unless said"},
-    {.name = "cursor",
-     .type = JSON_TYPE_ID,
-     .offset = offsetof(struct delivery_query, cursor),
-     .about = "The next_cursor of the page before"},
+    PAGE_QUERY_FIELDS(struct delivery_query),
     {.name = "state",
      .type = JSON_TYPE_STRING,
      .choices = DELIVERY_STATES,
@@ -227,14 +218,6 @@ static const struct json_field delivery_query_fields[] = {
 };
 const struct json_table v1_webhook_delivery_query =
     JSON_TABLE("WebhookDeliveryQuery", delivery_query_fields);
-
-/* Zeros, which nothing has for an id, are none. */
-static const struct id *id_or_null(const struct id *id)
-{
-    static const struct id none;
-
-    return id_equal(id, &none) ? NULL : id;
-}
 
 static bool is_selector(const char *text)
 {

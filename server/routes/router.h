@@ -46,7 +46,7 @@ struct route {
     unsigned flags;
     /*
      * Answers a retry with the same Idempotency-Key whose first answer was lost; it may find all
-     * done. NULL: what idempotent_plan_of finds.
+     * done. NULL: what remake_plan finds.
      */
     call_handler remake;
 };

@@ -27,7 +27,6 @@ enum {
 /* Close codes, RFC 6455 section 7.4.1. */
 enum websocket_code {
     WEBSOCKET_NORMAL = 1000,
-    WEBSOCKET_GOING_AWAY = 1001,
     WEBSOCKET_PROTOCOL = 1002,
     WEBSOCKET_NOT_UTF8 = 1007,
     WEBSOCKET_POLICY = 1008,

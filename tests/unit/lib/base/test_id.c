@@ -60,9 +60,22 @@ static void test_anything_else_is_refused_and_leaves_the_output(void **state)
     }
 }
 
+static void test_none(void **state)
+{
+    static const struct id none;
+    const struct id last_byte = {{[ID_BYTES - 1] = 1}};
+
+    (void)state;
+    assert_true(id_is_none(&none));
+    assert_null(id_or_null(&none));
+    assert_false(id_is_none(&last_byte));
+    assert_ptr_equal(id_or_null(&last_byte), &last_byte);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_none),
         cmocka_unit_test(test_new_ids_are_version_7_and_ordered),
         cmocka_unit_test(test_both_spellings_parse_to_the_same_id),
         cmocka_unit_test(test_anything_else_is_refused_and_leaves_the_output),
