@@ -94,6 +94,27 @@ static void ignores_lines_of_another_form(void **state)
     assert_string_equal(mounts.v2, "");
 }
 
+/* What a process may do with a read-only mount: tests/integration/test_doctor.py. */
+static void writes_where_the_controllers_are(void **state)
+{
+    struct cgroup_mounts mounts = {.v2 = "/nonexistent",
+                                   .v1 = {{"/tmp", CGROUP_MEMORY | CGROUP_CPU | CGROUP_PIDS},
+                                          {"/nonexistent", 0},
+                                          {"/tmp", CGROUP_FREEZER}},
+                                   .v1_count = 3};
+
+    (void)state;
+    assert_true(cgroup_mounts_writable(&mounts));
+    memcpy(mounts.v1[2].path, "/none", sizeof("/none"));
+    assert_false(cgroup_mounts_writable(&mounts));
+    mounts.v2_controllers = CGROUP_MEMORY | CGROUP_CPU | CGROUP_PIDS;
+    assert_false(cgroup_mounts_writable(&mounts));
+    memcpy(mounts.v2, "/tmp", sizeof("/tmp"));
+    assert_true(cgroup_mounts_writable(&mounts));
+    memset(&mounts, 0, sizeof(mounts));
+    assert_false(cgroup_mounts_writable(&mounts));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -102,6 +123,7 @@ int main(void)
         cmocka_unit_test(prefers_v2_that_suffices),
         cmocka_unit_test(lacks_v1_without_a_freezer),
         cmocka_unit_test(ignores_lines_of_another_form),
+        cmocka_unit_test(writes_where_the_controllers_are),
     };
 
     return cmocka_run_group_tests_name("lib/host/cgroup_mounts", tests, NULL, NULL);
