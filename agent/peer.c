@@ -2,6 +2,7 @@
 
 #include "agent/clock.h"
 #include "agent/exec_op.h"
+#include "agent/failure.h"
 #include "agent/file_op.h"
 #include "agent/file_search.h"
 #include "agent/file_task.h"
@@ -17,6 +18,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 /* Rounds of one peer before the others have theirs: about 1 MB of output. */
@@ -298,6 +300,22 @@ static void on_attach(struct peer *peer, const struct agent_attach_message *mess
         reply_error(peer, &error);
 }
 
+/* The overlay answers for its upper layer; where it has none, nothing can be written. */
+static void on_disk(struct peer *peer)
+{
+    struct agent_error_message error;
+    struct statvfs disk;
+
+    if (statvfs("/", &disk) < 0) {
+        (void)agent_failed(&error, AGENT_STAGE_FILE, errno);
+        reply_error(peer, &error);
+    } else {
+        reply_done(peer, disk.f_flag & ST_RDONLY
+                             ? 0
+                             : (uint64_t)(disk.f_blocks - disk.f_bfree) * disk.f_frsize);
+    }
+}
+
 static void on_short_request(struct peer *peer, enum agent_event event,
                              const struct agent_event_data *data)
 {
@@ -365,6 +383,9 @@ static void on_event(struct peer *peer, enum agent_event event, struct agent_eve
         break;
     case AGENT_EVENT_INPUT:
         process_op_input(&peer->process, &data->input);
+        break;
+    case AGENT_EVENT_DISK:
+        on_disk(peer);
         break;
     default:
         on_short_request(peer, event, data);

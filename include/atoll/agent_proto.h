@@ -87,6 +87,7 @@ enum {
     X(AGENT_FRAME_MOVE, 36, "request", "give a file or folder another path")                       \
     X(AGENT_FRAME_COPY, 37, "request", "copy a file, or a folder with all that is in it")          \
     X(AGENT_FRAME_CHMOD, 38, "request", "change a file's mode")                                    \
+    X(AGENT_FRAME_DISK, 39, "request", "what the writable layer holds; answered by DONE: bytes")   \
     X(AGENT_FRAME_WATCH, 48, "request", "what changes in a folder: CHANGE..., then DONE")          \
     X(AGENT_FRAME_SEARCH, 49, "request", "files by name and content: MATCH..., then FOUND")
 

@@ -99,6 +99,8 @@ static enum agent_event take_process_request(struct agent_inbox *inbox,
         return decoded(agent_forget_decode(data, size, &ret_data->forget), AGENT_EVENT_FORGET);
     case AGENT_FRAME_STOP:
         return decoded(agent_stop_decode(data, size, &ret_data->stop), AGENT_EVENT_STOP);
+    case AGENT_FRAME_DISK:
+        return decoded(size == 0, AGENT_EVENT_DISK);
     case AGENT_FRAME_SEARCH:
         return decoded(agent_search_decode(data, size, &ret_data->search), AGENT_EVENT_SEARCH);
     default:

@@ -16,7 +16,8 @@ enum { REQUEST_MAX = 40 + AGENT_USER_MAX + 2 * AGENT_PATH_MAX, ENTRIES_FIRST = 6
 struct answer {
     const char *unfit; /* what EINVAL says; NULL: that it is no regular file */
     size_t entries_max;
-    size_t bytes; /* of all entries */
+    size_t bytes;   /* of all entries */
+    uint64_t value; /* of DONE */
     bool failed;
     struct error failure;
     struct agent_file_list list;
@@ -125,15 +126,15 @@ static int on_answer(void *context, const struct agent_frame *frame, bool *ret_d
                      struct error *err)
 {
     struct answer *answer = context;
-    uint64_t value;
 
     switch (frame->type) {
     case AGENT_FRAME_ENTRY:
         return take_entry(answer, frame, err);
     case AGENT_FRAME_DONE:
         *ret_done = true;
-        return agent_done_decode(frame->payload, frame->size, &value) ? 0
-                                                                      : agent_protocol_error(err);
+        return agent_done_decode(frame->payload, frame->size, &answer->value)
+                   ? 0
+                   : agent_protocol_error(err);
     case AGENT_FRAME_ERROR:
         *ret_done = true;
         return take_failure(answer, frame, err);
@@ -229,6 +230,19 @@ int agent_files_list(struct agent_client *client, const struct agent_file_reques
         return agent_protocol_error(err);
     *ret_list = answer.list;
     answer.list = (struct agent_file_list){0};
+    return 0;
+}
+
+int agent_files_disk(struct agent_client *client, int64_t deadline_usec, uint64_t *ret_used,
+                     struct error *err)
+{
+    _cleanup_(agent_outgoing_free) struct agent_outgoing outgoing = {0};
+    _cleanup_(answer_free) struct answer answer = {.entries_max = 0};
+
+    agent_outgoing_frame(&outgoing, AGENT_FRAME_DISK, "", 0);
+    if (exchange(client, &outgoing, on_answer, &answer, deadline_usec, err) < 0)
+        return -1;
+    *ret_used = answer.value;
     return 0;
 }
 

@@ -66,6 +66,10 @@ int agent_files_change(struct agent_client *client, const struct agent_file_requ
 int agent_files_list(struct agent_client *client, const struct agent_file_request *request,
                      int64_t deadline_usec, struct agent_file_list *ret_list, struct error *err);
 
+/* The bytes that the sandbox's writable layer holds, as it claims; 0 where it has none. */
+int agent_files_disk(struct agent_client *client, int64_t deadline_usec, uint64_t *ret_used,
+                     struct error *err);
+
 /*
  * What is known of a regular file, and at most `limit` of its bytes from `offset` on, both of the
  * same opened file. `ret_entry` has one item, the caller's to free, as `ret_data` is.

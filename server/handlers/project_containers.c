@@ -188,6 +188,7 @@ struct stats_view {
     double memory_usage_mb;
     double memory_limit_mb;
     double memory_percent;
+    double disk_usage_mb;
     int64_t disk_limit_mb;
     int64_t processes;
     int64_t processes_limit;
@@ -211,6 +212,7 @@ static const struct json_field stats_fields[] = {
     NUMBER(memory_usage_mb, "MiB, page cache included."),
     NUMBER(memory_limit_mb, "MiB."),
     NUMBER(memory_percent, "Of the limit."),
+    NUMBER(disk_usage_mb, "MiB on its disk, as the container says; 0 when it does not."),
     COUNT(disk_limit_mb, "MiB."),
     COUNT(processes, "Processes and threads."),
     COUNT(processes_limit, NULL),
@@ -237,6 +239,7 @@ static cJSON *stats_view(const struct container_record *record, const struct con
         .memory_usage_mb = rounded(used_mb),
         .memory_limit_mb = record->memory_mb,
         .memory_percent = rounded(100 * used_mb / record->memory_mb),
+        .disk_usage_mb = rounded((double)stats->disk_bytes / MIB),
         .disk_limit_mb = record->disk_mb,
         .processes = (int64_t)stats->pids,
         .processes_limit = record->pids_max,

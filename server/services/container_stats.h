@@ -6,11 +6,12 @@
 
 #include <atoll/container.h>
 
-/* Zeros for one that does not run, and for what the kernel does not say. */
+/* Zeros for one that does not run, and for what the kernel or the sandbox does not say. */
 struct container_stats {
     double cpu_percent;    /* of one core, over the last seconds */
     uint64_t memory_bytes; /* charged now, page cache included */
     uint64_t pids;         /* processes and threads now */
+    uint64_t disk_bytes;   /* on its disk, as it claims; at most the disk's size */
 };
 
 /* Reads the counters of the container's native sandbox, which must be on this host. */

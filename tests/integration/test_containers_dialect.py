@@ -139,6 +139,13 @@ def test_stats(running):
     assert stats["memory_percent"] == pytest.approx(stats["memory_usage_mb"] / 5.12, abs=0.02)
 
 
+def test_stats_show_what_the_disk_holds(running):
+    before = running.ok("GET", "/stats")["disk_usage_mb"]
+    running.ok("POST", "/files", {"path": "five", "content": "x" * (5 << 20)})
+    after = running.ok("GET", "/stats")
+    assert before + 4.9 < after["disk_usage_mb"] < before + 6 < after["disk_limit_mb"]
+
+
 def test_stats_show_a_busy_container(running, client):
     started = client.post(
         f"/v1/sandboxes/{running.create()['container_id']}/processes",

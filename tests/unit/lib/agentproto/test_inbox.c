@@ -80,6 +80,15 @@ static void test_many_frames_at_once(void **state)
     assert_int_equal(next(), AGENT_EVENT_NONE);
 }
 
+static void test_a_request_without_a_payload_has_none(void **state)
+{
+    (void)state;
+    feed_frame(AGENT_FRAME_DISK, NULL, 0);
+    assert_int_equal(next(), AGENT_EVENT_DISK);
+    feed_frame(AGENT_FRAME_DISK, "x", 1);
+    assert_int_equal(next(), AGENT_EVENT_BROKEN);
+}
+
 static void test_request_in_pieces(void **state)
 {
     static uint8_t request[AGENT_REQUEST_MAX];
@@ -191,6 +200,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_bytes_one_by_one, reset),
         cmocka_unit_test_setup(test_many_frames_at_once, reset),
+        cmocka_unit_test_setup(test_a_request_without_a_payload_has_none, reset),
         cmocka_unit_test_setup(test_request_in_pieces, reset),
         cmocka_unit_test_setup(test_piece_over_the_announced_size, reset),
         cmocka_unit_test_setup(test_empty_piece, reset),
