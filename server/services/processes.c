@@ -228,7 +228,7 @@ int processes_start_with_input(struct services *services, const struct caller *c
                                struct error *err)
 {
     _cleanup_wait_ struct wait_place place = {.places = NULL};
-    struct process_info info;
+    struct process_info info = {.is_live = false};
 
     if (wait_enter(services, caller, &place, err) < 0 ||
         processes_start(services, caller, sandbox, spec, &info, err) < 0)
