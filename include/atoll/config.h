@@ -37,6 +37,9 @@ enum config_type { CONFIG_STRING, CONFIG_INTEGER, CONFIG_BOOL };
     X(server_max_transfers, "server", "max_transfers", "ATOLL_MAX_TRANSFERS", CONFIG_INTEGER,      \
       "16", 1, 4096, NULL, 1,                                                                      \
       "Files over 1 MiB and archives that one tenant moves at once; one more is 429")              \
+    X(server_max_kept_answers_mb, "server", "max_kept_answers_mb", "ATOLL_MAX_KEPT_ANSWERS_MB",    \
+      CONFIG_INTEGER, "1024", 1, 1048576, NULL, 1,                                                 \
+      "MiB of one tenant's answers, of each hour, that are kept for retries of a request")         \
     X(server_idle_timeout_ms, "server", "idle_timeout_ms", "ATOLL_IDLE_TIMEOUT_MS",                \
       CONFIG_INTEGER, "60000", 100, 3600000, NULL, 1, "An idle keep-alive connection is closed")   \
     X(server_max_connections, "server", "max_connections", "ATOLL_MAX_CONNECTIONS",                \

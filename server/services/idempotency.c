@@ -2,6 +2,7 @@
 
 #include "lib/base/condition.h"
 #include "lib/base/util.h"
+#include "server/services/allowance.h"
 
 #include <atoll/log.h>
 #include <errno.h>
@@ -21,6 +22,7 @@ struct idempotency {
     pthread_mutex_t lock;
     pthread_cond_t ended; /* some request has left the table */
     LIST_HEAD(attempt_list, attempt) at_work;
+    struct allowance *answers; /* that are kept */
 };
 
 int idempotency_create(struct idempotency **ret_idempotency, struct error *err)
@@ -29,6 +31,10 @@ int idempotency_create(struct idempotency **ret_idempotency, struct error *err)
 
     if (!idempotency)
         return error_set_errno(err, ENOMEM, "cannot make the table of idempotency keys");
+    if (allowance_create(&idempotency->answers, err) < 0) {
+        free(idempotency);
+        return -1;
+    }
     (void)pthread_mutex_init(&idempotency->lock, NULL);
     condition_init(&idempotency->ended);
     LIST_INIT(&idempotency->at_work);
@@ -40,6 +46,7 @@ void idempotency_free(struct idempotency *idempotency)
 {
     if (!idempotency)
         return;
+    allowance_free(idempotency->answers);
     (void)pthread_cond_destroy(&idempotency->ended);
     (void)pthread_mutex_destroy(&idempotency->lock);
     free(idempotency);
@@ -223,6 +230,16 @@ int idempotency_forget(struct services *services, const struct caller *caller,
     return 0;
 }
 
+/* So many bytes of a tenant's answers, of an hour, are kept: a day's are in the database. */
+static bool may_keep(struct services *services, const struct id *tenant,
+                     const struct store_answer *answer)
+{
+    const struct config *config = atomic_load(&services->config);
+
+    return allowance_take(services->idempotency->answers, tenant, answer->size,
+                          (uint64_t)config->server_max_kept_answers_mb << 20, monotonic_usec());
+}
+
 /* What becomes of the key. A failure costs a retry nothing but the way over the resource. */
 static int settle(struct services *services, const struct db_scope *scope,
                   const struct db_claim *claim, int status, const struct store_answer *answer,
@@ -248,6 +265,8 @@ void idempotency_end(struct services *services, const struct caller *caller,
 
     if (!attempt->at_work)
         return;
+    if (answer && !may_keep(services, &caller->tenant, answer))
+        answer = NULL;
     if (settle(services, &scope, &attempt->claim, status, answer, &err) < 0)
         log_warn("the answer to an idempotency key is not kept: %s", err.message);
     leave(services->idempotency, attempt);

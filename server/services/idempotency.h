@@ -57,8 +57,9 @@ int idempotency_forget(struct services *services, const struct caller *caller,
                        struct attempt *attempt, struct error *err);
 
 /*
- * The request was answered. `answer` is kept for retries; NULL when it cannot be. Answers of 429
- * and of 500 and above never are: the first had no effect, what the others had is unknown.
+ * The request was answered. `answer` is kept for retries, unless too much of the tenant's is
+ * (server.max_kept_answers_mb); NULL when it cannot be. Answers of 429 and of 500 and above never
+ * are: the first had no effect, what the others had is unknown.
  */
 void idempotency_end(struct services *services, const struct caller *caller,
                      struct attempt *attempt, int status, const struct store_answer *answer);

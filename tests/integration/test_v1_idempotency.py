@@ -297,3 +297,24 @@ def test_old_keys_are_forgotten(stack, client):
     stack.worker.start()  # it looks for what is old at once, and then each minute
     eventually(lambda: rows_of(stack, value) == [], 30, "the worker forgets the key")
     assert post(client, value=value).json["id"] != first.json["id"]
+
+
+def test_no_more_answers_are_kept_than_may_be(private_stack):
+    """A retry of what is not kept is answered from what is there: an execution runs again."""
+    private_stack.server.stop()
+    private_stack.server.environment["ATOLL_MAX_KEPT_ANSWERS_MB"] = "1"
+    private_stack.server.start()
+    try:
+        client = private_stack.client()
+        code = "cat /proc/sys/kernel/random/uuid; head -c 600000 /dev/zero | tr '\\0' x"
+        where = f"/sandbox/{client.create('shell', code)}/execute"
+        for is_kept in (True, False):
+            value = key()
+            first, again = post(client, {}, value, where), post(client, {}, value, where)
+            assert (first.status, again.status) == (200, 200)
+            assert first.json["success"] and again.json["success"]
+            assert (first.json["stdout"] == again.json["stdout"]) == is_kept
+    finally:
+        private_stack.server.stop()
+        del private_stack.server.environment["ATOLL_MAX_KEPT_ANSWERS_MB"]
+        private_stack.server.start()
