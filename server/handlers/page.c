@@ -15,7 +15,6 @@ int page_query(struct call *call, struct page_query *ret_query, struct error *er
 
     if (call_query(call, &page_query_table, &storage, &query, err) < 0)
         return -1;
-    query.has_cursor = !id_is_none(&query.cursor);
     *ret_query = query;
     return 0;
 }

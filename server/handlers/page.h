@@ -25,8 +25,7 @@ enum { PAGE_LIMIT_DEFAULT = 50, PAGE_LIMIT_MAX = 200 };
 
 struct page_query {
     int64_t limit;
-    bool has_cursor;
-    struct id cursor;
+    struct id cursor; /* none: the first page */
 };
 
 /* The parameters; for routes. */

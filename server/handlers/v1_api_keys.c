@@ -173,7 +173,7 @@ int handle_api_key_list(struct call *call, struct error *err)
 
     if (page_query(call, &query, err) < 0 ||
         api_keys_list(call->services, &call->caller, (unsigned)query.limit,
-                      query.has_cursor ? &query.cursor : NULL, &keys, &more, err) < 0)
+                      id_or_null(&query.cursor), &keys, &more, err) < 0)
         return -1;
     return page_respond(call, &api_key_page_table, items_of(&keys),
                         more ? &keys.items[keys.count - 1].id : NULL, err);

@@ -79,8 +79,8 @@ int handle_v1_tenant_list(struct call *call, struct error *err)
     cJSON *items;
 
     if (page_query(call, &query, err) < 0 ||
-        tenants_list(call->services, (uint32_t)query.limit, query.has_cursor ? &query.cursor : NULL,
-                     &list, err) < 0)
+        tenants_list(call->services, (uint32_t)query.limit, id_or_null(&query.cursor), &list, err) <
+            0)
         return -1;
     items = cJSON_CreateArray();
     for (size_t i = 0; i < list.count; i++)

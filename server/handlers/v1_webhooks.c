@@ -315,7 +315,7 @@ int handle_v1_webhook_list(struct call *call, struct error *err)
 
     if (page_query(call, &query, err) < 0 ||
         webhooks_list(call->services, &call->caller, (uint32_t)query.limit,
-                      query.has_cursor ? &query.cursor : NULL, &list, &more, err) < 0)
+                      id_or_null(&query.cursor), &list, &more, err) < 0)
         return -1;
     items = cJSON_CreateArray();
     for (size_t i = 0; i < list.count; i++)

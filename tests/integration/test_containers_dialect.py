@@ -7,7 +7,6 @@ import uuid
 
 import pytest
 
-from support import tenancy
 from support.client import assert_problem
 from support.wait import eventually
 

@@ -246,6 +246,14 @@ struct agent_client *agent_fixture_connect(const struct agent_fixture *fixture)
     return client;
 }
 
+void agent_fixture_folder(const struct agent_fixture *fixture,
+                          char folder[static AGENT_FIXTURE_FOLDER_SIZE])
+{
+    (void)snprintf(folder, AGENT_FIXTURE_FOLDER_SIZE, "%s/test.XXXXXX", fixture->folder);
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(chmod(folder, 0777), 0);
+}
+
 int agent_fixture_socket(const struct agent_fixture *fixture)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};

@@ -15,6 +15,8 @@
 
 #include <sys/types.h>
 
+enum { AGENT_FIXTURE_FOLDER_SIZE = 128 };
+
 struct agent_fixture {
     pid_t keeper;    /* child of the test and parent of the agent */
     int talk_fd;     /* its close tells the keeper to end the agent */
@@ -36,6 +38,10 @@ int agent_group_tear_down(void **state);
 
 /* The agent of the test's group; does not return when there is none, but skips the test. */
 const struct agent_fixture *agent_group(void **state);
+
+/* Makes a new folder for one test, which anybody inside may write to. */
+void agent_fixture_folder(const struct agent_fixture *fixture,
+                          char folder[static AGENT_FIXTURE_FOLDER_SIZE]);
 
 /* A new connection, or a failed assertion. */
 struct agent_client *agent_fixture_connect(const struct agent_fixture *fixture);

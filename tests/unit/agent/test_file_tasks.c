@@ -24,7 +24,7 @@
 struct place {
     struct agent_client *client;
     struct error err;
-    char folder[128]; /* a new one of this test's, which anybody may write to */
+    char folder[AGENT_FIXTURE_FOLDER_SIZE];
 };
 
 /* A path in the test's folder; the last four stay valid. */
@@ -42,10 +42,7 @@ static struct place begin(void **state)
 {
     struct place place = {.client = agent_fixture_connect(agent_group(state))};
 
-    (void)snprintf(place.folder, sizeof(place.folder), "%s/test.XXXXXX",
-                   agent_group(state)->folder);
-    assert_non_null(mkdtemp(place.folder));
-    assert_int_equal(chmod(place.folder, 0777), 0);
+    agent_fixture_folder(agent_group(state), place.folder);
     return place;
 }
 

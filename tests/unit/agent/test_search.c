@@ -20,17 +20,14 @@ struct place {
     struct agent_client *client;
     struct agent_matches matches;
     struct error err;
-    char folder[128]; /* a new one of this test's, which anybody may write to */
+    char folder[AGENT_FIXTURE_FOLDER_SIZE];
 };
 
 static struct place begin(void **state)
 {
     struct place place = {.client = agent_fixture_connect(agent_group(state))};
 
-    (void)snprintf(place.folder, sizeof(place.folder), "%s/test.XXXXXX",
-                   agent_group(state)->folder);
-    assert_non_null(mkdtemp(place.folder));
-    assert_int_equal(chmod(place.folder, 0777), 0);
+    agent_fixture_folder(agent_group(state), place.folder);
     return place;
 }
 

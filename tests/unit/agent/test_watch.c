@@ -23,7 +23,7 @@ struct place {
     const struct agent_fixture *fixture;
     struct agent_watch *watch;
     struct error err;
-    char folder[128]; /* a new one of this test's, which anybody may write to */
+    char folder[AGENT_FIXTURE_FOLDER_SIZE];
 };
 
 static const char *in(const struct place *place, const char *name)
@@ -59,9 +59,7 @@ static struct place begin(void **state)
 {
     struct place place = {.fixture = agent_group(state)};
 
-    (void)snprintf(place.folder, sizeof(place.folder), "%s/test.XXXXXX", place.fixture->folder);
-    assert_non_null(mkdtemp(place.folder));
-    assert_int_equal(chmod(place.folder, 0777), 0);
+    agent_fixture_folder(place.fixture, place.folder);
     return place;
 }
 
