@@ -1,6 +1,7 @@
 #include "server/handlers/file_batch.h"
 
 #include "lib/base/base64.h"
+#include "server/handlers/v1_file_view.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,4 +78,11 @@ int file_batch_take(struct file_batch *batch, size_t i, const struct file_batch_
     batch->contents[i].user = entry->user;
     batch->contents[i].mode = entry->mode;
     return take_path(batch, i, entry->path, err) < 0 ? -1 : take_content(batch, i, entry, err);
+}
+
+void file_batch_explain(struct file_batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->results[i].message[0] != '\0')
+            (void)v1_file_cannot("write", batch->paths[i], NULL, &batch->results[i]);
 }

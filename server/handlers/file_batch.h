@@ -44,5 +44,8 @@ void file_batch_free(struct file_batch *batch);
 int file_batch_take(struct file_batch *batch, size_t i, const struct file_batch_entry *entry,
                     struct error *err);
 
+/* Of each file that was not written, says what could not be done in front of why. */
+void file_batch_explain(struct file_batch *batch);
+
 /* Writes "files[i]" or, with `name`, "files[i].name" into `ret_where`, `size` bytes of room. */
 void file_batch_where(size_t i, const char *name, char *ret_where, size_t size);

@@ -3,6 +3,7 @@
 #include "server/handlers/execution_view.h"
 #include "server/handlers/file_batch.h"
 #include "server/handlers/project_containers.h"
+#include "server/handlers/v1_file_view.h"
 #include "server/services/files.h"
 #include "server/services/text.h"
 
@@ -86,7 +87,7 @@ int handle_project_container_write(struct call *call, struct error *err)
         return -1;
     if (result.message[0] != '\0') {
         *err = result;
-        return -1;
+        return v1_file_cannot("write", path, NULL, err);
     }
     view.path = body.path;
     return call_respond_json(call, 200, json_encode(&project_container_written_table, &view), err);
@@ -181,6 +182,7 @@ int handle_project_container_batch(struct call *call, struct error *err)
         files_write(call->services, &call->caller, &record.id, batch.contents, batch.count,
                     batch.results, err) < 0)
         return -1;
+    file_batch_explain(&batch);
     return call_respond_json(call, 200, batch_view(&batch), err);
 }
 
@@ -329,9 +331,10 @@ int handle_project_container_list(struct call *call, struct error *err)
 
     if (call_query(call, &project_container_list_query, &storage, &query, err) < 0 ||
         files_resolve("path", query.path, path, err) < 0 ||
-        project_container_of(call, &record, err) < 0 ||
-        files_list(call->services, &call->caller, &record.id, &request, &list, err) < 0)
+        project_container_of(call, &record, err) < 0)
         return -1;
+    if (files_list(call->services, &call->caller, &record.id, &request, &list, err) < 0)
+        return v1_file_cannot("list", path, NULL, err);
     return call_respond_json(call, 200, list_view(query.path, &list), err);
 }
 
@@ -407,10 +410,11 @@ int handle_project_container_read(struct call *call, struct error *err)
 
     /* One byte more than may be answered tells a larger file. */
     if (take_path(call, name, err) < 0 || files_resolve("path", name, path, err) < 0 ||
-        project_container_of(call, &record, err) < 0 ||
-        files_read(call->services, &call->caller, &record.id, SANDBOX_USER, path, 0, most + 1,
-                   &bytes, err) < 0)
+        project_container_of(call, &record, err) < 0)
         return -1;
+    if (files_read(call->services, &call->caller, &record.id, SANDBOX_USER, path, 0, most + 1,
+                   &bytes, err) < 0)
+        return v1_file_cannot("read", path, NULL, err);
     if (bytes.size > most)
         return error_set_field(err, ERR_TOO_LARGE, "path", "the file has more than %zu bytes",
                                most);

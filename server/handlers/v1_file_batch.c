@@ -154,13 +154,6 @@ static int take_files(struct file_batch *batch, const struct batch_body *body, s
     return 0;
 }
 
-static void explain(struct file_batch *batch)
-{
-    for (size_t i = 0; i < batch->count; i++)
-        if (batch->results[i].message[0] != '\0')
-            (void)v1_file_cannot("write", batch->paths[i], NULL, &batch->results[i]);
-}
-
 static cJSON *view(const struct file_batch *batch)
 {
     struct results_shown shown = {.items = cJSON_CreateArray()};
@@ -193,6 +186,6 @@ int handle_v1_file_batch(struct call *call, struct error *err)
         files_write(call->services, &call->caller, &call->id, batch.contents, batch.count,
                     batch.results, err) < 0)
         return -1;
-    explain(&batch);
+    file_batch_explain(&batch);
     return call_respond_json(call, 200, view(&batch), err);
 }

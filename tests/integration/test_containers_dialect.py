@@ -335,7 +335,17 @@ def test_a_batch_tells_what_was_not_written(running):
     answer = running.ok("POST", "/files/batch", [{"path": "a", "content": "1"},
                                                  {"path": "/etc/b", "content": "2"}])
     assert answer["success"] is False and answer["files_written"] == 1
-    assert list(answer["errors"]) == ["/etc/b"]
+    assert answer["errors"] == {"/etc/b": "cannot write '/etc/b': Permission denied"}
+
+
+@pytest.mark.parametrize("method, path, body, detail", [
+    ("POST", "/files", {"path": "/etc/b", "content": ""}, "cannot write '/etc/b': Permission"),
+    ("GET", "/files?path=none", None, "cannot list '/sandbox/none': No such"),
+    ("GET", "/files/none", None, "cannot read '/sandbox/none': No such"),
+])
+def test_a_failure_says_what_could_not_be_done(running, method, path, body, detail):
+    problem = running.call(method, path, body).json
+    assert problem["field"] == "path" and problem["detail"].startswith(detail), problem
 
 
 # --- commands to their end
