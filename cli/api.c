@@ -3,7 +3,9 @@
 #include "cli/dev_wait.h"
 #include "cli/plain.h"
 #include "cli/query.h"
+#include "cli/redact.h"
 #include "cli/token.h"
+#include "lib/base/address.h"
 #include "lib/base/util.h"
 
 #include <curl/curl.h>
@@ -30,10 +32,12 @@ enum {
 
 struct api {
     CURL *curl;
-    char *url; /* without a slash at its end */
+    char *url;       /* without a slash at its end */
+    char *shown_url; /* the same, without a password of a proxy in front */
     char *credential;
     bool json;
-    bool local; /* no proxy leads there */
+    bool local;                        /* no proxy leads there */
+    const volatile sig_atomic_t *stop; /* NULL: nothing does */
 };
 
 /* Bytes that are sent as they are read. */
@@ -53,7 +57,8 @@ struct request {
 struct answer {
     char *data;
     size_t size;
-    size_t max;                                              /* of `data` */
+    size_t capacity;
+    size_t max;                                              /* of `size` */
     CURL *curl;                                              /* it knows the status */
     bool is_long;                                            /* it has more than `max` */
     bool (*take)(const struct api_event *event, void *user); /* of a stream */
@@ -73,6 +78,7 @@ void api_free(struct api *api)
         return;
     curl_easy_cleanup(api->curl);
     free(api->url);
+    free(api->shown_url);
     free(api->credential);
     free(api);
 }
@@ -82,10 +88,17 @@ bool api_json(const struct api *api)
     return api->json;
 }
 
+void api_stop_at(struct api *api, const volatile sig_atomic_t *stop)
+{
+    api->stop = stop;
+}
+
 struct api_peer api_peer(const struct api *api)
 {
-    return (struct api_peer){
-        .url = api->url, .credential = api->credential, .is_local = api->local};
+    return (struct api_peer){.url = api->url,
+                             .shown_url = api->shown_url,
+                             .credential = api->credential,
+                             .is_local = api->local};
 }
 
 /* What the local server wrote when it began to listen. */
@@ -139,11 +152,30 @@ static int credential_from_file(const char *path, char **ret_credential, struct 
     return 0;
 }
 
-/* Who can read the key can make any token. */
-static int make_credential(const struct config *config, char **ret_credential, struct error *err)
+DEFINE_CLEANUP(CURLU *, curl_url, curl_url_cleanup)
+DEFINE_CLEANUP(char *, curl_text, curl_free)
+
+/* True when only this machine gets to the URL's host. */
+static bool is_loopback(const char *url)
+{
+    _cleanup_(cleanup_curl_url) CURLU *parts = curl_url();
+    _cleanup_(cleanup_curl_text) char *host = NULL;
+
+    return parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+           curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+           (host_is_loopback(host) || strcmp(host, "[::1]") == 0);
+}
+
+/* Who can read the key can make any token: of an operator, which no other host must see. */
+static int make_credential(const struct api *api, const struct config *config,
+                           char **ret_credential, struct error *err)
 {
     struct error failure;
 
+    if (!api->local && !is_loopback(api->url))
+        return error_set(err, ERR_BAD_REQUEST,
+                         "no token: name one by --token, --token-file, ATOLL_TOKEN or ATOLL_API_KEY"
+                         " (one that is made here goes to this host only)");
     if (token_make_operator(config, TOKEN_TTL_S, ret_credential, &failure) == 0)
         return 0;
     return error_set(err, ERR_BAD_REQUEST,
@@ -166,7 +198,7 @@ static int find_credential(struct api *api, const struct config *config,
     if (!is_option && (!text || text[0] == '\0'))
         text = getenv("ATOLL_API_KEY");
     if (!is_option && (!text || text[0] == '\0'))
-        return make_credential(config, &api->credential, err);
+        return make_credential(api, config, &api->credential, err);
     api->credential = strdup(text);
     return api->credential ? 0 : error_set_errno(err, ENOMEM, "--token");
 }
@@ -193,6 +225,9 @@ int api_open(const struct cli *cli, const struct arguments *arguments, struct ap
         find_credential(api, &cli->config, arguments, err) < 0 ||
         check_credential(api->credential, err) < 0)
         return -1;
+    api->shown_url = redact(api->url);
+    if (!api->shown_url)
+        return error_set_errno(err, ENOMEM, "cannot call the service");
     api->json = argument_value(arguments, "--json");
     api->curl = curl_easy_init();
     if (!api->curl)
@@ -201,18 +236,30 @@ int api_open(const struct cli *cli, const struct arguments *arguments, struct ap
     return 0;
 }
 
+/* Room for `size` bytes more and a NUL: at least twice as much as before. */
+static bool make_room(struct answer *answer, size_t size)
+{
+    size_t needed = answer->size + size + 1;
+    char *larger;
+
+    if (needed <= answer->capacity)
+        return true;
+    if (needed < 2 * answer->capacity)
+        needed = 2 * answer->capacity;
+    larger = realloc(answer->data, needed);
+    if (!larger)
+        return false;
+    answer->data = larger;
+    answer->capacity = needed;
+    return true;
+}
+
 static bool append(struct answer *answer, const char *data, size_t size)
 {
-    char *longer;
-
     answer->is_long = answer->size + size > answer->max;
-    if (answer->is_long)
+    if (answer->is_long || !make_room(answer, size))
         return false;
-    longer = realloc(answer->data, answer->size + size + 1);
-    if (!longer)
-        return false;
-    memcpy(longer + answer->size, data, size);
-    answer->data = longer;
+    memcpy(answer->data + answer->size, data, size);
     answer->size += size;
     answer->data[answer->size] = '\0';
     return true;
@@ -309,6 +356,17 @@ static size_t send_piece(char *buffer, size_t size, size_t count, void *user)
     return CURL_READFUNC_ABORT;
 }
 
+/* libcurl asks after every wait, which a signal ends. */
+static int must_stop(void *user, __attribute__((unused)) curl_off_t down_total,
+                     __attribute__((unused)) curl_off_t down,
+                     __attribute__((unused)) curl_off_t up_total,
+                     __attribute__((unused)) curl_off_t up)
+{
+    const struct api *api = user;
+
+    return api->stop && *api->stop != 0;
+}
+
 static bool add_header(struct curl_slist **headers, const char *name, const char *value)
 {
     _cleanup_free_ char *line = NULL;
@@ -362,14 +420,21 @@ static bool set_source(CURL *curl, struct source *source)
            curl_easy_setopt(curl, CURLOPT_READDATA, source) == CURLE_OK;
 }
 
-static bool set_request(const struct api *api, const struct request *request, const char *url,
+static bool set_stop(CURL *curl, struct api *api)
+{
+    return curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L) == CURLE_OK &&
+           curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, must_stop) == CURLE_OK &&
+           curl_easy_setopt(curl, CURLOPT_XFERINFODATA, api) == CURLE_OK;
+}
+
+static bool set_request(struct api *api, const struct request *request, const char *url,
                         const char *body, struct curl_slist *headers, struct answer *answer)
 {
     CURL *curl = api->curl;
 
     curl_easy_reset(curl);
     return curl_easy_setopt(curl, CURLOPT_URL, url) == CURLE_OK &&
-           (!request->source || set_source(curl, request->source)) &&
+           (!request->source || set_source(curl, request->source)) && set_stop(curl, api) &&
            curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method) == CURLE_OK &&
            curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
            (!api->local || curl_easy_setopt(curl, CURLOPT_NOPROXY, "*") == CURLE_OK) &&
@@ -402,10 +467,10 @@ static int perform(struct api *api, const struct request *request, struct answer
     answer->max = answer->take ? EVENT_MAX : ANSWER_MAX;
     code = curl_easy_perform(api->curl);
     if (answer->is_long)
-        return error_set(err, ERR_CONFLICT, "%s answers with more than %zu bytes", api->url,
+        return error_set(err, ERR_CONFLICT, "%s answers with more than %zu bytes", api->shown_url,
                          answer->max);
     if (code != CURLE_OK && !answer->stopped)
-        return error_set(err, ERR_UNAVAILABLE, "%s: %s", api->url, curl_easy_strerror(code));
+        return error_set(err, ERR_UNAVAILABLE, "%s: %s", api->shown_url, curl_easy_strerror(code));
     (void)curl_easy_getinfo(api->curl, CURLINFO_RESPONSE_CODE, ret_status);
     return 0;
 }
@@ -461,7 +526,7 @@ static int refused(long status, const struct answer *answer, struct error *err)
 
 static int not_the_service(const struct api *api, struct error *err)
 {
-    return error_set(err, ERR_CONFLICT, "%s does not answer as the service does", api->url);
+    return error_set(err, ERR_CONFLICT, "%s does not answer as the service does", api->shown_url);
 }
 
 static int call(struct api *api, const struct request *request, bool print, cJSON **ret_answer,

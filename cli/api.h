@@ -3,7 +3,7 @@
  *
  * Where it is: --url, else ATOLL_URL, else what the local server wrote into its run folder. Who
  * asks: --token or --token-file, else ATOLL_TOKEN, else ATOLL_API_KEY, else a short token made with
- * the local key, where that is readable.
+ * the local key, where that is readable and the service is on this host.
  *
  * Errors of the calls: ERR_UNAVAILABLE when the service cannot be reached, ERR_NOT_FOUND for 404,
  * ERR_CONFLICT for everything else that it refuses; with its detail and its request id.
@@ -15,6 +15,7 @@
 #include "cli/verb.h"
 
 #include <atoll/cleanup.h>
+#include <signal.h>
 #include <stdbool.h>
 
 struct api;
@@ -32,12 +33,17 @@ bool api_json(const struct api *api);
 
 /* Where the service is and who asks, for channel.h; the strings are the api's. */
 struct api_peer {
-    const char *url; /* without a slash at its end */
+    const char *url;       /* without a slash at its end */
+    const char *shown_url; /* the same, as errors tell it */
     const char *credential;
     bool is_local; /* no proxy leads there */
 };
 
 struct api_peer api_peer(const struct api *api);
+
+/* What is asked for from here on is broken off once *stop is not 0: ERR_UNAVAILABLE. NULL: never.
+ */
+void api_stop_at(struct api *api, const volatile sig_atomic_t *stop);
 
 /*
  * A request; `body` may be NULL. The answer, NULL for one without a body, is the caller's. With

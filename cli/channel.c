@@ -130,7 +130,7 @@ static int connect_curl(struct channel *channel, const struct api_peer *peer, st
     if (code == CURLE_OK)
         code = curl_easy_getinfo(channel->curl, CURLINFO_ACTIVESOCKET, &fd);
     if (code != CURLE_OK)
-        return error_set(err, ERR_UNAVAILABLE, "%s: %s", peer->url, curl_easy_strerror(code));
+        return error_set(err, ERR_UNAVAILABLE, "%s: %s", peer->shown_url, curl_easy_strerror(code));
     channel->fd = fd;
     return 0;
 }

@@ -109,6 +109,16 @@ static void print_escaped(const char *text)
         (void)fputs(*text == '|' ? "\\|" : (char[]){*text, '\0'}, stdout);
 }
 
+static const char docs_of_ends[] =
+    "\n## Connections that break, and signals\n\n"
+    "`exec`, `logs --follow` and `events --follow` go on behind the last byte, or event, that\n"
+    "came: nothing is missing, and nothing comes twice. So does `exec -t`, where what was typed\n"
+    "last may be missing, and `exec -i` as long as it has sent nothing: whether the last input\n"
+    "arrived nobody can tell. What cannot go on exits with 3, and says which `atoll logs` prints\n"
+    "the rest: the command does not depend on us.\n\n"
+    "It ends with us when a signal, such as that of Ctrl-C, ends `atoll exec`, or when nobody\n"
+    "reads its output any more: it gets the same signal, in a terminal HUP.";
+
 static int print_docs(void)
 {
     (void)puts(
@@ -131,16 +141,7 @@ static int print_docs(void)
     print_docs_options(api_options, api_option_count);
     (void)puts("\n## Every command\n\n| option | |\n|---|---|");
     print_docs_common_options();
-    (void)puts(
-        "\n## Connections that break\n\n"
-        "`exec`, `logs --follow` and `events --follow` go on behind the last byte, or event, that\n"
-        "came: nothing is missing, and nothing comes twice. So does `exec -t`, where what was "
-        "typed\n"
-        "last may be missing, and `exec -i` as long as it has sent nothing: whether the last "
-        "input\n"
-        "arrived nobody can tell. A command does not depend on us. What cannot go on exits with "
-        "3,\n"
-        "and says which `atoll logs` prints the rest.");
+    (void)puts(docs_of_ends);
     (void)puts("\n## Exit codes\n\n| code | |\n|---|---|");
     for (size_t i = 0; i < ARRAY_SIZE(exits); i++)
         (void)printf("| %d | %s |\n", exits[i].code, exits[i].meaning);

@@ -2,6 +2,7 @@
 
 #include "cli/channel.h"
 #include "cli/console.h"
+#include "cli/ending.h"
 #include "cli/outcome.h"
 #include "cli/plain.h"
 #include "lib/base/util.h"
@@ -34,7 +35,7 @@ struct session {
     int64_t opened_usec;     /* when it was opened, of the monotonic clock */
     int tries;               /* to open it, since one lasted */
     struct console *console; /* NULL: without a terminal */
-    int signals;             /* those of `endings`, SIGWINCH and SIGCONT, as a descriptor */
+    int signals;             /* those that end us, SIGWINCH and SIGCONT, as a descriptor */
     bool has_input;          /* there may be more */
     bool has_sent;           /* some input: nothing tells whether it arrived */
     bool has_ended;
@@ -44,8 +45,6 @@ struct session {
     uint64_t offset; /* behind the output that came */
     uint64_t missed; /* bytes that were gone before we read them */
 };
-
-static const int endings[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 /* --- from the command */
 
@@ -291,14 +290,6 @@ static int run_session(struct session *session, struct error *err)
     return 0;
 }
 
-/* As nohup has it. */
-static bool is_ignored(int number)
-{
-    struct sigaction present;
-
-    return sigaction(number, NULL, &present) == 0 && present.sa_handler == SIG_IGN;
-}
-
 /* From here on they are read from the descriptor, so that the terminal is restored first. */
 static int hold_signals(int *ret_fd, struct error *err)
 {
@@ -307,31 +298,24 @@ static int hold_signals(int *ret_fd, struct error *err)
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGWINCH);
     (void)sigaddset(&set, SIGCONT);
-    for (size_t i = 0; i < ARRAY_SIZE(endings); i++)
-        if (!is_ignored(endings[i]))
-            (void)sigaddset(&set, endings[i]);
+    ending_add_signals(&set);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
     *ret_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return *ret_fd >= 0 ? 0 : error_set_errno(err, errno, "cannot watch signals");
 }
 
-/* How far a session came. */
-struct ending {
-    int number;      /* of the signal that ends us; 0: none */
-    uint64_t offset; /* behind the output that came */
-};
-
-/* Runs the session of a process. */
-static int run_attached(const struct api *api, const char *sandbox, const char *process,
-                        bool has_terminal, struct ending *ret_ending, struct error *err)
+/* Runs the session of a process: *followed says how far it came, *ret_ending which signal ends us;
+ * 0: none. */
+static int run_attached(const struct api *api, bool has_terminal, struct followed *followed,
+                        int *ret_ending, struct error *err)
 {
     _cleanup_console_ struct console console = {.is_raw = false};
     _cleanup_close_ int signals = -1;
     struct session session = {
         .api = api,
-        .sandbox = sandbox,
-        .process = process,
+        .sandbox = followed->sandbox,
+        .process = followed->process,
         .console = has_terminal ? &console : NULL,
         .has_input = true,
     };
@@ -343,9 +327,10 @@ static int run_attached(const struct api *api, const char *sandbox, const char *
     if (result == 0)
         result = run_session(&session, err);
     if (result < 0 && !session.has_ended && session.ending == 0 && err->code != ERR_NOT_FOUND)
-        (void)outcome_left(sandbox, process, session.offset, err);
+        (void)outcome_left(session.sandbox, session.process, session.offset, err);
     channel_free(session.channel);
-    *ret_ending = (struct ending){.number = session.ending, .offset = session.offset};
+    followed->offset = session.offset;
+    *ret_ending = session.ending;
     return result;
 }
 
@@ -355,34 +340,6 @@ static void release_signals(void)
 
     (void)sigemptyset(&set);
     (void)sigprocmask(SIG_SETMASK, &set, NULL);
-}
-
-/*
- * Our end is the command's: of a terminal that has gone, of a pipe that nobody reads. By a request
- * of its own, since nothing acknowledges what the WebSocket took. Another signal ends us meanwhile.
- */
-static void pass_ending(struct api *api, const char *sandbox, const char *process,
-                        const struct ending *ending, bool has_terminal)
-{
-    _cleanup_cjson_ cJSON *answer = NULL;
-    _cleanup_cjson_ cJSON *body = cJSON_CreateObject();
-    char path[PATH_SIZE];
-    struct error err;
-
-    (void)snprintf(path, sizeof(path), "/v1/sandboxes/%s/processes/%s/signal", sandbox, process);
-    cJSON_AddNumberToObject(body, "signal", has_terminal ? SIGHUP : ending->number);
-    if (api_call(api, "POST", path, body, &answer, &err) == 0 || err.code == ERR_NOT_FOUND)
-        return;
-    (void)outcome_left(sandbox, process, ending->offset, &err);
-    plain_complain(err.message);
-}
-
-/* Ends us as the signal does. */
-static int die(int number)
-{
-    (void)signal(number, SIG_DFL);
-    (void)raise(number);
-    return 128 + number;
 }
 
 static void describe_terminal(cJSON *body)
@@ -406,9 +363,9 @@ int interactive_run(struct api *api, const char *sandbox, cJSON *body, bool has_
                     struct error *err)
 {
     _cleanup_cjson_ cJSON *started = NULL;
-    const char *process;
+    struct followed followed = {.sandbox = sandbox};
     char path[PATH_SIZE];
-    struct ending ending;
+    int ending = 0;
     int result;
 
     if (has_terminal && !isatty(STDIN_FILENO))
@@ -421,12 +378,13 @@ int interactive_run(struct api *api, const char *sandbox, cJSON *body, bool has_
     (void)snprintf(path, sizeof(path), "/v1/sandboxes/%s/processes", sandbox);
     if (api_call(api, "POST", path, body, &started, err) < 0)
         return -1;
-    process = cJSON_GetStringValue(table_member(started, "id"));
-    if (!process || api_check_id(process, err) < 0)
+    followed.process = cJSON_GetStringValue(table_member(started, "id"));
+    if (!followed.process || api_check_id(followed.process, err) < 0)
         return error_set(err, ERR_CONFLICT, "the service does not say which process it started");
-    result = run_attached(api, sandbox, process, has_terminal, &ending, err);
+    result = run_attached(api, has_terminal, &followed, &ending, err);
     release_signals();
-    if (ending.number != 0)
-        pass_ending(api, sandbox, process, &ending, has_terminal);
-    return ending.number != 0 && result >= 0 ? die(ending.number) : result;
+    /* What the WebSocket took nothing acknowledges: it goes by a request. */
+    if (ending != 0)
+        ending_pass(api, &followed, has_terminal ? SIGHUP : ending);
+    return ending != 0 && result >= 0 ? ending_die(ending) : result;
 }

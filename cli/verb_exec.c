@@ -1,6 +1,7 @@
 /* atoll exec, processes, logs. */
 #include "cli/api.h"
 #include "cli/body.h"
+#include "cli/ending.h"
 #include "cli/following.h"
 #include "cli/format.h"
 #include "cli/interactive.h"
@@ -29,7 +30,8 @@ struct output {
     double missed;    /* bytes that were gone before they were read */
     bool has_ended;   /* with: */
     int exit;
-    int write_error; /* errno; 0: none */
+    int write_error;                     /* errno; 0: none */
+    const volatile sig_atomic_t *ending; /* the signal that ends us, of a command of ours; NULL */
 };
 
 static const struct column process_columns[] = {
@@ -93,7 +95,7 @@ static bool has_ended(const void *user)
 {
     const struct output *output = user;
 
-    return output->has_ended || output->write_error != 0;
+    return output->has_ended || output->write_error != 0 || (output->ending && *output->ending);
 }
 
 static char *rest_path(const void *user)
@@ -193,13 +195,31 @@ static int check_options(const struct arguments *arguments, bool is_interactive,
     return api_check_id(arguments->words[0], err);
 }
 
+/* We end, and the command with us, if we know which it is. */
+static int exec_ended(struct api *api, const struct output *output, int number)
+{
+    const struct followed followed = {output->sandbox, output->process, output->offset};
+
+    api_stop_at(api, NULL);
+    if (output->process[0] != '\0' && !output->has_ended)
+        ending_pass(api, &followed, number);
+    return ending_die(number);
+}
+
 /* Its output, as it comes, and its end. */
 static int exec_followed(struct api *api, const char *sandbox, const char *path, const cJSON *body,
                          struct error *err)
 {
-    struct output output = {.sandbox = sandbox, .follows = true, .has_offset = true};
+    struct output output = {
+        .sandbox = sandbox, .follows = true, .has_offset = true, .ending = ending_came()};
+    int result;
 
-    if (print_output(api, &output, "POST", path, body, err) < 0)
+    ending_watch();
+    api_stop_at(api, output.ending);
+    result = print_output(api, &output, "POST", path, body, err);
+    if (*output.ending != 0 || output.write_error == EPIPE)
+        return exec_ended(api, &output, output.write_error == EPIPE ? SIGPIPE : *output.ending);
+    if (result < 0)
         return output.process[0] != '\0' && err->code == ERR_UNAVAILABLE
                    ? outcome_left(sandbox, output.process, output.offset, err)
                    : -1;

@@ -7,7 +7,7 @@
 const struct cli_option api_options[] = {
     {"--url", "URL", "the service; else ATOLL_URL, else the server that runs here"},
     {"--token", "TOKEN",
-     "a token or an API key; else ATOLL_TOKEN, else ATOLL_API_KEY, else made here"},
+     "a token or an API key; else ATOLL_TOKEN, else ATOLL_API_KEY, else made here for this host"},
     {"--token-file", "FILE", "the same, from a file"},
     {"--json", NULL, "print what the service says, as JSON; a line a page, or an event"},
 };

@@ -194,6 +194,53 @@ def test_logs_say_that_their_begin_is_gone(run, stack):
     run("rm", made)
 
 
+@pytest.mark.parametrize("number", [
+    signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE])
+def test_exec_takes_its_command_with_it(run, stack, sandbox, number):
+    """Whose output nobody would read: it would run for ever."""
+    with subprocess.Popen(
+        [str(binary("atoll")), "exec", sandbox, "--", "sh", "-c", "while echo y; do sleep 0.01; done"],
+        cwd=stack.folder, stdout=subprocess.PIPE, env=stack.environment,
+    ) as following:
+        assert following.stdout.readline() == b"y\n"
+        if number == signal.SIGPIPE:
+            following.stdout.close()
+        else:
+            following.send_signal(number)
+        assert following.wait(timeout=60) == -number
+    eventually(lambda: [process["signal"] for process in json.loads(
+        run("processes", sandbox, "--json").stdout)["items"]] == [number.name])
+
+
+def test_exec_leaves_its_command_where_a_signal_is_ignored(run, stack, sandbox):
+    """As under nohup."""
+    with subprocess.Popen(
+        [str(binary("atoll")), "exec", sandbox, "--", "sh", "-c", "echo y; until rm go; do sleep 0.01; done 2>&-"],
+        cwd=stack.folder, stdout=subprocess.PIPE, env=stack.environment,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    ) as following:
+        assert following.stdout.readline() == b"y\n"
+        following.send_signal(signal.SIGHUP)
+        run("exec", sandbox, "--", "touch", "go")
+        assert following.wait(timeout=60) == 0
+
+
+def test_exec_says_that_its_command_goes_on(run, stack, sandbox):
+    """When the service is away, and the end cannot be passed on."""
+    with Relay(stack.address) as relay:
+        with subprocess.Popen(
+            [str(binary("atoll")), "exec", sandbox, "--", "sh", "-c", "echo first; sleep 0.5; echo rest"],
+            cwd=stack.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**stack.environment, "ATOLL_URL": relay.url},
+        ) as following:
+            assert following.stdout.readline() == "first\n"
+            relay.go_away()
+            following.send_signal(signal.SIGINT)
+            assert following.wait(timeout=60) == -signal.SIGINT
+            (words,) = re.findall("`atoll (.*)`", following.stderr.read())
+    assert run(*words.split()).stdout == "rest\n"
+
+
 def test_exec_does_not_hide_that_output_is_gone(run, stack, sandbox):
     """Nobody reads until the command has ended, whose log does not hold all that it wrote."""
     size = 64 << 20

@@ -14,7 +14,7 @@ import threading
 
 import pytest
 
-from support.stack import binary
+from support.stack import binary, sanitized
 
 ID = "0" * 31 + "1"
 #: What a terminal obeys, as a name may hold it: clear, C1, DEL, a turn of direction, a line's end.
@@ -158,7 +158,7 @@ def test_an_answer_without_end_is_broken_off(environment, service):
     service.answer = lambda _: (200, itertools.repeat(b"[" + b" " * (1 << 20)))
     code, said, memory = run_limited(environment, "ps")
     assert code == 1 and "answers with more than 268435456 bytes" in said
-    assert memory < 1024
+    assert memory < 1024 or sanitized()
 
 
 def test_an_answer_of_very_many_values_is_refused(environment, service):
@@ -166,7 +166,7 @@ def test_an_answer_of_very_many_values_is_refused(environment, service):
         [b'{"items":['], itertools.repeat(b"[]," * (1 << 20), 8), [b"[]]}"]))
     code, said, memory = run_limited(environment, "ps")
     assert code == 1 and "does not answer as the service does" in said
-    assert memory < 512
+    assert memory < 512 or sanitized()
 
 
 @pytest.mark.parametrize("words", [["logs", ID], ["events", "--follow"], ["exec", ID, "--", "x"]])
@@ -174,7 +174,7 @@ def test_an_event_without_end_is_broken_off(environment, service, words):
     service.answer = lambda _: (200, itertools.repeat(b"data: " + b"x" * 65536))
     code, said, memory = run_limited(environment, *words)
     assert code == 1 and "answers with more than 1048576 bytes" in said
-    assert memory < 256
+    assert memory < 256 or sanitized()
 
 
 def test_a_list_whose_pages_never_end_is_broken_off(run, service):
@@ -236,6 +236,25 @@ def test_a_token_or_url_that_is_none_asks_nobody(run, service, tmp_path, words):
     (tmp_path / "empty").write_text("\n")
     assert run("ps", *words, code=2).stdout == b""
     assert service.seen == []
+
+
+@pytest.mark.parametrize("url", [
+    "http://service.invalid", "http://127.0.0.1@service.invalid", "http://127.0.0.1.service.invalid",
+    "http://192.0.2.1", "http://[2001:db8::1]:80",
+])
+def test_a_token_that_is_made_here_goes_to_no_other_host(run, tmp_path, url):
+    (tmp_path / "key").write_text("k" * 64)
+    key = {"ATOLL_TOKEN": "", "ATOLL_AUTH_HS256_KEY_FILE": str(tmp_path / "key")}
+    (tmp_path / "key").chmod(0o600)
+    done = run("ps", "--url", url, code=2, **key)
+    assert b"goes to this host only" in done.stderr
+    for here in ("http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1"):
+        assert b"onnect" in run("ps", "--url", here, code=3, **key).stderr
+
+
+def test_a_password_in_a_url_is_not_told(run):
+    done = run("ps", "--url", "http://me:secret@127.0.0.1:1", code=3)
+    assert b"secret" not in done.stderr and b"http://me:***@127.0.0.1:1" in done.stderr
 
 
 def test_a_redirection_is_not_followed(run, service):
