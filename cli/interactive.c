@@ -72,13 +72,13 @@ static void take_output(struct session *session, const char *data, size_t size)
 }
 
 /* On a line of its own, also where a line's end does not go to its begin. */
-static void say_aside(const char *message)
+static void say_aside(const struct session *session, const char *message)
 {
-    char text[ERROR_MESSAGE_MAX];
-
-    (void)snprintf(text, sizeof(text), "%s", message);
-    plain_text(text);
-    (void)fprintf(stderr, "\ratoll: %s\r\n", text);
+    if (session->console)
+        (void)fputc('\r', stderr);
+    plain_complain(message);
+    if (session->console)
+        (void)fputc('\r', stderr);
 }
 
 /* A command that has ended, or reads no more, is no failure: the rest of the input is not for it.
@@ -91,7 +91,7 @@ static void take_refusal(struct session *session, const cJSON *word)
     if (code && (strcmp(code, "conflict") == 0 || strcmp(code, "not_found") == 0))
         session->has_input = false;
     else
-        say_aside(detail ? detail : "a message was refused");
+        say_aside(session, detail ? detail : "a message was refused");
 }
 
 static void take_word(struct session *session, const char *text, size_t size)
@@ -250,7 +250,8 @@ static int attach_again(struct session *session, struct error *err)
         session->tries = 0;
     if (session->console) {
         console_restore(session->console);
-        say_aside("the connection broke: attaching again; what was typed last may be missing");
+        say_aside(session,
+                  "the connection broke: attaching again; what was typed last may be missing");
     }
     while (session->tries++ < TRIES_MAX && err->code == ERR_UNAVAILABLE) {
         if (session->tries > 1)

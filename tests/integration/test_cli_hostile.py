@@ -3,12 +3,16 @@
 No daemon runs here: a server of the test's own answers what the test says.
 """
 
+import base64
+import contextlib
+import hashlib
 import http.server
 import itertools
 import json
 import os
 import re
 import socket
+import struct
 import subprocess
 import threading
 
@@ -147,7 +151,8 @@ def test_events_are_shown_without_it(run, service):
 def run_limited(environment, *words):
     """Exit code, standard error, and the most memory that it took, in MiB."""
     with subprocess.Popen([str(binary("atoll")), *words], env=environment, cwd="/",
-                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as program:
+                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE) as program:
         said = program.stderr.read().decode()
         _, status, used = os.wait4(program.pid, 0)
         program.returncode = os.waitstatus_to_exitcode(status)
@@ -318,6 +323,81 @@ def test_one_that_fails_keeps_no_other_from_it(run, service):
     assert done.stdout.decode().split() == [ids[1], ids[3]]
     assert [line.split()[:2] for line in done.stderr.decode().splitlines()] == \
         [["atoll:", f"{ids[0]}:"], ["atoll:", f"{ids[2]}:"]]
+
+
+# --- WebSockets
+
+
+class Socket:
+    """A server that starts any process, and answers the WebSocket to it with `pieces`."""
+
+    def __init__(self, pieces):
+        self.pieces = pieces
+        self.attached = 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self.talk, args=self.listener.accept()[:1], daemon=True).start()
+
+    def talk(self, connection):
+        with connection, contextlib.suppress(OSError):
+            while head := connection.recv(65536):
+                if head.startswith(b"POST"):
+                    body = json.dumps({"id": ID}).encode()
+                    connection.sendall(b"HTTP/1.1 201 x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+                elif head.startswith(b"GET"):
+                    self.attached += 1
+                    key = re.search(rb"Sec-WebSocket-Key: (\S+)", head)[1]
+                    digest = hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+                    connection.sendall(
+                        b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                        b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n")
+                    for piece in self.pieces:
+                        connection.sendall(piece)
+
+
+def frame(opcode, data):
+    length = bytes([len(data)]) if len(data) < 126 else struct.pack(">BH", 126, len(data))
+    return bytes([0x80 | opcode]) + length + data
+
+
+def exits(code):
+    return frame(1, json.dumps({"type": "exit", "exit_code": code}).encode())
+
+
+@pytest.mark.parametrize("pieces, code, out, said", [
+    ([frame(2, b""), frame(2, b"\1"), frame(1, b"["), exits(7)], 7, b"", ""),
+    ([frame(2, b"\1" + bytes(8) + b"hi"), exits(0)], 0, b"hi", ""),
+    ([frame(1, b"[" * 60000), exits(256)], 125, b"", ""),
+    ([frame(1, json.dumps({"type": "error", "code": "x", "detail": EVIL}).encode()), exits(0)], 0, b"",
+     "?[2J?"),
+])
+def test_what_a_websocket_says(environment, pieces, code, out, said):
+    service = Socket(pieces)
+    with service.listener:
+        done = subprocess.run(
+            [str(binary("atoll")), "exec", "-i", ID, "--", "x"], stdin=subprocess.DEVNULL, timeout=60,
+            env={**environment, "ATOLL_URL": service.url}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert (done.returncode, service.attached) == (code, 1)
+    assert done.stdout == out
+    assert said in done.stderr.decode() and not OBEYED.search(done.stderr.decode())
+
+
+@pytest.mark.parametrize("pieces", [
+    itertools.repeat(frame(9, b"p" * 125) * 1000),
+    [bytes([0x82, 127]) + struct.pack(">Q", 1 << 40), *[b"x" * 65536] * 64],
+], ids=["pings without end", "a message of a tebibyte"])
+def test_a_websocket_cannot_take_all_memory(environment, pieces):
+    service = Socket(pieces)
+    with service.listener:
+        code, said, memory = run_limited(
+            {**environment, "ATOLL_URL": service.url}, "exec", "-i", ID, "--", "x")
+    assert code == 3 and "the command goes on" in said
+    assert memory < 128 or sanitized()
 
 
 # --- our own streams
