@@ -12,6 +12,7 @@ import pwd
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from pathlib import Path
@@ -217,7 +218,9 @@ class Stack:
         )
 
     def launcher_listens(self):
-        return (self.run_dir / "launcher.sock").exists()
+        """A launcher that was killed leaves its socket: that it is there says nothing."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+            return connection.connect_ex(str(self.run_dir / "launcher.sock")) == 0
 
     def server_serves(self):
         return self.client(token=None).get("/health", timeout=5).status in (200, 503)
