@@ -41,8 +41,8 @@ int v1_value_environment(const cJSON *environment, bool nullable, char **ret_jso
 int v1_value_labels(const cJSON *labels, char **ret_json, struct error *err);
 
 /*
- * The filter "name=value", or "name:value", as a JSON object. ERR_INVALID_FIELD (field label) when it
- * is none.
+ * The filter "name=value", or "name:value", as a JSON object. ERR_INVALID_FIELD (field label) when
+ * it is none.
  */
 int v1_value_label(const char *text, char **ret_labels, struct error *err);
 

@@ -45,9 +45,9 @@ struct services {
     struct attach *attach;
     struct activity *activity;
     struct agents *agents;
-    struct places *transfers; /* transfers.h */
-    struct places *waits;     /* waits.h */
-    struct places *requests;  /* under way, of tenants: the router's */
+    struct places *transfers;  /* transfers.h */
+    struct places *waits;      /* waits.h */
+    struct places *requests;   /* under way, of tenants: the router's */
     struct holdings *holdings; /* of tenants, in the database */
     struct executors *executors;
     struct watches *watches;
