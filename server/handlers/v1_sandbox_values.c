@@ -239,7 +239,7 @@ int v1_value_label(const char *text, char **ret_labels, struct error *err)
     _cleanup_cjson_ cJSON *labels = cJSON_CreateObject();
     char name[LABEL_NAME_MAX + 1] = "";
 
-    if (text[length] != '\0' && length < sizeof(name))
+    if (length < sizeof(name) && text[length] != '\0')
         memcpy(name, text, length);
     if (!label_name_valid(name))
         return error_set_field(err, ERR_INVALID_FIELD, "label", "'label' must be name=value");
