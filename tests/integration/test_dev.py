@@ -123,7 +123,7 @@ def test_a_killed_daemon_is_started_again(dev):
     def servers():
         return {
             pid for pid in dev.members()
-            if Path(f"/proc/{pid}/comm").read_text().strip() == "atoll-server"
+            if inventory.of_process(pid, "comm").strip() == "atoll-server"
         }
 
     (first,) = servers()

@@ -3,7 +3,6 @@
 import concurrent.futures
 import re
 import signal
-from pathlib import Path
 
 import pytest
 
@@ -469,14 +468,10 @@ def test_a_new_environment_counts_from_the_next_start_on(sandboxes):
 def handles_term(stack, sandbox_id, field="SigCgt"):
     """Whether a process of the sandbox has said what TERM does to it (proc(5))."""
     for pid in stack.sandbox_processes():
-        try:
-            group = Path(f"/proc/{pid}/cgroup").read_text()
-            status = Path(f"/proc/{pid}/status").read_text()
-        except OSError:
-            continue
-        mask = int(re.search(rf"^{field}:\s+(\w+)", status, re.M).group(1), 16)
-        name = re.search(r"^Name:\s+(.*)", status, re.M).group(1)
-        if sandbox_id in group and name == "sh" and mask & 1 << signal.SIGTERM - 1:
+        status = inventory.of_process(pid, "status")
+        mask = re.search(rf"^{field}:\s+(\w+)", status, re.M)
+        if (sandbox_id in inventory.of_process(pid, "cgroup") and "Name:\tsh\n" in status
+                and int(mask.group(1), 16) & 1 << signal.SIGTERM - 1):
             return True
     return False
 

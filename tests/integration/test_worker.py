@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 
+from support import inventory
 from support.daemon import Daemon
 from support.processes import new_sandbox
 from support.wait import eventually
@@ -200,13 +201,7 @@ def test_the_disk_outlives_what_stopped_its_container(calls, private_stack):
 
 def writes(stack):
     """How many sandboxes have not come to their sleep yet."""
-    names = []
-    for pid in stack.sandbox_processes():
-        try:
-            with open(f"/proc/{pid}/comm") as comm:
-                names.append(comm.read().strip())
-        except OSError:
-            pass
+    names = [inventory.of_process(pid, "comm").strip() for pid in stack.sandbox_processes()]
     return 0 if "sleep" in names else 1
 
 

@@ -6,10 +6,10 @@ import json
 import os
 import socket
 import subprocess
-from pathlib import Path
 
 import pytest
 
+from support import inventory
 from support.wait import eventually
 
 CANARY = "atoll-canary"
@@ -85,7 +85,7 @@ def sibling(stack, other):
         def holds_canary():
             assert not run.done(), run.result()
             return any(
-                CANARY in Path(f"/proc/{pid}/net/unix").read_text()
+                CANARY in inventory.of_process(pid, "net/unix")
                 for pid in stack.sandbox_processes()
             )
 

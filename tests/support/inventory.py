@@ -50,6 +50,14 @@ def sandbox_folders(run_dir):
     return sorted(entry.name for entry in folder.iterdir() if not READY_NAME.match(entry.name))
 
 
+def of_process(pid, name):
+    """The text of /proc/<pid>/<name>; empty when the process is gone."""
+    try:
+        return Path(f"/proc/{pid}/{name}").read_text()
+    except OSError:
+        return ""
+
+
 def is_ready(pid):
     """True for a process of the sandbox that a live launcher keeps ready for a create to come, from
     its clone on: it is nobody's, and the launcher's own child until it is."""

@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-from pathlib import Path
 
 from support import inventory
 from support.sse import EventStream
@@ -41,7 +40,7 @@ def agent_of(stack, sandbox_id):
     """The host's pid of the sandbox's agent, which is the oldest process of it."""
     return min(
         pid for pid in inventory.processes(stack.uid_base, stack.uid_count)
-        if sandbox_id in Path(f"/proc/{pid}/cgroup").read_text()
+        if sandbox_id in inventory.of_process(pid, "cgroup")
     )
 
 
