@@ -111,6 +111,7 @@ def test_an_editor(processes):
              environment='{"TERM":"xterm"}') as ws:
         ws.read_until(b'"note" [New File]')
         ws.send_json(type="resize", rows=40, cols=100)
+        ws.read_until(b"\x1b[39;1H")  # drawn anew: a key before that may be drawn over
         ws.send_bytes(b":set lines?\r")
         ws.read_until(b"lines=40")
         ws.send_bytes("ihällo\rworld\x1b".encode())
