@@ -183,11 +183,25 @@ static bool is_match(const struct file_write *op)
            status.st_ino == op->match.inode && mtime_of(&status) == op->match.mtime_nsec;
 }
 
+/* What runs by its mode, a script that is edited say, still does when it has other content. */
+static int keep_mode(const struct file_write *op)
+{
+    struct stat status;
+
+    if (fstatat(op->folder_fd, op->name, &status, AT_SYMLINK_NOFOLLOW) < 0 ||
+        !S_ISREG(status.st_mode))
+        return 0;
+    return fchmod(op->fd, status.st_mode & 0777) < 0 ? errno : 0;
+}
+
 /* No other request comes between the condition and the rename: the agent has one thread. */
 static int rename_if_wanted(const struct file_write *op)
 {
     bool absent = op->flags & AGENT_WRITE_ABSENT;
+    int errnum = op->flags & AGENT_WRITE_KEEP_MODE ? keep_mode(op) : 0;
 
+    if (errnum != 0)
+        return errnum;
     if (op->flags & AGENT_WRITE_MATCH && !is_match(op))
         return ESTALE;
     if (file_path_rename(op->folder_fd, op->temporary, op->folder_fd, op->name, !absent) == 0)

@@ -207,7 +207,8 @@ enum {
     AGENT_WRITE_DESCRIBE = 2, /* an ENTRY of the written file comes before DONE */
     AGENT_WRITE_ABSENT = 4,   /* only if nothing is at the path; else ESTALE */
     AGENT_WRITE_MATCH = 8,    /* only instead of the file that the request describes; else ESTALE */
-    AGENT_WRITE_FLAGS = 15,
+    AGENT_WRITE_KEEP_MODE = 16, /* a regular file that is there keeps its nine lowest bits */
+    AGENT_WRITE_FLAGS = 31,
 };
 
 /* Flags of READ. */

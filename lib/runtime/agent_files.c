@@ -280,6 +280,7 @@ int agent_files_write(struct agent_client *client, const struct agent_file_conte
     _cleanup_(agent_outgoing_free) struct agent_outgoing outgoing = {0};
     _cleanup_(answer_free) struct answer answer = {.entries_max = 0};
     const struct agent_write_message message = {
+        .flags = content->keeps_mode ? AGENT_WRITE_KEEP_MODE : 0,
         .mode = content->mode,
         .owner = content->user,
         .path = content->path,
@@ -375,7 +376,7 @@ static struct agent_write_message upload_message(const struct agent_file_upload 
     };
 
     return (struct agent_write_message){
-        .flags = flags[upload->condition],
+        .flags = flags[upload->condition] | (upload->keeps_mode ? AGENT_WRITE_KEEP_MODE : 0),
         .mode = upload->mode,
         .owner = upload->user,
         .path = upload->path,

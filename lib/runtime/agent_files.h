@@ -101,7 +101,8 @@ int agent_files_download(struct agent_client *client, const char *user, const ch
 struct agent_file_upload {
     const char *user;
     const char *path;
-    uint32_t mode; /* at most 07777 */
+    uint32_t mode;   /* at most 07777 */
+    bool keeps_mode; /* a regular file that is there keeps its own; `mode` is a new one's */
     enum {
         AGENT_UPLOAD_ANYWAY,
         AGENT_UPLOAD_ABSENT, /* only if nothing is there; else ERR_PRECONDITION */
@@ -119,7 +120,8 @@ int agent_files_upload(struct agent_client *client, const struct agent_file_uplo
 struct agent_file_content {
     const char *user;
     const char *path;
-    uint32_t mode; /* at most 07777 */
+    uint32_t mode;   /* at most 07777 */
+    bool keeps_mode; /* a regular file that is there keeps its own; `mode` is a new one's */
     const void *data;
     size_t size;
 };

@@ -153,18 +153,14 @@ static int check_parent(struct call *call, const char *path, struct error *err)
     return stat_path(call, parent[0] ? parent : "/", &list, err);
 }
 
-/* A file that is there keeps its mode. */
-static int find_mode(struct call *call, const char *path, uint32_t *ret_mode, struct error *err)
+static int check_place(struct call *call, const char *path, struct error *err)
 {
     _cleanup_(agent_file_list_free) struct agent_file_list list = {.count = 0};
 
-    *ret_mode = FILE_MODE;
-    if (stat_path(call, path, &list, err) == 0) {
-        if (list.items[0].type == AGENT_FILE_FOLDER)
-            return error_set_field(err, ERR_CONFLICT, "path", "Is a directory");
-        *ret_mode = list.items[0].mode;
-        return 0;
-    }
+    if (stat_path(call, path, &list, err) == 0)
+        return list.items[0].type == AGENT_FILE_FOLDER
+                   ? error_set_field(err, ERR_CONFLICT, "path", "Is a directory")
+                   : 0;
     if (!is_of_file(err) || err->code != ERR_NOT_FOUND)
         return -1;
     return check_parent(call, path, err);
@@ -172,13 +168,14 @@ static int find_mode(struct call *call, const char *path, uint32_t *ret_mode, st
 
 static int write_file(struct call *call, struct target *target, struct error *err)
 {
-    struct agent_file_content content = {.user = SANDBOX_USER, .path = target->path};
+    struct agent_file_content content = {
+        .user = SANDBOX_USER, .path = target->path, .mode = FILE_MODE, .keeps_mode = true};
     const char *text;
     struct error result;
 
     if (take_target(call, target, err) < 0 ||
         executor_text(target->body, "content", &text, err) < 0 ||
-        find_mode(call, target->path, &content.mode, err) < 0)
+        check_place(call, target->path, err) < 0)
         return -1;
     content.data = text;
     content.size = strlen(text);

@@ -77,6 +77,7 @@ int file_batch_take(struct file_batch *batch, size_t i, const struct file_batch_
 {
     batch->contents[i].user = entry->user;
     batch->contents[i].mode = entry->mode;
+    batch->contents[i].keeps_mode = entry->keeps_mode;
     return take_path(batch, i, entry->path, err) < 0 ? -1 : take_content(batch, i, entry, err);
 }
 

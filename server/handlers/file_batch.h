@@ -9,6 +9,7 @@
 
 #include "server/services/files.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,7 @@ struct file_batch_entry {
     const char *encoding; /* "utf-8", "base64"; NULL: utf-8 */
     const char *user;     /* whose rights count; lives as long as the batch */
     uint32_t mode;
+    bool keeps_mode; /* a regular file that is there keeps its own; `mode` is a new one's */
 };
 
 struct file_batch {

@@ -70,7 +70,8 @@ int handle_project_container_write(struct call *call, struct error *err)
 {
     _cleanup_(container_record_free) struct container_record record = {.owner = NULL};
     _cleanup_cjson_ cJSON *json = NULL;
-    struct agent_file_content content = {.user = SANDBOX_USER, .mode = FILE_BATCH_MODE};
+    struct agent_file_content content = {
+        .user = SANDBOX_USER, .mode = FILE_BATCH_MODE, .keeps_mode = true};
     struct written_view view = {.success = true};
     struct file_body body;
     struct error result;
@@ -124,7 +125,8 @@ const struct json_table project_container_batch_result_table =
 
 static int take_file(struct file_batch *batch, size_t i, const cJSON *item, struct error *err)
 {
-    struct file_batch_entry entry = {.user = SANDBOX_USER, .mode = FILE_BATCH_MODE};
+    struct file_batch_entry entry = {
+        .user = SANDBOX_USER, .mode = FILE_BATCH_MODE, .keeps_mode = true};
     struct file_body body;
     char where[FILE_BATCH_WHERE_SIZE];
 

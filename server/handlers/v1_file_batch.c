@@ -37,7 +37,7 @@ static const struct json_field file_fields[] = {
      .max = 4,
      .schema = V1_FILE_MODE_SCHEMA,
      .offset = offsetof(struct file_body, mode),
-     .about = "Octal digits; 0644."},
+     .about = "Octal digits. Without it a file that is there keeps its own; a new one has 0644."},
 };
 static const struct json_table file_table = JSON_TABLE("FileBatchEntry", file_fields);
 
@@ -133,6 +133,7 @@ static int take_file(struct file_batch *batch, size_t i, const cJSON *item, cons
     if (json_decode(item, file_fields, ARRAY_SIZE(file_fields), where, &body, err) < 0 ||
         (body.mode && v1_file_mode(field, body.mode, &entry.mode, err) < 0))
         return -1;
+    entry.keeps_mode = !body.mode;
     entry.path = body.path;
     entry.content = body.content;
     entry.encoding = body.encoding;

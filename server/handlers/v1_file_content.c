@@ -46,7 +46,7 @@ static const struct json_field query_fields[] = {
      .min = 1,
      .max = 4,
      .offset = offsetof(struct query, mode),
-     .about = "Octal digits; 0644."},
+     .about = "Octal digits. Without it a file that is there keeps its own; a new one has 0644."},
 };
 const struct json_table v1_file_write_query = JSON_TABLE("FileWriteQuery", query_fields);
 const struct json_table v1_file_read_query = {"FileReadQuery", query_fields, 2, NULL};
@@ -370,6 +370,7 @@ int handle_v1_file_write(struct call *call, struct error *err)
         (query.mode && v1_file_mode("mode", query.mode, &upload.mode, err) < 0) ||
         check_media_type(call, err) < 0)
         return -1;
+    upload.keeps_mode = !query.mode;
     upload.user = query.user;
     upload.path = path;
     if (write_file(call, &upload, err) < 0)

@@ -127,6 +127,14 @@ def test_what_is_written_has_its_mode_and_owner(files):
     assert_refused(files.post("remove", path="/root-file"), 403, "permission_denied")
 
 
+def test_a_script_with_other_content_still_runs(files):
+    files.write("tool", b"#!/bin/sh\n", mode="0755")
+    assert files.write("tool", b"#!/bin/bash\n")["mode"] == "0755"
+    assert files.post("batch", files=[{"path": "tool", "content": ""}]).json["written"] == 1
+    assert files.stat("tool")["mode"] == "0755"
+    assert files.write("tool", b"", mode="0644")["mode"] == "0644"
+
+
 def test_ranges(files):
     files.write("digits", b"0123456789")
     for field, expected, told in (

@@ -359,6 +359,29 @@ static void test_a_file_is_put_only_instead_of_what_was_seen(void **state)
     end(&transfer);
 }
 
+static void test_a_file_that_is_replaced_can_keep_its_mode(void **state)
+{
+    struct transfer transfer = begin(state, "kept");
+    struct agent_file_upload request = {.keeps_mode = true};
+    struct agent_file_entry entry;
+
+    assert_int_equal(upload(&transfer, &request, "new", &entry), 0);
+    assert_int_equal(entry.mode, 0640);
+    assert_int_equal(chmod(transfer.path, 06711), 0);
+    assert_int_equal(upload(&transfer, &request, "other", &entry), 0);
+    assert_int_equal(entry.mode, 0711); /* other content does not run with its owner's rights */
+    assert_content(&transfer, "other", 5);
+    request.keeps_mode = false;
+    assert_int_equal(upload(&transfer, &request, "third", &entry), 0);
+    assert_int_equal(entry.mode, 0640);
+    request.keeps_mode = true;
+    assert_int_equal(unlink(transfer.path), 0);
+    assert_int_equal(symlink("/etc", transfer.path), 0); /* a link's mode is nobody's */
+    assert_int_equal(upload(&transfer, &request, "file", &entry), 0);
+    assert_int_equal(entry.mode, 0640);
+    end(&transfer);
+}
+
 static void test_without_an_archive_program_there_are_no_archives(void **state)
 {
     struct transfer transfer = begin(state, "");
@@ -419,6 +442,7 @@ int main(void)
         cmocka_unit_test(test_reads_only_regular_files),
         cmocka_unit_test(test_files_and_command_in_one_message),
         cmocka_unit_test(test_a_file_is_put_only_instead_of_what_was_seen),
+        cmocka_unit_test(test_a_file_that_is_replaced_can_keep_its_mode),
         cmocka_unit_test(test_without_an_archive_program_there_are_no_archives),
         cmocka_unit_test(test_dev_profile_keeps_a_short_list),
     };
