@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
     WAIT_FOR_CONNECTION_MS = 5000,
@@ -21,14 +22,23 @@ enum {
     JOINED_MAX = 15,
 };
 
+/* What may join others, and what may not. */
+enum kind { KIND_OTHER, KIND_LOOK_UP, KINDS };
+
 struct db_pool {
     char *url;
     char *program;
     size_t size;
+    /*
+     * Look-ups at once. Each keeps two processors busy, PostgreSQL's and ours: one more would only
+     * take turns with them, and costs less in one exchange with others that wait.
+     */
+    size_t looking_max;
     pthread_mutex_t lock;
     /* Under the lock: */
-    size_t taken;          /* connections in use, or being made */
-    struct db_turns turns; /* who waits; nobody, unless all are taken */
+    size_t taken;                 /* connections in use, or being made */
+    size_t looking;               /* of them, by look-ups */
+    struct db_turns turns[KINDS]; /* who waits, for what the two above say */
     size_t idle_count;
     struct db_connection **idle; /* a stack: the warmest on top */
     unsigned pause_ms;
@@ -54,6 +64,14 @@ static int check_url(const char *url, struct error *err)
     return 0;
 }
 
+static size_t looking_max(size_t size)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    size_t most = processors > 3 ? (size_t)processors / 2 : 1;
+
+    return size > most ? most : size > 1 ? size - 1 : 1;
+}
+
 int db_pool_create(const char *url, size_t size, const char *program, struct db_pool **ret_pool,
                    struct error *err)
 {
@@ -65,8 +83,10 @@ int db_pool_create(const char *url, size_t size, const char *program, struct db_
     if (!pool)
         return error_set_errno(err, ENOMEM, "cannot make the database pool");
     (void)pthread_mutex_init(&pool->lock, NULL);
-    db_turns_init(&pool->turns);
+    for (size_t i = 0; i < KINDS; i++)
+        db_turns_init(&pool->turns[i]);
     pool->size = size;
+    pool->looking_max = looking_max(size);
     pool->url = strdup(url);
     pool->program = strdup(program);
     pool->idle = calloc(size, sizeof(struct db_connection *));
@@ -117,6 +137,29 @@ struct db_waiter {
     sem_t decided;
 };
 
+static enum kind kind_of(const struct db_request *request)
+{
+    return request && request->may_join ? KIND_LOOK_UP : KIND_OTHER;
+}
+
+/* Under the lock, the three. */
+static bool may_take(const struct db_pool *pool, enum kind kind)
+{
+    return pool->taken < pool->size && (kind != KIND_LOOK_UP || pool->looking < pool->looking_max);
+}
+
+static void count_taken(struct db_pool *pool, enum kind kind)
+{
+    pool->taken++;
+    pool->looking += kind == KIND_LOOK_UP;
+}
+
+static void count_given(struct db_pool *pool, enum kind kind)
+{
+    pool->taken--;
+    pool->looking -= kind == KIND_LOOK_UP;
+}
+
 static void wait_until_decided(struct db_waiter *waiter)
 {
     while (sem_wait(&waiter->decided) < 0)
@@ -138,7 +181,7 @@ static bool wait_for_turn(struct db_pool *pool, struct db_waiter *waiter)
     (void)pthread_mutex_lock(&pool->lock);
     in_turns = waiter->in_turns;
     if (in_turns)
-        db_turns_remove(&pool->turns, &waiter->turn);
+        db_turns_remove(&pool->turns[kind_of(waiter->request)], &waiter->turn);
     (void)pthread_mutex_unlock(&pool->lock);
     if (!in_turns)
         wait_until_decided(waiter);
@@ -154,7 +197,7 @@ static void add_waiter(struct db_pool *pool, struct db_request *request, struct 
     if (request)
         request->waiter = waiter;
     (void)sem_init(&waiter->decided, 0, 0);
-    db_turns_add(&pool->turns, &waiter->turn);
+    db_turns_add(&pool->turns[kind_of(request)], &waiter->turn);
 }
 
 /*
@@ -168,8 +211,8 @@ static int take_slot(struct db_pool *pool, struct db_request *request,
     bool served;
 
     (void)pthread_mutex_lock(&pool->lock);
-    if (pool->taken < pool->size) {
-        pool->taken++;
+    if (may_take(pool, kind_of(request))) {
+        count_taken(pool, kind_of(request));
         *ret_idle = pool->idle_count > 0 ? pool->idle[--pool->idle_count] : NULL;
         (void)pthread_mutex_unlock(&pool->lock);
         return 0;
@@ -192,10 +235,10 @@ static struct db_waiter *waiter_of(struct db_turn *turn)
     return turn ? (struct db_waiter *)((char *)turn - offsetof(struct db_waiter, turn)) : NULL;
 }
 
-/* The next, out of the turns; NULL when nobody waits. Under the lock. */
-static struct db_waiter *take_waiter(struct db_pool *pool)
+/* The next of a kind, out of the turns; NULL when nobody waits. Under the lock. */
+static struct db_waiter *take_waiter(struct db_pool *pool, enum kind kind)
 {
-    struct db_waiter *waiter = waiter_of(db_turns_take(&pool->turns));
+    struct db_waiter *waiter = waiter_of(db_turns_take(&pool->turns[kind]));
 
     if (waiter)
         waiter->in_turns = false;
@@ -216,28 +259,39 @@ static void join_next(struct db_pool *pool, struct db_waiter *first)
     struct db_waiter *next;
 
     for (size_t joined = 0; joined < JOINED_MAX; joined++) {
-        next = waiter_of(db_turns_first(&pool->turns));
+        next = waiter_of(db_turns_first(&pool->turns[KIND_LOOK_UP]));
         if (!next || !may_join(next, first->idle))
             return;
-        next = take_waiter(pool);
+        next = take_waiter(pool, KIND_LOOK_UP);
         next->joined = true;
         last->next = next->request;
         last = next->request;
     }
 }
 
-/* The place, and the connection in it, go to whoever is next. */
-static void give_slot(struct db_pool *pool, struct db_connection *idle)
+/* Whoever may have the place that one of a kind has left; the other kind first, so that neither
+ * keeps a place for itself. Under the lock. */
+static struct db_waiter *next_waiter(struct db_pool *pool, enum kind left)
+{
+    enum kind other = left == KIND_LOOK_UP ? KIND_OTHER : KIND_LOOK_UP;
+    struct db_waiter *waiter = may_take(pool, other) ? take_waiter(pool, other) : NULL;
+
+    return waiter ? waiter : take_waiter(pool, left);
+}
+
+/* The place of one of a kind, and the connection in it, go to whoever is next. */
+static void give_slot(struct db_pool *pool, enum kind kind, struct db_connection *idle)
 {
     struct db_waiter *waiter;
 
     (void)pthread_mutex_lock(&pool->lock);
-    waiter = take_waiter(pool);
+    count_given(pool, kind);
+    waiter = next_waiter(pool, kind);
     if (!waiter) {
-        pool->taken--;
         if (idle)
             pool->idle[pool->idle_count++] = idle;
     } else {
+        count_taken(pool, kind_of(waiter->request));
         waiter->idle = idle;
         if (idle && may_join(waiter, idle))
             join_next(pool, waiter);
@@ -316,12 +370,12 @@ int db_pool_acquire(struct db_pool *pool, struct db_request *request,
         return 0;
     }
     if (!may_connect(pool)) {
-        give_slot(pool, NULL);
+        give_slot(pool, kind_of(request), NULL);
         return db_error_away(err);
     }
     if (db_connection_open(pool->url, pool->program, &connection, &reason) < 0) {
         note_connect(pool, reason.message);
-        give_slot(pool, NULL);
+        give_slot(pool, kind_of(request), NULL);
         return db_error_away(err);
     }
     note_connect(pool, NULL);
@@ -329,7 +383,8 @@ int db_pool_acquire(struct db_pool *pool, struct db_request *request,
     return 0;
 }
 
-void db_pool_release(struct db_pool *pool, struct db_connection *connection)
+void db_pool_release(struct db_pool *pool, const struct db_request *request,
+                     struct db_connection *connection)
 {
     if (PQstatus(connection->pg) != CONNECTION_OK ||
         PQtransactionStatus(connection->pg) != PQTRANS_IDLE) {
@@ -346,5 +401,5 @@ void db_pool_release(struct db_pool *pool, struct db_connection *connection)
     } else {
         connection->released_usec = monotonic_usec();
     }
-    give_slot(pool, connection);
+    give_slot(pool, kind_of(request), connection);
 }

@@ -6,9 +6,9 @@
 #include "lib/db/db.h"
 
 /*
- * What wants a connection. While all are taken, one that may join another does so when it is its
- * turn and the other gets a connection: the thread of the other does both in one exchange, and one
- * thread wakes up where two would.
+ * What wants a connection. Those that may join others, look-ups, get only one at once for every
+ * two processors. One that waits joins another when it is its turn and the other gets a connection:
+ * the thread of the other does both in one exchange, and one thread wakes up where two would.
  */
 struct db_request {
     const struct id *tenant; /* whose turn it takes (turns.h); NULL: nobody's */
@@ -27,8 +27,10 @@ struct db_request {
 int db_pool_acquire(struct db_pool *pool, struct db_request *request,
                     struct db_connection **ret_connection, struct error *err);
 
-/* Takes a connection back; one that is broken or in the middle of something is closed. */
-void db_pool_release(struct db_pool *pool, struct db_connection *connection);
+/* Takes back the connection that `request` got; one that is broken or in the middle of something is
+ * closed. */
+void db_pool_release(struct db_pool *pool, const struct db_request *request,
+                     struct db_connection *connection);
 
 /* Wakes the threads of those that joined `request`: they are done. */
 void db_pool_tell(struct db_request *request);

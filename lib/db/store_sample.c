@@ -127,7 +127,7 @@ int store_samples_write(struct db_pool *pool, const struct store_sample *samples
         return -1;
     status = write_batch(connection, samples, count, &written, err);
     /* After a failure it is in the middle of a transaction: the pool closes it. */
-    db_pool_release(pool, connection);
+    db_pool_release(pool, NULL, connection);
     if (status == 0)
         *ret_written = written;
     return status;

@@ -321,7 +321,7 @@ static int run(struct db_pool *pool, struct transaction *transaction)
         fail_all(transaction);
     } else if (connection) {
         exchange_all(connection, transaction);
-        db_pool_release(pool, connection);
+        db_pool_release(pool, &transaction->request, connection);
     } else {
         return transaction->status;
     }

@@ -178,14 +178,14 @@ static void test_a_connection_left_in_a_transaction_is_not_reused(void **state)
                                          INT64_MAX, &result, NULL),
                      0);
     PQclear(result);
-    db_pool_release(pool, connection);
+    db_pool_release(pool, NULL, connection);
     assert_int_equal(db_pool_acquire(pool, NULL, &connection, NULL), 0);
     assert_int_equal(db_connection_query(connection, "SELECT current_setting('atoll.tenant', true)",
                                          INT64_MAX, &result, NULL),
                      0);
     assert_true(PQgetisnull(result, 0, 0));
     PQclear(result);
-    db_pool_release(pool, connection);
+    db_pool_release(pool, NULL, connection);
 }
 
 static void test_the_server_sets_limits(void **state)
@@ -208,7 +208,7 @@ static void test_the_server_sets_limits(void **state)
     assert_string_equal(PQgetvalue(result, 0, 0), "5s");
     assert_string_equal(PQgetvalue(result, 0, 1), "5MB");
     PQclear(result);
-    db_pool_release(pool, connection);
+    db_pool_release(pool, NULL, connection);
 }
 
 int main(void)
