@@ -286,6 +286,52 @@ static void test_look_ups_end_when_their_connection_does(void **state)
     read_together(1, true);
 }
 
+enum { WAITING = 8, WRITES = 20 };
+
+static const struct db_statement share_lock = {"share_lock",
+                                               "SELECT pg_advisory_xact_lock_shared(7)"};
+
+static void *wait_for_lock(void *context)
+{
+    const struct db_call call = {&share_lock, NULL, 0};
+    PGresult *result = NULL;
+
+    if (db_run(context, &default_scope, DB_LOOKUP, &call, 1, &result, NULL) < 0)
+        return NULL;
+    PQclear(result);
+    return context;
+}
+
+/* However many there are: what changes something does not wait for what only looks. */
+static void test_look_ups_that_wait_leave_a_connection(void **state)
+{
+    const struct db_call call = {&show_tenant, NULL, 0};
+    struct db_pool *two = postgres_pool("atoll_app", 2);
+    PGresult *result;
+    pthread_t threads[WAITING];
+    char url[POSTGRES_URL_SIZE];
+    PGconn *holder = PQconnectdb(postgres_url("postgres", url));
+    void *found;
+
+    (void)state;
+    PQclear(PQexec(holder, "SELECT pg_advisory_lock(7)"));
+    for (size_t i = 0; i < WAITING; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, wait_for_lock, two), 0);
+    while (postgres_number("SELECT count(*) FROM pg_locks"
+                           " WHERE locktype = 'advisory' AND NOT granted") == 0)
+        ;
+    for (int i = 0; i < WRITES; i++) {
+        assert_int_equal(db_run(two, &default_scope, DB_DURABLE, &call, 1, &result, NULL), 0);
+        PQclear(result);
+    }
+    PQfinish(holder);
+    for (size_t i = 0; i < WAITING; i++) {
+        assert_int_equal(pthread_join(threads[i], &found), 0);
+        assert_non_null(found);
+    }
+    db_pool_free(two);
+}
+
 /* --- claims */
 
 static struct db_claim make_claim(const char *key)
@@ -392,6 +438,7 @@ int main(void)
         TEST(test_a_slow_statement_is_cut_off),
         TEST(test_each_look_up_has_its_own_tenant_and_failure),
         TEST(test_look_ups_end_when_their_connection_does),
+        TEST(test_look_ups_that_wait_leave_a_connection),
         TEST(test_the_first_durable_transaction_writes_the_claim),
         TEST(test_a_claim_that_is_taken_refuses_every_change),
         TEST(test_a_claim_goes_with_its_effect),
