@@ -23,6 +23,13 @@ static int open_inside(int root, const char *path, uint64_t flags)
     return (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
 }
 
+static bool exists_inside(int root, const char *path)
+{
+    _cleanup_close_ int fd = open_inside(root, path, O_PATH);
+
+    return fd >= 0;
+}
+
 static int check_shell(int root, struct error *err)
 {
     _cleanup_close_ int fd = open_inside(root, "bin/sh", O_PATH);
@@ -126,23 +133,46 @@ static bool passwd_has_uid(const char *passwd, const char *uid)
     return false;
 }
 
-static int append_line(int root, const char *path, const char *line, struct error *err)
+/* A pipe in a file's place is never waited for. */
+static int open_text(int root, const char *path, int *ret_fd, struct error *err)
 {
-    _cleanup_close_ int fd = open_inside(root, path, O_WRONLY | O_APPEND);
+    _cleanup_close_ int fd = open_inside(root, path, O_RDWR | O_APPEND | O_NONBLOCK);
+    struct stat info;
 
     if (fd < 0)
-        return errno == ENOENT ? 0 : error_set_errno(err, errno, "/%s", path);
+        return error_set_errno(err, errno, "/%s", path);
+    if (fstat(fd, &info) < 0 || !S_ISREG(info.st_mode))
+        return error_set(err, ERR_INVALID_FIELD, "/%s is not a file", path);
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
+/* Behind a last line that has no end, which tools of other images leave out. */
+static int append_line(int root, const char *path, const char *line, struct error *err)
+{
+    _cleanup_close_ int fd = -1;
+    char last;
+
+    if (!exists_inside(root, path))
+        return 0;
+    if (open_text(root, path, &fd, err) < 0)
+        return -1;
+    if (lseek(fd, -1, SEEK_END) >= 0 && read(fd, &last, 1) == 1 && last != '\n' &&
+        write_all(fd, "\n", 1, err) < 0)
+        return -1;
     return write_all(fd, line, strlen(line), err);
 }
 
 static int read_passwd(int root, char **ret_text, struct error *err)
 {
-    _cleanup_close_ int fd = open_inside(root, "etc/passwd", O_RDONLY | O_NONBLOCK);
+    _cleanup_close_ int fd = -1;
     char path[32];
     size_t size;
 
-    if (fd < 0)
+    if (!exists_inside(root, "etc/passwd"))
         return 0;
+    if (open_text(root, "etc/passwd", &fd, err) < 0)
+        return -1;
     (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     return read_file(AT_FDCWD, path, PASSWD_MAX, ret_text, &size, err);
 }

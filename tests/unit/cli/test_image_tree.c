@@ -137,6 +137,39 @@ static void test_leaves_another_user_of_the_uid(void **state)
     assert_string_equal(text, "me:x:1000:1000::/home/me:/bin/sh");
 }
 
+static void test_ends_the_last_line_first(void **state)
+{
+    char text[256];
+
+    (void)state;
+    need_root();
+    write_file("etc/passwd", "root:x:0:0::/root:/bin/sh");
+    write_file("etc/group", "");
+    prepare();
+    read_text("etc/passwd", text);
+    assert_string_equal(text, "root:x:0:0::/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n");
+    read_text("etc/group", text);
+    assert_string_equal(text, "user:x:1000:\n");
+}
+
+static void test_waits_for_no_pipe(void **state)
+{
+    static const char *const names[] = {"etc/group", "etc/passwd"};
+
+    (void)state;
+    need_root();
+    (void)alarm(10); /* the end of a test that hangs */
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char message[64];
+
+        (void)unlink(path_of(names[i]));
+        assert_int_equal(mkfifo(path_of(names[i]), 0644), 0);
+        (void)snprintf(message, sizeof(message), "/%s is not a file", names[i]);
+        expect_refused(message);
+    }
+    (void)alarm(0);
+}
+
 /* A link in the tree leads to the tree's own file, never to the host's. */
 static void test_follows_links_inside_only(void **state)
 {
@@ -219,6 +252,8 @@ int main(void)
         TREE_TEST(test_makes_folders),
         TREE_TEST(test_adds_the_user_once),
         TREE_TEST(test_leaves_another_user_of_the_uid),
+        TREE_TEST(test_ends_the_last_line_first),
+        TREE_TEST(test_waits_for_no_pipe),
         TREE_TEST(test_follows_links_inside_only),
         TREE_TEST(test_refuses_links_where_mounts_go),
         TREE_TEST(test_needs_a_shell),
