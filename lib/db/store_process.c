@@ -16,6 +16,10 @@ static const char *const kinds[] = {
 #define OWN_CONTAINER                                                                              \
     "tenant_id = $1::uuid AND id = $2::uuid AND kind = 'container' AND state <> 'deleted'"
 
+/* Milliseconds from now; 0: none. */
+#define DEADLINE(param)                                                                            \
+    "coalesce(now() + nullif(" param "::bigint, 0) * interval '1 millisecond', 'infinity')"
+
 #define SECOND_PASSED "last_active_at < now() - interval '1 second'"
 
 static const struct db_statement begin_statement = {
@@ -27,18 +31,21 @@ static const struct db_statement begin_statement = {
     " AND command_policy->>'mode' <> 'off' AND $12::bigint <> version),"
     " begun AS (INSERT INTO processes (id, tenant_id, sandbox_id, generation, node_id, boot_id,"
     " state, deadline_at, request_id, kind, command, tag, has_terminal, has_input)"
-    " SELECT $3::uuid, $1::uuid, id, generation, $4::text, $5::uuid, 'running', 'infinity',"
-    " $6::text, $7::text, $8::text::jsonb, $9::text, $10::boolean, $11::boolean"
-    " FROM place WHERE state = 'running' AND NOT EXISTS (SELECT FROM policy)"
-    " RETURNING started_at),"
-    " told AS (INSERT INTO events (tenant_id, project_id, sandbox_id, kind, to_state, actor,"
-    " request_id, detail) SELECT $1::uuid, project_id, id, 'process.started', 'running',"
-    " $13::text, $6::text, atoll_process_detail($3::uuid, $9::text) FROM place, begun"
-    " WHERE $7::text = 'process'),"
-    " used AS (UPDATE sandboxes SET last_active_at = now() WHERE " OWN_CONTAINER
-    " AND state = 'running' AND " SECOND_PASSED ")"
-    " SELECT state, generation, env::text, command_timeout_ms, begun.started_at, policy.rules,"
-    " policy.version FROM place LEFT JOIN begun ON true LEFT JOIN policy ON true"};
+    " SELECT $3::uuid, $1::uuid, id, generation, $4::text, $5::uuid, 'running', " DEADLINE(
+        "$14") ","
+               " $6::text, $7::text, $8::text::jsonb, $9::text, $10::boolean, $11::boolean"
+               " FROM place WHERE state = 'running' AND NOT EXISTS (SELECT FROM policy)"
+               " RETURNING started_at),"
+               " told AS (INSERT INTO events (tenant_id, project_id, sandbox_id, kind, to_state, "
+               "actor,"
+               " request_id, detail) SELECT $1::uuid, project_id, id, 'process.started', 'running',"
+               " $13::text, $6::text, atoll_process_detail($3::uuid, $9::text) FROM place, begun"
+               " WHERE $7::text = 'process'),"
+               " used AS (UPDATE sandboxes SET last_active_at = now() WHERE " OWN_CONTAINER
+               " AND state = 'running' AND " SECOND_PASSED ")"
+               " SELECT state, generation, env::text, command_timeout_ms, begun.started_at, "
+               "policy.rules,"
+               " policy.version FROM place LEFT JOIN begun ON true LEFT JOIN policy ON true"};
 
 /* No lock: a stop may come between this and the command, as it may come right behind a begin. */
 static const struct db_statement look_statement = {
@@ -88,11 +95,14 @@ static const struct db_statement write_statement = {
     "INSERT INTO processes (id, tenant_id, sandbox_id, generation, node_id, boot_id, deadline_at,"
     " request_id, kind, command, tag, has_terminal, has_input, started_at, state, exit_code,"
     " signal, timed_out, truncated, ended_at, cpu_usec, memory_peak_bytes, wall_usec)"
-    " VALUES ($1::uuid, $2::uuid, $3::uuid, $4::bigint, $5::text, $6::uuid, 'infinity', $7::text,"
-    " 'exec', $8::text::jsonb, $9::text, false, false,"
-    " 'epoch'::timestamptz + $10::bigint * interval '1 microsecond', $11::text, $12::bigint,"
-    " $13::bigint, $14::boolean, $15::boolean, CASE WHEN $11::text <> 'running' THEN now() END,"
-    " $16::bigint, $17::bigint, $18::bigint) ON CONFLICT (id) DO NOTHING"};
+    " VALUES ($1::uuid, $2::uuid, $3::uuid, $4::bigint, $5::text, $6::uuid, " DEADLINE(
+        "$19") ", $7::text,"
+               " 'exec', $8::text::jsonb, $9::text, false, false,"
+               " 'epoch'::timestamptz + $10::bigint * interval '1 microsecond', $11::text, "
+               "$12::bigint,"
+               " $13::bigint, $14::boolean, $15::boolean, CASE WHEN $11::text <> 'running' THEN "
+               "now() END,"
+               " $16::bigint, $17::bigint, $18::bigint) ON CONFLICT (id) DO NOTHING"};
 
 #define PROCESS_COLUMNS                                                                            \
     "p.id, p.sandbox_id, p.generation, p.kind, p.state, p.command::text, p.tag, p.has_terminal,"   \
@@ -209,7 +219,7 @@ int store_process_begin(struct db_pool *pool, const struct db_scope *scope,
         db_text(kinds[process->kind]), db_text(process->command_json),
         db_text(process->tag),         db_bool(process->has_terminal),
         db_bool(process->has_input),   db_int8(process->policy_version),
-        db_text(origin->actor)};
+        db_text(origin->actor),        db_int8((int64_t)process->deadline_ms)};
     const struct db_call call = DB_CALL(begin_statement, params);
     bool durable = scope->claim || process->kind == STORE_PROCESS_DETACHED;
     _cleanup_pg_result_ PGresult *result = NULL;
@@ -298,7 +308,8 @@ int store_process_write(struct db_pool *pool, const struct db_scope *scope,
                                       db_bool(how->truncated),
                                       db_known(how->cpu_usec),
                                       db_known(how->memory_peak_bytes),
-                                      db_known(how->wall_usec)};
+                                      db_known(how->wall_usec),
+                                      db_int8((int64_t)process->deadline_ms)};
     const struct db_param use_params[] = {db_uuid(&scope->tenant), db_uuid(&process->sandbox)};
     const struct db_call calls[] = {DB_CALL(write_statement, params),
                                     DB_CALL(use_statement, use_params)};

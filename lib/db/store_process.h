@@ -64,6 +64,7 @@ struct store_process_new {
     bool has_input;
     const char *node_id;
     struct id boot_id;
+    uint64_t deadline_ms;   /* from now: without an end a minute later it is lost; 0: never */
     int64_t policy_version; /* of the project whose command policy lets it run; 0: none was asked */
 };
 

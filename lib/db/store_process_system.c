@@ -15,7 +15,8 @@ static const struct db_statement open_statement = {
 static const struct db_statement lose_execs_statement = {
     "process_lose_execs",
     "WITH lost AS (UPDATE processes p SET state = 'lost', ended_at = now() FROM nodes n"
-    " WHERE p.node_id = $1::text AND n.id = p.node_id AND n.boot_id <> p.boot_id"
+    " WHERE p.node_id = $1::text AND n.id = p.node_id"
+    " AND (n.boot_id <> p.boot_id OR p.deadline_at + interval '60 seconds' < now())"
     " AND p.kind = 'exec' AND p.ended_at IS NULL RETURNING p.id)"
     " SELECT count(*) FROM lost"};
 

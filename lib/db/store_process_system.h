@@ -26,7 +26,7 @@ int store_processes_open(struct db_pool *pool, const char *node,
 
 /*
  * Marks execs lost whose request ended without their end: its server has started anew since, which
- * ended them too.
+ * ended them too, or could not write it; then a minute has passed since their deadline.
  */
 int store_process_lose_execs(struct db_pool *pool, const char *node, uint64_t *ret_count,
                              struct error *err);

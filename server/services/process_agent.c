@@ -62,6 +62,11 @@ int process_environment(const char *stored_json, const struct process_spec *spec
     return 0;
 }
 
+uint64_t process_exec_deadline_ms(const struct services *services)
+{
+    return (uint64_t)services->config->sandbox_max_timeout_ms + PROCESS_GRACE_MS + PROCESS_AGENT_MS;
+}
+
 /* Asks the policy that the project has, and again the one that it may have got meanwhile. */
 static int begin_permitted(struct db_pool *db, const struct db_scope *scope,
                            struct store_process_new *process, const struct process_spec *spec,
@@ -101,6 +106,7 @@ int process_begin(struct services *services, const struct caller *caller, const 
         .has_input = spec->input,
         .node_id = services->node_id,
         .boot_id = services->boot_id,
+        .deadline_ms = kind == STORE_PROCESS_EXEC ? process_exec_deadline_ms(services) : 0,
     };
 
     if (caller_new_id(caller, &process.id, err) < 0 ||

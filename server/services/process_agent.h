@@ -9,6 +9,9 @@ enum {
     PROCESS_GRACE_MS = 2 * 1000,  /* from TERM to KILL at a time limit */
 };
 
+/* When an exec is over, whatever happens: milliseconds from now. */
+uint64_t process_exec_deadline_ms(const struct services *services);
+
 /* What is wrong with a specification, whatever sandbox it is for: ERR_INVALID_FIELD (user). */
 int process_check(const struct process_spec *spec, struct error *err);
 

@@ -50,6 +50,7 @@ static int write_row(const struct command *command, const struct process_end *en
         .tag = command->spec->tag,
         .node_id = command->services->node_id,
         .boot_id = command->services->boot_id,
+        .deadline_ms = process_exec_deadline_ms(command->services),
     };
     struct db_scope scope = caller_scope(command->caller);
     struct store_origin origin = caller_origin(command->caller);

@@ -141,6 +141,33 @@ static void test_execs_of_an_earlier_boot_are_lost(void **state)
                      1);
 }
 
+/* Their server lives, but could not write their ends: it is not asked again. */
+static void test_execs_past_their_deadline_are_lost(void **state)
+{
+    struct id container = make_running_container(app, &default_tenant);
+    struct store_process_new begun = simple_process(&container, STORE_PROCESS_EXEC);
+    struct store_process_new written = simple_process(&container, STORE_PROCESS_EXEC);
+    const struct db_scope scope = {.tenant = default_tenant};
+    const struct store_process_place place = {.generation = 1};
+    struct id boot;
+    uint64_t count = 9;
+
+    (void)state;
+    assert_int_equal(id_new(&boot, NULL), 0);
+    assert_int_equal(store_node_register(app, "node-1", &boot, NULL), 0);
+    begun.boot_id = written.boot_id = boot;
+    begun.deadline_ms = written.deadline_ms = 30000;
+    (void)begin_process(app, &begun);
+    assert_int_equal(store_process_write(app, &scope, &written, &place, NULL, &test_origin, NULL),
+                     0);
+    (void)begin(&container, STORE_PROCESS_DETACHED);
+    assert_int_equal(store_process_lose_execs(pool, "node-1", &count, NULL), 0);
+    assert_int_equal(count, 0);
+    postgres_execute("UPDATE processes SET deadline_at = deadline_at - interval '91 seconds'");
+    assert_int_equal(store_process_lose_execs(pool, "node-1", &count, NULL), 0);
+    assert_int_equal(count, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +177,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_container_that_stopped_or_is_gone_is_not_up, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_execs_of_an_earlier_boot_are_lost, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_execs_past_their_deadline_are_lost, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, postgres_group_setup, postgres_group_teardown);
