@@ -383,6 +383,8 @@ void http_respond_begin(struct http_request *request, int status, const char *me
     char head[HTTP_ANSWER_HEAD_MAX];
     size_t head_size;
 
+    if (request->status != 0)
+        return;
     if (request->answer.broken) {
         http_respond_bytes(request, status, media_type, NULL, 0); /* says so */
         return;

@@ -237,6 +237,7 @@ static int attempt(struct reading *reading, struct error *err)
     bool answered = false;
     int result;
 
+    reading->changed = false;
     if (prepare(reading, &answered, err) < 0)
         return -1;
     if (answered)

@@ -158,6 +158,28 @@ static void test_body_limit_of_a_handler(void **state)
     }
 }
 
+/* A second answer would be taken for that of the next request, which may be anybody's. */
+static void test_one_answer_a_request(void **state)
+{
+    int fd = client_connect(http_port(service.http));
+    struct client_response response;
+    char text[512];
+
+    (void)state;
+    (void)snprintf(text, sizeof(text),
+                   "GET /twice HTTP/1.1\r\nHost: a\r\nX-Atoll-Edge: %s id ip host\r\n\r\n"
+                   "GET /health HTTP/1.1\r\nHost: a\r\nX-Atoll-Edge: %s id ip host\r\n\r\n",
+                   service.secret, service.secret);
+    client_exchange(fd, text, &response);
+    assert_int_equal(response.status, 204);
+    client_response_free(&response);
+    client_read(fd, false, &response);
+    assert_int_equal(response.status, 200);
+    assert_string_equal(response.body, "{\"status\":\"healthy\"}");
+    client_response_free(&response);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +189,7 @@ int main(void)
         cmocka_unit_test(test_segments),
         cmocka_unit_test(test_private_port),
         cmocka_unit_test(test_body_limit_of_a_handler),
+        cmocka_unit_test(test_one_answer_a_request),
     };
 
     return cmocka_run_group_tests_name("server/http", tests, setup, teardown);

@@ -98,6 +98,15 @@ static void handle_pieces(struct http_request *request)
     http_respond_end(request);
 }
 
+/* Answers again what it has answered: to whom would that go? */
+static void handle_twice(struct http_request *request)
+{
+    http_respond_empty(request, 204);
+    http_respond_begin(request, 200, "text/plain", 5);
+    if (http_respond_piece(request, "twice", 5))
+        http_respond_end(request);
+}
+
 static void handle_headers(struct http_request *request)
 {
     static const char *const names[] = {
@@ -201,6 +210,7 @@ static const struct {
     {"headers", handle_headers}, {"early", handle_early},       {"wait", handle_wait},
     {"silent", handle_silent},   {"segments", handle_segments}, {"stream", handle_stream},
     {"forged", handle_forged},   {"count", handle_count},       {"pieces", handle_pieces},
+    {"twice", handle_twice},
 };
 
 static void handle(struct http_request *request, __attribute__((unused)) void *user)

@@ -23,7 +23,8 @@ struct edge_options service_options(void);
  * Paths: /health; /echo gives the body back, up to ?max=N bytes; /bytes?count=N; /headers tells the
  * fields that came; /early answers 403 without reading the body; /wait blocks until service_let_go;
  * /silent does not answer; /segments tells the decoded path; /stream answers with a stream, with
- * ?heartbeat one that has heartbeats; /forged names a stream that is not there.
+ * ?heartbeat one that has heartbeats; /forged names a stream that is not there; /twice answers 204,
+ * and then 200.
  */
 void service_start(struct service *service, struct edge_options *options);
 void service_stop(struct service *service);
