@@ -88,11 +88,13 @@ static const struct db_statement give_up_statement = {
     " last_error = 'it waited too long' FROM old WHERE d.id = old.id"
     " RETURNING 1) SELECT count(*) FROM ended"};
 
+/* What others have locked, such as a webhook's delete, is theirs: waiting for each other's rows
+ * would be a deadlock. */
 static const struct db_statement prune_statement = {
     "delivery_prune",
     "WITH pruned AS (DELETE FROM webhook_deliveries WHERE id IN (SELECT id FROM webhook_deliveries"
     " WHERE ended_at < now() - $1::bigint * interval '1 second' ORDER BY ended_at"
-    " LIMIT $2::bigint) RETURNING 1) SELECT count(*) FROM pruned"};
+    " LIMIT $2::bigint FOR UPDATE SKIP LOCKED) RETURNING 1) SELECT count(*) FROM pruned"};
 
 int store_delivery_fan_out(struct db_pool *pool, uint32_t limit, uint32_t waiting_max,
                            bool *ret_more, struct error *err)

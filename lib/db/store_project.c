@@ -58,6 +58,12 @@ static const struct db_statement patch_statement = {
     " SELECT " PROJECT_COLUMNS ", EXISTS (SELECT FROM old)"
     " FROM (VALUES (1)) one LEFT JOIN moved ON true"};
 
+/* As creates do, which lock the quota, then the project (their foreign key): in another order they
+ * and the delete, which removes the quota, would wait for each other. */
+static const struct db_statement lock_quota_statement = {
+    "project_lock_quota", "SELECT id FROM quotas WHERE tenant_id = $1::uuid"
+                          " AND project_id = $2::uuid FOR UPDATE"};
+
 /* The row's lock keeps new sandboxes out (their foreign key waits for it); what the next statement
  * sees is therefore all there is. */
 static const struct db_statement lock_statement = {
@@ -208,15 +214,16 @@ int store_project_delete(struct db_pool *pool, const struct db_scope *scope, con
 {
     const struct db_param params[] = {db_uuid(&scope->tenant), db_uuid(id), db_text(origin->actor),
                                       db_text(origin->request_id), db_int8(version)};
-    const struct db_call calls[] = {{&lock_statement, params, 2},
+    const struct db_call calls[] = {{&lock_quota_statement, params, 2},
+                                    {&lock_statement, params, 2},
                                     DB_CALL(delete_statement, params)};
-    PGresult *results[2] = {NULL};
+    PGresult *results[3] = {NULL};
     int status = 0;
 
-    if (db_run(pool, scope, DB_DURABLE, calls, 2, results, err) < 0)
+    if (db_run(pool, scope, DB_DURABLE, calls, 3, results, err) < 0)
         return -1;
-    if (PQntuples(results[1]) == 0)
-        status = explain_delete(results[0], version, err);
-    db_results_clear(results, 2);
+    if (PQntuples(results[2]) == 0)
+        status = explain_delete(results[1], version, err);
+    db_results_clear(results, 3);
     return status;
 }

@@ -88,11 +88,12 @@ static const struct db_statement orphans_statement = {
                       " WHEN s.generation < l.generation AND s.deleted_at IS NULL"
                       " THEN l.age_usec > (s.timeout_ms + 60000) * 1000::bigint ELSE true END"};
 
+/* As in store_delivery.c: what a project's or a tenant's delete has locked is not waited for. */
 static const struct db_statement prune_tombstones_statement = {
     "system_prune_tombstones",
     "WITH pruned AS (DELETE FROM sandboxes WHERE id IN (SELECT id FROM sandboxes"
     " WHERE deleted_at < now() - $1::bigint * interval '1 second' ORDER BY deleted_at"
-    " LIMIT $2::bigint) RETURNING 1) SELECT count(*) FROM pruned"};
+    " LIMIT $2::bigint FOR UPDATE SKIP LOCKED) RETURNING 1) SELECT count(*) FROM pruned"};
 
 /*
  * An index on ended_at would be written by every execution. Ids begin with their time (RFC 9562,

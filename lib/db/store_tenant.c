@@ -48,6 +48,11 @@ static const struct db_statement patch_statement = {
     " SELECT " TENANT_COLUMNS ", EXISTS (SELECT FROM old)"
     " FROM (VALUES (1)) one LEFT JOIN moved ON true"};
 
+/* As in store_project.c, in the order of atoll_admit. */
+static const struct db_statement lock_quotas_statement = {
+    "tenant_lock_quotas", "SELECT id FROM quotas WHERE tenant_id = $1::uuid"
+                          " ORDER BY project_id NULLS FIRST FOR UPDATE"};
+
 /* As in store_project.c: these locks keep new projects and new sandboxes out. */
 static const struct db_statement lock_statement = {
     "tenant_lock", "SELECT version FROM tenants WHERE id = $1::uuid FOR UPDATE"};
@@ -202,16 +207,17 @@ int store_tenant_delete(struct db_pool *pool, const struct db_scope *scope, cons
 {
     const struct db_param params[] = {db_uuid(id), db_text(origin->actor),
                                       db_text(origin->request_id), db_int8(version)};
-    const struct db_call calls[] = {{&lock_statement, params, 1},
+    const struct db_call calls[] = {{&lock_quotas_statement, params, 1},
+                                    {&lock_statement, params, 1},
                                     {&lock_projects_statement, params, 1},
                                     DB_CALL(delete_statement, params)};
-    PGresult *results[3] = {NULL};
+    PGresult *results[4] = {NULL};
     int status = 0;
 
-    if (db_run(pool, scope, DB_DURABLE, calls, 3, results, err) < 0)
+    if (db_run(pool, scope, DB_DURABLE, calls, 4, results, err) < 0)
         return -1;
-    if (PQntuples(results[2]) == 0)
-        status = explain_delete(results[0], version, err);
-    db_results_clear(results, 3);
+    if (PQntuples(results[3]) == 0)
+        status = explain_delete(results[1], version, err);
+    db_results_clear(results, 4);
     return status;
 }

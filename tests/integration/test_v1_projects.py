@@ -1,11 +1,13 @@
 """Projects: their life, their versions, and who sees which."""
 
+import concurrent.futures
 import uuid
 
 import pytest
 
 from support.client import assert_problem
-from support.tenancy import as_role, events, new_project, new_tenant
+from support.tenancy import as_role, events, new_project, new_tenant, put_quota
+from support.wait import eventually
 
 MISSING = "0" * 31 + "1"
 
@@ -181,3 +183,28 @@ def test_every_change_is_an_event(stack, tenant, admin):
         assert rows[0]["detail"]["name"] == project["name"]
         if kind == "changed":
             assert rows[0]["request_id"] == "change-it"
+
+
+@pytest.mark.parametrize("what", ["project", "tenant"])
+def test_a_delete_waits_for_a_create_that_is_counted(stack, what):
+    """Both lock the project and its quota: one of them would be refused with 503."""
+    tenant = new_tenant(stack)["id"]
+    project = new_project(as_role(stack, "admin", tenant))["id"]
+    put_quota(stack, tenant, project, sandboxes=5)
+    path = f"/v1/projects/{project}" if what == "project" else f"/v1/tenants/{tenant}"
+    client = as_role(stack, "admin", tenant) if what == "project" else as_role(stack, "operator")
+    waiting = ("SELECT count(*) FROM pg_stat_activity"
+               " WHERE usename = 'atoll_app' AND wait_event_type = 'Lock'")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with stack.postgres.session("atoll_app") as create:
+            create.run(f"BEGIN; SELECT set_config('atoll.tenant', '{tenant}', true);"
+                       f" SELECT atoll_admit('{tenant}', '{project}', 1, 0, 0, 0, 0, 1)")
+            deleted = pool.submit(client.request, "DELETE", path)
+            eventually(lambda: stack.postgres.value(waiting) == 1, 30, "the delete waits")
+            create.run("INSERT INTO sandboxes (id, tenant_id, project_id, kind, state, env, image,"
+                       " memory_limit_mb, idle_timeout_s, expires_at) VALUES (gen_random_uuid(),"
+                       f" '{tenant}', '{project}', 'container', 'stopped', '{{}}', 'base', 64,"
+                       " 3600, now() + interval '1 day'); COMMIT")
+        assert_problem(deleted.result(), 409, "conflict")
+    stack.postgres.execute(f"DELETE FROM sandboxes WHERE tenant_id = '{uuid.UUID(tenant)}'")
+    assert client.request("DELETE", path).status == 204

@@ -289,6 +289,30 @@ static void test_ended_deliveries_are_removed_with_age(void **state)
     assert_int_equal(postgres_number("SELECT count(*) FROM webhook_deliveries"), 2);
 }
 
+/* A delete of the webhook, which has locked some of them and wants the rest. */
+static void test_removal_waits_for_nobody(void **state)
+{
+    char url[POSTGRES_URL_SIZE];
+    PGconn *other;
+    uint64_t count;
+
+    (void)state;
+    (void)make_webhook("[\"test.*\"]");
+    make_events(3);
+    fan_out();
+    postgres_execute("UPDATE webhook_deliveries SET state = 'dead',"
+                     " ended_at = now() - interval '101 seconds'");
+    other = PQconnectdb(postgres_url("postgres", url));
+    PQclear(PQexec(other, "BEGIN"));
+    PQclear(PQexec(other, "SELECT FROM webhook_deliveries ORDER BY event_id LIMIT 1 FOR UPDATE"));
+    assert_int_equal(PQtransactionStatus(other), PQTRANS_INTRANS);
+    assert_int_equal(store_delivery_prune(system_pool, 100, 10, &count, NULL), 0);
+    assert_int_equal(count, 2);
+    PQfinish(other);
+    assert_int_equal(store_delivery_prune(system_pool, 100, 10, &count, NULL), 0);
+    assert_int_equal(count, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -304,6 +328,7 @@ int main(void)
         TEST(test_no_more_wait_than_may),
         TEST(test_what_waits_too_long_is_given_up),
         TEST(test_ended_deliveries_are_removed_with_age),
+        TEST(test_removal_waits_for_nobody),
     };
 
     return cmocka_run_group_tests_name("db/store_delivery", tests, postgres_group_setup,

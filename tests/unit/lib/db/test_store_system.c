@@ -2,6 +2,7 @@
 #include "tests/unit/support/postgres.h"
 #include "tests/unit/support/store.h"
 
+#include <postgresql/libpq-fe.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -344,6 +345,31 @@ static void test_retention_removes_what_is_old_and_nothing_else(void **state)
     assert_true(postgres_number("SELECT count(*) FROM events") > 0);
 }
 
+/* A delete of the project, which removes its tombstones too. */
+static void test_retention_waits_for_nobody(void **state)
+{
+    struct id ids[] = {make_sandbox(app, &default_tenant), make_sandbox(app, &default_tenant)};
+    char url[POSTGRES_URL_SIZE];
+    PGconn *other;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct store_deletion deletion;
+
+        assert_int_equal(
+            store_sandbox_delete_begin(app, &default_scope, &ids[i], &test_origin, &deletion, NULL),
+            0);
+    }
+    postgres_execute("UPDATE sandboxes SET deleted_at = now() - interval '101 seconds'");
+    other = PQconnectdb(postgres_url("postgres", url));
+    PQclear(PQexec(other, "BEGIN"));
+    PQclear(PQexec(other, "SELECT FROM sandboxes ORDER BY id LIMIT 1 FOR UPDATE"));
+    assert_int_equal(PQtransactionStatus(other), PQTRANS_INTRANS);
+    assert_int_equal(retain(100).tombstones, 1);
+    PQfinish(other);
+    assert_int_equal(retain(100).tombstones, 1);
+}
+
 /* Ten thousand that live on, or ended lately, and behind them one that ended long ago. */
 static void test_old_processes_are_found_behind_those_that_live(void **state)
 {
@@ -398,6 +424,7 @@ int main(void)
         TEST(test_a_generation_that_a_crash_forgot_has_its_time),
         TEST(test_a_run_of_a_sandbox_that_is_deleted_is_an_orphan),
         TEST(test_retention_removes_what_is_old_and_nothing_else),
+        TEST(test_retention_waits_for_nobody),
         TEST(test_old_processes_are_found_behind_those_that_live),
         TEST(test_partitions_come_and_go),
     };
