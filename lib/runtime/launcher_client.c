@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 enum {
@@ -91,9 +92,15 @@ static void put_idle(struct launcher_client *client, int fd)
 static int connect_new(const struct launcher_client *client, int *ret_fd, struct error *err)
 {
     _cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    struct timeval limit = {.tv_sec = client->timeout_ms / 1000,
+                            .tv_usec = client->timeout_ms % 1000 * 1000L};
 
     if (fd < 0)
         return error_set_errno(err, errno, "cannot make a socket");
+    /* Of a launcher that stands still the backlog fills up, and connect waits as long as this says
+     * (unix(7), socket(7)). */
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0)
+        return error_set_errno(err, errno, "cannot bound the waits for the launcher");
     if (connect(fd, (const struct sockaddr *)&client->address, sizeof(client->address)) < 0)
         return error_set(err, ERR_UNAVAILABLE, "cannot reach the launcher at %s: %s",
                          client->address.sun_path, strerrordesc_np(errno));
