@@ -82,6 +82,7 @@ static void server_close(struct server *server)
     address_file_remove(server->config->state_run_dir);
     edge_stop(server->edge, DRAIN_MS);
     http_stop(server->http);
+    streams_stop(server->services.streams); /* their guards ask what is stopped next */
     node_reporter_stop(server->reporter);
     late_records_stop(server->services.late_records);
     idempotency_free(server->services.idempotency);

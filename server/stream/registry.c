@@ -19,6 +19,7 @@ struct streams {
     struct streams_options options;
     int wake_fd;
     pthread_t keeper;
+    bool has_keeper;
     pthread_mutex_t lock; /* over everything below */
     pthread_cond_t stop;
     bool stopping;
@@ -195,13 +196,24 @@ static struct stream **guarded(struct streams *streams, size_t *ret_count)
     return found;
 }
 
+static bool is_stopping(struct streams *streams)
+{
+    bool stopping;
+
+    (void)pthread_mutex_lock(&streams->lock);
+    stopping = streams->stopping;
+    (void)pthread_mutex_unlock(&streams->lock);
+    return stopping;
+}
+
+/* Each may take seconds: of many, a stop waits for one. */
 static void ask_guards(struct streams *streams)
 {
     size_t count;
     struct stream **found = guarded(streams, &count);
 
     for (size_t i = 0; i < count; i++) {
-        if (!found[i]->guard(found[i]->guard_user))
+        if (!is_stopping(streams) && !found[i]->guard(found[i]->guard_user))
             stream_break(found[i]);
         stream_unref(found[i]);
     }
@@ -268,19 +280,28 @@ int streams_create(const struct streams_options *options, struct streams **ret_s
         free(streams);
         return error_set_errno(err, failure, "cannot start the thread of streams");
     }
+    streams->has_keeper = true;
     *ret_streams = streams;
     return 0;
 }
 
-void streams_free(struct streams *streams)
+void streams_stop(struct streams *streams)
 {
-    if (!streams)
+    if (!streams || !streams->has_keeper)
         return;
     (void)pthread_mutex_lock(&streams->lock);
     streams->stopping = true;
     (void)pthread_cond_broadcast(&streams->stop);
     (void)pthread_mutex_unlock(&streams->lock);
     (void)pthread_join(streams->keeper, NULL);
+    streams->has_keeper = false;
+}
+
+void streams_free(struct streams *streams)
+{
+    if (!streams)
+        return;
+    streams_stop(streams);
     (void)pthread_cond_destroy(&streams->stop);
     (void)pthread_mutex_destroy(&streams->lock);
     close(streams->wake_fd);

@@ -44,7 +44,11 @@ struct streams_options {
 int streams_create(const struct streams_options *options, struct streams **ret_streams,
                    struct error *err);
 
-/* No stream may be left but in offers. NULL is allowed. */
+/* Withdraws the offers, and asks no guard any more: afterwards what guards ask may be freed. NULL
+ * is allowed. */
+void streams_stop(struct streams *streams);
+
+/* Stops them, too. No stream may be left but in offers. NULL is allowed. */
 void streams_free(struct streams *streams);
 
 /* --- the producer's side */

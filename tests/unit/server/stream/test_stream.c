@@ -5,6 +5,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -238,6 +239,43 @@ static void test_a_guard_ends_the_stream(void **state)
     assert_int_equal(judge.released, 1);
 }
 
+/* Takes its time, in which what it asks must not be freed. */
+static bool ask_slowly(void *user)
+{
+    struct judge *judge = user;
+
+    judge->good = false;
+    for (int i = 0; i < 1000; i++)
+        (void)sched_yield();
+    judge->good = true;
+    atomic_fetch_add(&judge->asked, 1);
+    return true;
+}
+
+static void test_no_guard_is_asked_after_the_stop(void **state)
+{
+    const struct streams_options options = {.guard_ms = 1, .offer_ms = 60000};
+    struct judge judge = {.good = true};
+    char id[STREAM_ID_SIZE];
+    struct streams *others;
+    struct stream *stream;
+
+    (void)state;
+    assert_int_equal(streams_create(&options, &others, NULL), 0);
+    assert_int_equal(stream_new(others, 64, &stream, NULL), 0);
+    stream_set_guard(stream, ask_slowly, NULL, &judge);
+    assert_int_equal(streams_offer(others, stream, id, NULL), 0);
+    assert_ptr_equal(streams_take(others, id, &judge), stream);
+    while (judge.asked < 3 || judge.good)
+        continue;
+    streams_stop(others);
+    assert_true(judge.good);
+    assert_true(stream_push(stream, "on", 2));
+    stream_abandon(stream);
+    stream_unref(stream);
+    streams_free(others);
+}
+
 enum { TOTAL = 1 << 20 };
 
 static void *produce(void *argument)
@@ -333,6 +371,7 @@ int main(void)
         TEST(test_an_ended_stream_is_not_gone),
         TEST(test_an_offer_that_nobody_takes_is_withdrawn),
         TEST(test_a_guard_ends_the_stream),
+        TEST(test_no_guard_is_asked_after_the_stop),
         TEST(test_a_producer_waits_for_a_slow_reader),
     };
 
