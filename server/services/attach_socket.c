@@ -223,20 +223,24 @@ static void end_control(struct attach_socket *socket)
     socket->control = NULL;
 }
 
+/* One that fails takes its connection along, and the others have a new one: nothing else would wake
+ * the thread for them. */
 static void step_commands(struct attach_socket *socket)
 {
     struct error err;
-    int done = 1;
 
-    while (socket->command_count > 0 && done > 0) {
+    while (socket->command_count > 0) {
         bool begun = socket->control && agent_control_is_busy(socket->control);
+        int done = begun || next_command(socket, &err) == 0
+                       ? agent_control_step(socket->control, &err)
+                       : -1;
 
-        done = begun || next_command(socket, &err) == 0 ? agent_control_step(socket->control, &err)
-                                                        : -1;
         if (done == 0)
             return;
-        if (done < 0)
+        if (done < 0) {
             complain(socket, &err);
+            end_control(socket);
+        }
         drop_command(socket);
     }
     /* Connections to the agent are few: 256. */

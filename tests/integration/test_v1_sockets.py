@@ -10,7 +10,7 @@ import pytest
 from support.processes import Processes, agent_of
 from support.wait import eventually
 from support.websocket import (
-    BINARY, CLOSE, PING, PONG, TEXT, Refused, WebSocket, attach, exec_path, run,
+    BINARY, CLOSE, PING, PONG, TEXT, Refused, WebSocket, attach, exec_path, frame, run,
 )
 
 
@@ -64,6 +64,21 @@ def test_signals(processes):
         ws.send_json(type="signal", signal="TERM", target="process")
         out, _, exit_message = ws.read_to_end()
         assert b"term" in out and exit_message["exit_code"] == 7
+
+
+def test_what_comes_behind_a_command_that_fails(processes):
+    """It is done at once: not one a heartbeat of the server, which looks at the socket then."""
+    with run(processes, command="exec sleep 3600") as ws:
+        ws.read_message()
+        resize = frame(TEXT, b'{"type":"resize","rows":1,"cols":1}')
+        ws.socket.sendall(resize * 4 + frame(TEXT, b'{"type":"signal","signal":"KILL"}'))
+        kinds = []
+        for opcode, payload in iter(ws.read_frame, None):
+            kinds.append("ping" if opcode == PING else json.loads(payload)["type"])
+            if kinds[-1] == "exit":
+                break
+    assert [kind for kind in kinds if kind != "ping"] == ["error"] * 4 + ["exit"]
+    assert kinds.count("ping") <= 1
 
 
 @pytest.mark.parametrize("message, code, field", [
