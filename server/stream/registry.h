@@ -28,8 +28,6 @@ struct stream {
     bool (*guard)(void *user);
     void (*release)(void *user);
     void *guard_user;
-    void (*gone)(void *user);
-    void *gone_user;
     void (*wake)(void *user);
     void *wake_user;
     atomic_bool rung; /* on the list of ready streams, or about to be */

@@ -62,12 +62,6 @@ void stream_set_guard(struct stream *stream, bool (*guard)(void *user), void (*r
     stream->guard_user = user;
 }
 
-void stream_set_gone(struct stream *stream, void (*gone)(void *user), void *user)
-{
-    stream->gone = gone;
-    stream->gone_user = user;
-}
-
 void stream_set_wake(struct stream *stream, void (*wake)(void *user), void *user)
 {
     stream->wake = wake;
@@ -279,12 +273,8 @@ size_t stream_read(struct stream *stream, void *data, size_t size, enum stream_s
 void stream_abandon(struct stream *stream)
 {
     registry_forget(stream);
-    if (end(stream, STREAM_GONE)) {
-        if (stream->gone)
-            stream->gone(stream->gone_user);
-        if (stream->wake)
-            stream->wake(stream->wake_user);
-    }
+    if (end(stream, STREAM_GONE) && stream->wake)
+        stream->wake(stream->wake_user);
     stream_unref(stream);
 }
 

@@ -79,12 +79,6 @@ void stream_set_guard(struct stream *stream, bool (*guard)(void *user), void (*r
                       void *user);
 
 /*
- * `gone` is called once, when the client has left; it must not block, and the stream's functions
- * may be called in it. Before the stream is offered.
- */
-void stream_set_gone(struct stream *stream, void (*gone)(void *user), void *user);
-
-/*
  * The stream has a second direction: up to `capacity` bytes of what the client sends wait for
  * stream_receive, and `wake` is called when some have come. What has no room stays with the client.
  * Before the stream is offered.

@@ -183,7 +183,7 @@ static void handle_stream(struct http_request *request)
     struct error err;
 
     assert_int_equal(stream_new(streams, SERVICE_STREAM_CAPACITY, &stream, &err), 0);
-    stream_set_gone(stream, note_gone, NULL);
+    stream_set_wake(stream, note_gone, NULL);
     if (strcmp(http_request_query(request), "heartbeat") == 0)
         stream_set_heartbeat(stream, ": heartbeat\n\n");
     http_response_header(request, "X-Own", "kept");

@@ -141,7 +141,7 @@ static void test_a_client_that_leaves_is_told_once(void **state)
     atomic_int gone = 0;
 
     (void)state;
-    stream_set_gone(stream, count_call, &gone);
+    stream_set_wake(stream, count_call, &gone);
     take(stream, NULL);
     assert_true(stream_push(stream, "never read", 10));
     stream_abandon(stream);
@@ -158,7 +158,7 @@ static void test_an_ended_stream_is_not_gone(void **state)
     atomic_int gone = 0;
 
     (void)state;
-    stream_set_gone(stream, count_call, &gone);
+    stream_set_wake(stream, count_call, &gone);
     take(stream, NULL);
     stream_finish(stream);
     stream_abandon(stream);
@@ -177,7 +177,7 @@ static void test_an_offer_that_nobody_takes_is_withdrawn(void **state)
     (void)state;
     assert_int_equal(streams_create(&hasty, &others, NULL), 0);
     assert_int_equal(stream_new(others, 64, &stream, NULL), 0);
-    stream_set_gone(stream, count_call, &gone);
+    stream_set_wake(stream, count_call, &gone);
     assert_int_equal(streams_offer(others, stream, id, NULL), 0);
     /* Once the queue is full, this waits until the offer is over. */
     while (stream_write(stream, "x", 1, 60000))
