@@ -16,6 +16,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -78,6 +79,33 @@ static _Noreturn void run_child(const struct launcher *launcher, const struct sa
     child_run(&plan);
 }
 
+/*
+ * What the kernel counts by user (inotify instances, queued signals and timers, message queues,
+ * processes) it counts a second time, above, for the maker of the user's namespace
+ * (kernel/ucount.c, inc_ucount). With root for a maker one sandbox could use up what is the others'
+ * and the host's; so it is the first uid of the block, which nobody else has. The capabilities stay
+ * those of the launcher. -1 and errno; leave_block comes in any case.
+ */
+static int enter_block(const struct cell *cell)
+{
+    if (setresuid((uid_t)-1, cell->uid, (uid_t)-1) < 0 || privileges_raise() < 0)
+        return -1;
+    return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* as in mount_kept_overlay */
+}
+
+/* The errno stays. */
+static void leave_block(void)
+{
+    int saved = errno;
+
+    /* Refused to nobody whose real uid is 0; whatever else keeps it, as a sandbox's it must not go
+     * on. */
+    if (setresuid((uid_t)-1, 0, (uid_t)-1) < 0)
+        abort();
+    (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    errno = saved;
+}
+
 static int clone_child(const struct launcher *launcher, struct cell *cell,
                        const struct sandbox_shape *shape, int into_fd)
 {
@@ -93,7 +121,7 @@ static int clone_child(const struct launcher *launcher, struct cell *cell,
         .pidfd = (uint64_t)(uintptr_t)&pidfd,
         .exit_signal = SIGCHLD,
     };
-    pid_t pid;
+    pid_t pid = -1;
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return -1;
@@ -107,11 +135,13 @@ static int clone_child(const struct launcher *launcher, struct cell *cell,
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = (unsigned)into_fd;
     }
-    pid = sys_clone3(&args);
-    if (pid < 0)
-        return -1;
+    if (enter_block(cell) == 0)
+        pid = sys_clone3(&args);
     if (pid == 0)
         run_child(launcher, shape, control, status);
+    leave_block();
+    if (pid < 0)
+        return -1;
     /* Only possible from here: inside no capability counts for it. A host may not let us. */
     (void)setpriority(PRIO_PROCESS, (id_t)pid, AGENT_NICE);
     cell->pid = pid;
@@ -141,6 +171,17 @@ static int read_start(int proc, uint64_t *ret_ticks)
     return -1;
 }
 
+/* To look at a namespace takes its maker, or CAP_SYS_PTRACE. */
+static int open_userns(const struct cell *cell, int proc)
+{
+    int userns = -1;
+
+    if (enter_block(cell) == 0)
+        userns = openat(proc, "ns/user", O_RDONLY | O_CLOEXEC);
+    leave_block();
+    return userns;
+}
+
 /* Notes when the child started, too. Returns its user namespace, or -1. */
 static int map_ids(const struct launcher *launcher, struct cell *cell)
 {
@@ -158,7 +199,7 @@ static int map_ids(const struct launcher *launcher, struct cell *cell)
     /* A launcher that systemd protects from the OOM killer must not protect its sandboxes too. */
     if (launcher->oom_protected && sys_write_file(proc, "oom_score_adj", "0") < 0)
         return -1;
-    return openat(proc, "ns/user", O_RDONLY | O_CLOEXEC);
+    return open_userns(cell, proc);
 }
 
 /* What the mounts of one root are made from. */

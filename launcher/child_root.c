@@ -61,9 +61,10 @@ static int attach_dev(int dev, int point, uint64_t shm_bytes)
 
     if (move_mount(dev, "", point, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
         return -1;
-    /* tty's group has the number 5 in every distribution; the agent opens terminals. */
+    /* tty's group has the number 5 in every distribution; the agent opens terminals. Their number
+     * is bounded for the whole host (kernel.pty.max, 4096), so here for each sandbox. */
     if (mount("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
-              "newinstance,ptmxmode=0666,mode=0620,gid=5") < 0)
+              "newinstance,ptmxmode=0666,mode=0620,gid=5,max=256") < 0)
         return -1;
     (void)snprintf(options, sizeof(options), "mode=1777,nr_inodes=16384,size=%llu",
                    (unsigned long long)shm_bytes);

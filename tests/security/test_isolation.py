@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 
 import pytest
 
@@ -75,6 +76,13 @@ def script(text):
     return text.replace("CANARY", CANARY)
 
 
+def holds_canary(stack):
+    """Whether a sandbox has bound the abstract socket, the last of what it takes."""
+    return any(
+        CANARY in inventory.of_process(pid, "net/unix") for pid in stack.sandbox_processes()
+    )
+
+
 @pytest.fixture
 def sibling(stack, other):
     """A live sandbox of the other tenant that holds every canary."""
@@ -82,14 +90,11 @@ def sibling(stack, other):
     with concurrent.futures.ThreadPoolExecutor() as pool:
         run = pool.submit(other.try_execute, sandbox_id)
 
-        def holds_canary():
+        def is_ready():
             assert not run.done(), run.result()
-            return any(
-                CANARY in inventory.of_process(pid, "net/unix")
-                for pid in stack.sandbox_processes()
-            )
+            return holds_canary(stack)
 
-        eventually(holds_canary, 30, "the sibling holds its canaries")
+        eventually(is_ready, 30, "the sibling holds its canaries")
         yield sandbox_id
         other.delete(sandbox_id)
         run.result(timeout=30)
@@ -110,6 +115,64 @@ def test_the_seeker_finds_what_is_in_its_own_sandbox(client):
     )
     found = json.loads(client.run("python", code, files=files)["stdout"])
     assert {name for name, there in found.items() if not there} == set()
+
+
+# Takes all it gets of what the kernel counts by user, or for the whole host, and tells how much of
+# each that was.
+GREEDY = """
+import ctypes, itertools, json, os, resource
+libc = ctypes.CDLL(None, use_errno=True)
+resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+names = (b"/greedy%d" % number for number in itertools.count(os.getpid() << 32))
+def queue():
+    name = next(names)
+    made = libc.mq_open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600, None)
+    libc.mq_unlink(name)  # gone with its descriptor
+    return made
+kinds = {
+    "terminals": lambda: libc.open(b"/dev/ptmx", os.O_RDWR | os.O_NOCTTY),
+    "inotify": lambda: libc.inotify_init(),
+    "queues": queue,
+    "timers": lambda: libc.timer_create(0, None, ctypes.byref(ctypes.c_void_p())),
+}
+taken = dict.fromkeys(kinds, 0)
+for kind, take in kinds.items():
+    while taken[kind] < MOST and take() >= 0:
+        taken[kind] += 1
+print(json.dumps(taken), flush=True)
+"""
+
+
+HELD = """
+import signal, socket
+held = socket.socket(socket.AF_UNIX)
+held.bind("\\0CANARY")
+signal.pause()
+"""
+
+
+def taken_by(run):
+    """What a run of GREEDY has got of each."""
+    return json.loads(run["stdout"])
+
+
+def test_what_one_uses_up_the_others_and_the_host_still_have(client, other, stack, pool):
+    few = GREEDY.replace("MOST", "8")
+    all_there_is = GREEDY.replace("MOST", "1 << 20")
+    wanted = dict.fromkeys(("terminals", "inotify", "queues", "timers"), 8)
+    most = taken_by(other.run("python", all_there_is, timeout_ms=90000, memory_limit_mb=1024))
+    assert all(8 < number < 1 << 20 for number in most.values()), most
+    sandbox_id = other.create(
+        "python", all_there_is + script(HELD), timeout_ms=90000, memory_limit_mb=1024
+    )
+    run = pool.submit(other.try_execute, sandbox_id)
+    eventually(lambda: run.done() or holds_canary(stack), 60, "all is taken")
+    assert taken_by(client.run("python", few)) == wanted
+    host = subprocess.run([sys.executable, "-c", few], stdout=subprocess.PIPE, check=True)
+    assert json.loads(host.stdout) == wanted
+    assert not run.done()
+    assert other.delete(sandbox_id).status == 200
+    run.result(timeout=30)
 
 
 def host_addresses():
