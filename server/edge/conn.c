@@ -371,6 +371,8 @@ static bool step_body(struct edge_conn *conn)
         edge_upstream_submit(conn);
         return true;
     }
+    if (taken > 0 && conn->request.transfer)
+        edge_loop_set_timer(conn, EDGE_TIMER_REQUEST);
     return taken > 0 || read_more(conn);
 }
 

@@ -54,7 +54,8 @@ void edge_streaming_enter(struct edge_conn *conn)
     static const unsigned vanished_ms = VANISHED_MS;
     struct edge_buffer *const buffers[] = {&conn->input, &conn->head, &conn->body};
 
-    if (conn->request.to_head) {
+    /* A stream has no end that a stop could wait for: what begins now breaks off, too. */
+    if (conn->request.to_head || atomic_load(&conn->loop->stopping)) {
         edge_streaming_leave(conn);
         return;
     }

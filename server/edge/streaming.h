@@ -16,7 +16,7 @@
 bool edge_streaming_begin(struct edge_conn *conn, struct edge_response *response);
 
 /* The head is written and the upstream released: goes on with the stream (state STREAM), or, for a
- * HEAD, without. */
+ * HEAD and at a stop, without. */
 void edge_streaming_enter(struct edge_conn *conn);
 
 /* Passes on what is there. True when something moved. */

@@ -109,10 +109,11 @@ static void attach(struct edge_conn *conn)
     conn->upstream = upstream;
     conn->state = EDGE_CONN_EXCHANGE;
     conn->request.streaming = !conn->request.body_done;
-    if (conn->request.streaming)
-        loop->streaming++;
-    else if (conn->timer != EDGE_TIMER_NONE)
+    loop->streaming += conn->request.streaming;
+    if (!conn->request.streaming)
         edge_loop_set_timer(conn, EDGE_TIMER_NONE);
+    else if (conn->timer == EDGE_TIMER_QUEUE) /* where the client had to wait: it begins anew */
+        edge_loop_set_timer(conn, EDGE_TIMER_REQUEST);
     if (!edge_exchange_begin(conn)) {
         (void)error_set(&err, ERR_UNAVAILABLE, "there is no memory for the request");
         edge_conn_refuse(conn, &err);
@@ -138,9 +139,7 @@ void edge_upstream_submit(struct edge_conn *conn)
     conn->queue_number = loop->next_queue_number++;
     edge_flow_add(&loop->flows, conn);
     loop->queued++;
-    /* A request that is still arriving keeps the deadline it has. */
-    if (conn->request.body_done)
-        edge_loop_set_timer(conn, EDGE_TIMER_QUEUE);
+    edge_loop_set_timer(conn, EDGE_TIMER_QUEUE);
 }
 
 void edge_upstream_unqueue(struct edge_conn *conn)

@@ -137,7 +137,7 @@ static void handle_early(struct http_request *request)
     http_respond_problem(request, &err);
 }
 
-static void handle_wait(struct http_request *request)
+static void wait_here(void)
 {
     pthread_mutex_lock(&lock);
     waiting++;
@@ -147,6 +147,11 @@ static void handle_wait(struct http_request *request)
     waiting--;
     pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&lock);
+}
+
+static void handle_wait(struct http_request *request)
+{
+    wait_here();
     http_respond_empty(request, 204);
 }
 
@@ -195,6 +200,12 @@ static void handle_stream(struct http_request *request)
     pthread_mutex_unlock(&lock);
 }
 
+static void handle_late(struct http_request *request)
+{
+    wait_here();
+    handle_stream(request);
+}
+
 /* An answer that names a stream which nobody offered. */
 static void handle_forged(struct http_request *request)
 {
@@ -210,7 +221,7 @@ static const struct {
     {"headers", handle_headers}, {"early", handle_early},       {"wait", handle_wait},
     {"silent", handle_silent},   {"segments", handle_segments}, {"stream", handle_stream},
     {"forged", handle_forged},   {"count", handle_count},       {"pieces", handle_pieces},
-    {"twice", handle_twice},
+    {"twice", handle_twice},     {"late", handle_late},
 };
 
 static void handle(struct http_request *request, __attribute__((unused)) void *user)

@@ -130,6 +130,44 @@ static void test_the_rest_of_an_answer_has_a_deadline(void **state)
     assert_int_equal(conn->state, EDGE_CONN_CLOSED);
 }
 
+static bool is_everything(__attribute__((unused)) const char *method,
+                          __attribute__((unused)) size_t method_size,
+                          __attribute__((unused)) const char *target,
+                          __attribute__((unused)) size_t target_size)
+{
+    return true;
+}
+
+static void send_piece(struct fixture *fixture, size_t which, const char *text)
+{
+    struct edge_conn *conn = fixture->conns[which];
+
+    assert_int_equal(send(fixture->clients[which], text, strlen(text), 0), strlen(text));
+    conn->readable = true;
+    edge_conn_run(conn);
+    assert_int_equal(conn->timer, EDGE_TIMER_REQUEST);
+}
+
+/* Also while it is small and collected: of another body the deadline is of the whole. */
+static void test_a_transfer_s_deadline_begins_anew_with_each_piece(void **state)
+{
+    struct fixture *fixture = *state;
+    struct edge_loop *loop = &fixture->loop;
+
+    atomic_store(&loop->max_body_bytes, 100);
+    atomic_store(&loop->max_transfer_bytes, 100);
+    for (size_t i = 0; i < PAIR; i++) {
+        struct edge_conn *conn = fixture->conns[i];
+        int64_t begun = loop->now;
+
+        loop->is_transfer = i == 0 ? is_everything : NULL;
+        send_piece(fixture, i, "PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n");
+        loop->now += 1000000;
+        send_piece(fixture, i, "piece");
+        assert_int_equal(conn->since, i == 0 ? loop->now : begun);
+    }
+}
+
 static void test_the_end_of_a_stream_has_a_deadline(void **state)
 {
     struct fixture *fixture = *state;
@@ -202,6 +240,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_the_rest_of_an_answer_has_a_deadline),
+        TEST(test_a_transfer_s_deadline_begins_anew_with_each_piece),
         TEST(test_the_end_of_a_stream_has_a_deadline),
         TEST(test_streams_leave_others_their_turn),
     };

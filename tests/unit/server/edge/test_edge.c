@@ -646,6 +646,7 @@ static void test_queue_has_a_deadline(void **state)
 {
     struct edge_options options = service_options();
     struct service service;
+    char *data = make_bytes(100000);
     int busy;
     int fd;
 
@@ -658,10 +659,17 @@ static void test_queue_has_a_deadline(void **state)
     service_await_waiting(1);
     fd = client_connect(service.port);
     assert_int_equal(client_ask(fd, HEALTH), 503);
+    close(fd);
+    /* The rest of a body cannot come before somebody takes what is there. */
+    fd = client_connect(service.port);
+    client_send_text(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n");
+    client_send(fd, data, 100000);
+    assert_int_equal(client_ask(fd, ""), 503);
     service_let_go();
     assert_int_equal(client_ask(busy, ""), 204);
     close(fd);
     close(busy);
+    free(data);
     service_stop(&service);
 }
 

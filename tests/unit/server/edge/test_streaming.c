@@ -292,6 +292,37 @@ static void test_a_stop_breaks_streams(void **state)
     fixture->service.http = NULL;
 }
 
+static void *stop_patiently(void *argument)
+{
+    struct service *service = argument;
+
+    edge_stop(service->edge, 3600 * 1000);
+    return NULL;
+}
+
+static void test_a_stop_waits_for_no_stream_that_begins(void **state)
+{
+    struct fixture *fixture = *state;
+    int idle = client_connect(fixture->service.port);
+    pthread_t thread;
+
+    assert_int_equal(client_ask(idle, HEALTH), 200);
+    client_send_text(fixture->fd, "GET /late HTTP/1.1\r\nHost: a\r\n\r\n");
+    service_await_waiting(1);
+    assert_int_equal(pthread_create(&thread, NULL, stop_patiently, &fixture->service), 0);
+    assert_true(client_sees_end(idle));
+    service_let_go();
+    fixture->stream = service_await_stream();
+    skip_head(fixture->fd);
+    assert_true(client_sees_end(fixture->fd));
+    close(fixture->fd);
+    pthread_join(thread, NULL);
+    assert_int_equal(stream_state(fixture->stream), STREAM_GONE);
+    stream_unref(fixture->stream);
+    fixture->fd = idle;
+    fixture->service.edge = NULL;
+}
+
 static void test_a_stream_that_is_not_there(void **state)
 {
     struct fixture *fixture = *state;
@@ -315,6 +346,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_silent_stream_has_a_heartbeat, set_up_hasty,
                                         tear_down),
         TEST(test_a_stop_breaks_streams),
+        TEST(test_a_stop_waits_for_no_stream_that_begins),
         TEST(test_a_stream_that_is_not_there),
     };
 
