@@ -78,12 +78,19 @@ int file_path_split(const char *path, int *ret_folder, char name[static NAME_MAX
     return *ret_folder < 0 ? errno : 0;
 }
 
+#define TEMPORARY_PREFIX ".atoll-"
+
+bool file_path_is_temporary(const char *name)
+{
+    return strncmp(name, TEMPORARY_PREFIX, sizeof(TEMPORARY_PREFIX) - 1) == 0;
+}
+
 void file_path_temporary(char name[static FILE_TEMPORARY_MAX])
 {
     static uint64_t serial;
     static const char digits[] = "0123456789abcdef";
     uint64_t number = ++serial;
-    char *end = stpcpy(name, ".atoll-");
+    char *end = stpcpy(name, TEMPORARY_PREFIX);
 
     for (int shift = 60; shift >= 0; shift -= 4)
         *end++ = digits[number >> shift & 0xf];

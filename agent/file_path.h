@@ -41,6 +41,9 @@ enum { FILE_TEMPORARY_MAX = 32 };
  * which O_EXCL turns into an error. */
 void file_path_temporary(char name[static FILE_TEMPORARY_MAX]);
 
+/* True for names that file_path_temporary or atoll-archive gives: they begin with ".atoll-". */
+bool file_path_is_temporary(const char *name);
+
 /* As renameat(2); EEXIST where something is at the target, unless `replace`. */
 int file_path_rename(int folder, const char *name, int new_folder, const char *new_name,
                      bool replace);

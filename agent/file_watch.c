@@ -242,6 +242,8 @@ static bool walk_on(struct file_watch_state *state, struct outbox *outbox)
         return state->walk.depth > 0;
     }
     (void)text_copy(copy, sizeof(copy), name); /* going down forgets it */
+    if (file_path_is_temporary(copy))
+        return true;
     if (state->phase == WATCH_SCANNING)
         tell_of(state, outbox, AGENT_CHANGE_CREATE, is_folder_at(fd, copy), parent, copy);
     enter_folder(state, outbox, parent, copy);
@@ -444,6 +446,19 @@ static void on_entry(struct file_watch_state *state, struct outbox *outbox, uint
     }
 }
 
+/*
+ * Of a name that the agent itself gives for a while: it is no file to anybody else. What is renamed
+ * to its place is new there, because its first half is not kept; what becomes one has left.
+ */
+static void on_temporary(struct file_watch_state *state, struct outbox *outbox,
+                         const struct inotify_event *event)
+{
+    struct half_move *move = event->mask & IN_MOVED_TO ? find_move(state, event->cookie) : NULL;
+
+    if (move)
+        give_up(state, outbox, move);
+}
+
 /* Of a watched folder itself; what its parent tells too is left to it. */
 static void on_folder(struct file_watch_state *state, struct outbox *outbox, uint32_t folder,
                       const struct inotify_event *event)
@@ -519,10 +534,12 @@ static void handle(struct file_watch_state *state, struct outbox *outbox,
     folder = watch_tree_find(&state->tree, event->wd);
     if (folder == 0) /* of what has left */
         return;
-    if (event->len > 0)
-        on_entry(state, outbox, folder, event);
-    else
+    if (event->len == 0)
         on_folder(state, outbox, folder, event);
+    else if (file_path_is_temporary(event->name))
+        on_temporary(state, outbox, event);
+    else
+        on_entry(state, outbox, folder, event);
 }
 
 static void handle_events(struct file_watch_state *state, struct outbox *outbox)

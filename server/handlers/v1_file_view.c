@@ -135,13 +135,22 @@ const char *v1_file_type(enum agent_file_type type)
     }
 }
 
-char *v1_file_path(const char *folder, const char *path)
+/* The length of a folder's path without slashes, or a "." behind one, at its end. */
+static size_t folder_length(const char *folder)
 {
     size_t length = strlen(folder);
+
+    while (length > 0 &&
+           (folder[length - 1] == '/' || (length > 1 && memcmp(folder + length - 2, "/.", 2) == 0)))
+        length--;
+    return length;
+}
+
+char *v1_file_path(const char *folder, const char *path)
+{
+    size_t length = folder_length(folder);
     char *whole = NULL;
 
-    while (length > 0 && folder[length - 1] == '/')
-        length--;
     if (path[0] == '\0')
         return strdup(folder);
     return asprintf(&whole, "%.*s/%s", (int)length, folder, path) < 0 ? NULL : whole;

@@ -81,6 +81,38 @@ def test_new_folders_are_watched_as_they_come(member, sandbox):
         assert not wanted
 
 
+def test_what_calls_of_files_make_is_told_once_it_is_there(member, sandbox):
+    """Not under the names that it has until then."""
+    base = f"/v1/sandboxes/{sandbox}/files"
+    octets = {"Content-Type": "application/octet-stream"}
+    with watch(member, sandbox, recursive="true") as stream:
+        for content in (b"one", b"two"):
+            written = member.request("PUT", f"{base}/content?path=a/b", content, headers=octets)
+            assert written.status == 200, written
+        copy = {"path": "a", "target": "c", "recursive": True}
+        assert member.post(f"{base}/copy", copy).status == 204
+        gone = {"path": "c", "recursive": True}
+        assert member.post(f"{base}/remove", gone).status == 204
+        assert told(stream, 7) == [
+            ("create", "/sandbox/a", None),
+            ("create", "/sandbox/a/b", None),
+            ("create", "/sandbox/a/b", None),
+            ("create", "/sandbox/c", None),
+            ("create", "/sandbox/c/b", None),
+            ("delete", "/sandbox/c/b", None),
+            ("delete", "/sandbox/c", None),
+        ]
+
+
+def test_paths_of_the_folder_itself_are_plain(member, sandbox):
+    with watch(member, sandbox, path=".", ready=False) as stream:
+        run(member, sandbox, ": >f")
+        assert [(kind, path) for kind, path, _ in told(stream, 2)][1:] == [("create", "/sandbox/f")]
+    for path in (".", "./", "/sandbox/", "/sandbox/./"):
+        listed = member.get(f"/v1/sandboxes/{sandbox}/files?{urlencode({'path': path})}").json
+        assert [item["path"] for item in listed["items"]] == ["/sandbox/f"]
+
+
 def test_names_that_are_no_text_come_exactly(member, sandbox):
     with watch(member, sandbox) as stream:
         run(member, sandbox, ": >\"$(printf 'a\\377')\"; : >'b\nc'")

@@ -151,6 +151,28 @@ static void test_changes_of_a_file_are_told(void **state)
     end(&place);
 }
 
+/* As WRITE, COPY and REMOVE do it. */
+static void test_names_of_the_agents_own_are_not_told(void **state)
+{
+    struct place place = begin(state);
+
+    watch(&place, true);
+    make_file(&place, ".atoll-0000000000000001");
+    rename_in(&place, ".atoll-0000000000000001", "written");
+    make_folder(&place, ".atoll-0000000000000002");
+    make_file(&place, ".atoll-0000000000000002/inside");
+    rename_in(&place, ".atoll-0000000000000002", "copied");
+    expect(&place, AGENT_CHANGE_CREATE, "written");
+    expect(&place, AGENT_CHANGE_CREATE, "copied");
+    expect(&place, AGENT_CHANGE_CREATE, "copied/inside");
+    rename_in(&place, "copied", ".atoll-0000000000000003");
+    assert_int_equal(unlink(in(&place, ".atoll-0000000000000003/inside")), 0);
+    assert_int_equal(rmdir(in(&place, ".atoll-0000000000000003")), 0);
+    expect(&place, AGENT_CHANGE_DELETE, "copied");
+    expect_nothing_before(&place, "marker");
+    end(&place);
+}
+
 static void test_what_is_below_is_told_only_when_asked_for(void **state)
 {
     struct place place = begin(state);
@@ -344,6 +366,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_changes_of_a_file_are_told),
+        cmocka_unit_test(test_names_of_the_agents_own_are_not_told),
         cmocka_unit_test(test_what_is_below_is_told_only_when_asked_for),
         cmocka_unit_test(test_a_new_folder_is_watched_with_what_it_has),
         cmocka_unit_test(test_a_moved_folder_goes_on_under_its_new_name),
