@@ -153,9 +153,8 @@ static int check_begin(const struct call *call, struct error *err)
                            "processes/{id}/logs?follow=true, with the id of its 'status'");
 }
 
-/* Started as a process that lives on, so that a cut stream can be taken up again. */
-static int exec_stream(struct call *call, struct process_spec *spec, const char *data, size_t size,
-                       struct error *err)
+/* What a command writes, from its begin to its end. */
+static int respond_command(struct call *call, const struct id *process, struct error *err)
 {
     const struct attach_options options = {
         .follow = true,
@@ -163,6 +162,14 @@ static int exec_stream(struct call *call, struct process_spec *spec, const char 
         .format = v1_process_event,
         .heartbeat = heartbeat,
     };
+
+    return respond_stream(call, process, &options, EVENTS_MEDIA, err);
+}
+
+/* Started as a process that lives on, so that a cut stream can be taken up again. */
+static int exec_stream(struct call *call, struct process_spec *spec, const char *data, size_t size,
+                       struct error *err)
+{
     _cleanup_(process_info_free) struct process_info info = {.is_live = false};
     const struct id *id = &info.row.id;
     int status;
@@ -178,7 +185,7 @@ static int exec_stream(struct call *call, struct process_spec *spec, const char 
     if (status < 0)
         return -1;
     command_notice_add(call, spec->policy_notice);
-    return respond_stream(call, id, &options, EVENTS_MEDIA, err);
+    return respond_command(call, id, err);
 }
 
 static int exec_whole(struct call *call, const struct process_spec *spec, const char *data,
@@ -206,4 +213,26 @@ int handle_v1_exec(struct call *call, struct error *err)
     if (accepts(call, EVENTS_MEDIA))
         return exec_stream(call, &request.spec, data, size, err);
     return exec_whole(call, &request.spec, data, size, err);
+}
+
+static int answer_is_gone(const struct call *call, struct error *err)
+{
+    char id[ID_TEXT_SIZE];
+
+    id_format(&call->ids[1], id);
+    return error_set(
+        err, ERR_CONFLICT,
+        "the command with this Idempotency-Key was run, but its output is not there any "
+        "more: processes/%s tells how it ended",
+        id);
+}
+
+int handle_v1_exec_again(struct call *call, struct error *err)
+{
+    if (!accepts(call, EVENTS_MEDIA))
+        return answer_is_gone(call, err);
+    if (respond_command(call, &call->ids[1], err) == 0)
+        return 0;
+    /* What is not found is made again elsewhere; a command is not run twice. */
+    return err->code == ERR_NOT_FOUND ? answer_is_gone(call, err) : -1;
 }

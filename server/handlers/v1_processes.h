@@ -33,6 +33,10 @@ int handle_v1_process_wait(struct call *call, struct error *err);
 int handle_v1_process_logs(struct call *call, struct error *err);
 int handle_v1_main_logs(struct call *call, struct error *err);
 int handle_v1_exec(struct call *call, struct error *err);
+
+/* The answer to a retry of an exec with the same Idempotency-Key whose first one was not kept, as
+ * events never are. call->ids[1] is the process. */
+int handle_v1_exec_again(struct call *call, struct error *err);
 int handle_v1_exec_socket(struct call *call, struct error *err);
 int handle_v1_process_attach(struct call *call, struct error *err);
 

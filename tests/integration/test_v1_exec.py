@@ -118,12 +118,13 @@ def test_what_cannot_be_executed_is_named(box):
         assert problem["detail"].endswith(detail), problem
 
 
-def exec_events(box, **body):
+def exec_events(box, key=None, **body):
     """The events of an exec as a stream."""
     connection = http.client.HTTPConnection(box.client.host, box.client.port, timeout=40)
     connection.request("POST", f"{box.sandbox}/exec", json.dumps(body).encode(), {
         "Accept": "text/event-stream", "Content-Type": "application/json",
         "Authorization": f"Bearer {box.client.token}",
+        **({"Idempotency-Key": key} if key else {}),
     })
     reply = connection.getresponse()
     assert reply.status == 200 and reply.headers["Content-Type"] == "text/event-stream"
@@ -169,6 +170,29 @@ def test_a_stream_that_is_asked_for_again_runs_nothing_twice(box):
                       **{"Last-Event-ID": "17"})
     assert assert_problem(again, 400, "invalid_field")["field"] == "Last-Event-ID"
     assert box.client.get(f"{box.path}?tag=twice").json["items"] == []
+
+
+def test_a_stream_is_the_same_to_a_retry_with_its_key(box):
+    """A client that was cut off before it heard the id of what it started."""
+    body = {"command": "echo a; sleep 0.3; echo b >&2; exit 3", "stdin": "x", "tag": "retried"}
+    first, again = (exec_events(box, key="stream", **body) for _ in range(2))
+    assert again[1:] == first[1:] and again[0][2]["id"] == first[0][2]["id"]
+    assert [event[1] for event in first] == ["status", "stdout", "stderr", "exit"]
+    (row,) = box.client.get(f"{box.path}?tag=retried").json["items"]
+    assert row["id"] == first[0][2]["id"]
+
+
+def test_a_retry_whose_output_is_gone_runs_nothing_twice(box):
+    """Its log has made room for those of others."""
+    body = {"command": "echo a", "tag": "gone"}
+    made = exec_events(box, key="gone", **body)[0][2]["id"]
+    for _ in range(600):
+        if box.client.get(f"{box.path}/{made}/logs").status == 404:
+            break
+        box.start("true")
+    again = stream_of(box, body=body, **{"Idempotency-Key": "gone"})
+    assert f"processes/{made}" in assert_problem(again, 409, "conflict")["detail"]
+    assert len(box.client.get(f"{box.path}?tag=gone").json["items"]) == 1
 
 
 def test_stdin_that_is_not_read_is_never_cut_short(box):
