@@ -1,6 +1,7 @@
 #include "server/handlers/v1_token.h"
 
 #include "lib/auth/token.h"
+#include "lib/base/util.h"
 #include "server/services/tokens.h"
 
 struct token_body {
@@ -82,7 +83,9 @@ int handle_token_exchange(struct call *call, struct error *err)
     struct token_wish wish;
     struct token_view view;
 
-    if (call_body(call, &token_request_table, &body, &wanted, err) < 0)
+    if (call_json_body(call, true, &body, err) < 0 ||
+        (body &&
+         json_decode(body, request_fields, ARRAY_SIZE(request_fields), "", &wanted, err) < 0))
         return -1;
     wish = (struct token_wish){
         .scope = wanted.scope,

@@ -253,6 +253,12 @@ def test_exchange(private_stack, admin):
     assert private_stack.client(answer["access_token"]).get("/v1/api-keys").status == 200
 
 
+def test_exchange_needs_no_body(private_stack, admin):
+    key = make_key(admin, role="viewer")
+    answer = with_key(private_stack, key).post("/v1/auth/token")
+    assert answer.status == 200 and answer.json["scope"] == "viewer", answer
+
+
 def test_exchange_narrows(private_stack, admin):
     project = make_project(private_stack, "narrow")
     mine = with_key(private_stack, make_key(admin, role="admin"))
