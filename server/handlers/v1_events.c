@@ -38,7 +38,7 @@ static const struct json_field query_fields[] = {
      .min = 1,
      .max = KIND_MAX,
      .offset = offsetof(struct event_query, kind),
-     .about = "Only kinds that begin so: `sandbox.`, `run.ended`."},
+     .about = "Only kinds that begin so: `sandbox.` (or `sandbox.*`), `run.ended`."},
     {.name = "since",
      .type = JSON_TYPE_TIME,
      .offset = offsetof(struct event_query, since_usec),
@@ -259,6 +259,17 @@ static int follow(struct call *call, const struct event_query *query,
     return 0;
 }
 
+/* "sandbox.*", as webhooks write it, is "sandbox.". */
+static const char *kind_begin(const char *kind, char begin[static KIND_MAX + 1])
+{
+    size_t length = kind ? strlen(kind) : 0;
+
+    if (length < 2 || strcmp(kind + length - 2, ".*") != 0)
+        return kind;
+    (void)snprintf(begin, KIND_MAX + 1, "%.*s", (int)(length - 1), kind);
+    return begin;
+}
+
 static bool wants_stream(const struct call *call)
 {
     const char *accept = http_request_header(call->request, "Accept");
@@ -271,12 +282,13 @@ int handle_event_list(struct call *call, struct error *err)
     struct call_query_storage storage;
     struct event_query query = {.limit = 0};
     struct store_event_filter filter;
+    char kind[KIND_MAX + 1];
 
     if (call_query(call, &event_query_table, &storage, &query, err) < 0)
         return -1;
     filter = (struct store_event_filter){
         .sandbox = id_or_null(&query.sandbox),
-        .kind = query.kind,
+        .kind = kind_begin(query.kind, kind),
         .since_usec = query.since_usec,
         .until_usec = query.until_usec,
     };

@@ -70,6 +70,8 @@ def test_filters(client):
     by_kind = events(client, f"sandbox_id={sandbox_id}&kind=sandbox.s")
     assert [item["kind"] for item in by_kind] == ["sandbox.stopped"]
     assert events(client, f"sandbox_id={sandbox_id}&kind=run.lost") == []
+    assert events(client, f"sandbox_id={sandbox_id}&kind=sandbox.*") == mine
+    assert events(client, f"sandbox_id={sandbox_id}&kind=sandbox*") == []
     at = mine[1]["at"]
     assert events(client, f"sandbox_id={sandbox_id}&since={at}") == mine[:2]
     assert events(client, f"sandbox_id={sandbox_id}&until={at}") == mine[2:]
