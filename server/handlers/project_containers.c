@@ -70,6 +70,15 @@ static const struct json_field container_fields[] = {
 };
 const struct json_table project_container_table = JSON_TABLE("ProjectContainer", container_fields);
 
+/* The database writes JSON in its own way. */
+static bool is_same_json(const char *one, const char *other)
+{
+    _cleanup_cjson_ cJSON *value = cJSON_Parse(one);
+    _cleanup_cjson_ cJSON *other_value = cJSON_Parse(other);
+
+    return cJSON_Compare(value, other_value, true);
+}
+
 static bool is_as_asked(const struct container_record *record, const struct container_spec *spec)
 {
     return strcmp(record->image, spec->image) == 0 && record->memory_mb == spec->memory_mb &&
@@ -77,7 +86,10 @@ static bool is_as_asked(const struct container_record *record, const struct cont
            record->idle_timeout_s == spec->idle_timeout_s &&
            record->max_lifetime_s == spec->max_lifetime_s &&
            record->command_timeout_s == spec->command_timeout_s &&
-           record->read_only_root == spec->read_only_root;
+           record->read_only_root == spec->read_only_root &&
+           is_same_json(record->cap_add_json, spec->cap_add_json) &&
+           is_same_json(record->cap_drop_json, spec->cap_drop_json) &&
+           is_same_json(record->ports_json, spec->ports_json);
 }
 
 static int warn_of_differences(cJSON **warnings, struct error *err)

@@ -201,6 +201,15 @@ def test_a_second_create_answers_the_same(container):
     assert container.ok("GET", "/stats")["memory_limit_mb"] == 512
 
 
+@pytest.mark.parametrize("config", [
+    {"cap_add": ["CHOWN"]}, {"cap_drop": ["ALL"]}, {"exposed_ports": [3000, 8000]},
+])
+def test_each_part_of_another_config_is_told(container, config):
+    container.create({"project_type": "static", "config": {"exposed_ports": [8000, 3000]}})
+    other = {"project_type": "static", "config": {"exposed_ports": [8000, 3000], **config}}
+    assert any(text.startswith("config:") for text in container.create(other)["warnings"])
+
+
 def test_creates_at_once_make_one(container):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: container.create(), range(8)))
