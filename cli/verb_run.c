@@ -21,9 +21,9 @@ static const struct {
 } runtimes[] = {
     {"python", ".py", "python3 main.py"},
     {"node", ".js", "node index.js"},
+    {"bun", ".bun.ts", "bun run index.ts"}, /* before .ts, which it ends in, too */
     {"typescript", ".ts", NULL},
     {"shell", ".sh", "/bin/sh main.sh"},
-    {"bun", ".bun.ts", "bun run index.ts"},
 };
 
 static bool ends_in(const char *text, const char *suffix)

@@ -57,6 +57,16 @@ def test_run_takes_code_and_input_from_standard_input(run, stack):
     assert run("run", str(file), "--stdin", stdin="what it reads").stdout == "what it reads"
 
 
+def test_run_knows_a_file_for_bun_by_its_name(run, stack):
+    """Which ends in .ts, too."""
+    file = stack.folder / "which.bun.ts"
+    file.write_text("console.log(typeof Bun)")
+    if (stack.images / "bun").exists():
+        assert run("run", str(file)).stdout == "object\n"
+    else:
+        assert "'bun'" in run("run", str(file), code=125).stderr
+
+
 def test_run_prints_bytes_as_they_are(run):
     done = subprocess.run(
         [str(binary("atoll")), "run", "--runtime", "shell", "-"], input=b"printf '\\377\\000x'",
