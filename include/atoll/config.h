@@ -72,7 +72,8 @@ enum config_type { CONFIG_STRING, CONFIG_INTEGER, CONFIG_BOOL };
     X(sandbox_cleanup_interval_s, "sandbox", "cleanup_interval_seconds", "ATOLL_CLEANUP_INTERVAL", \
       CONFIG_INTEGER, "300", 1, 86400, NULL, 1, "How often the worker looks for what has expired") \
     X(sandbox_idle_timeout_s, "sandbox", "idle_timeout_seconds", "ATOLL_IDLE_TIMEOUT",             \
-      CONFIG_INTEGER, "3600", 1, 31536000, NULL, 1, "A sandbox unused for so long is removed")     \
+      CONFIG_INTEGER, "3600", 1, 31536000, NULL, 1,                                                \
+      "A sandbox unused for so long is stopped; a definition is removed")                          \
     X(sandbox_max_lifetime_s, "sandbox", "max_lifetime_seconds", "ATOLL_MAX_LIFETIME",             \
       CONFIG_INTEGER, "86400", 1, 31536000, NULL, 1, "A sandbox is removed at this age")           \
     X(sandbox_cpu_milli, "sandbox", "cpu_millicores", "ATOLL_CPU_MILLICORES", CONFIG_INTEGER,      \
@@ -82,7 +83,9 @@ enum config_type { CONFIG_STRING, CONFIG_INTEGER, CONFIG_BOOL };
     X(sandbox_disk_mb, "sandbox", "disk_limit_mb", "ATOLL_DISK_LIMIT_MB", CONFIG_INTEGER, "256",   \
       1, 1048576, NULL, 1, "Size of a sandbox's writable layer")                                   \
     X(sandbox_disk, "sandbox", "disk", "ATOLL_DISK", CONFIG_STRING, "memory", 1, 16,               \
-      "memory|disk", 1, "Where the writable layer lives: tmpfs, or a file of the state folder")    \
+      "memory|disk", 1,                                                                            \
+      "Where the writable layer of an execution lives: tmpfs, or a file of the state folder, "     \
+      "where that of a sandbox that stays always is")                                              \
     X(sandbox_max_output, "sandbox", "max_output_bytes", "ATOLL_MAX_OUTPUT_BYTES", CONFIG_INTEGER, \
       "1048576", 1024, 67108864, NULL, 1,                                                          \
       "Bytes kept of each of stdout and stderr; more sets `truncated`")                            \
