@@ -67,7 +67,8 @@ static const char *scan_string(struct scan *scan, const char *c, struct error *e
 
     for (; c < scan->limit && *c != '"'; c++) {
         if ((unsigned char)*c < 0x20) {
-            (void)refuse_character(scan, "a bare control character", err);
+            (void)refuse_character(scan, "a bare control character: a line feed is written \\n",
+                                   err);
             return NULL;
         }
         if (*c != '\\')
@@ -161,8 +162,9 @@ int json_parse(const char *text, size_t size, cJSON **ret_value, struct error *e
     if (scan_text(text, size, err) < 0)
         return -1;
     value = cJSON_ParseWithLengthOpts(text, size, &end, 0);
-    if (!value)
-        return error_set(err, ERR_BAD_REQUEST, "the body is not valid JSON");
+    if (!value) /* `end` is where it stopped, give or take a character */
+        return error_set(err, ERR_BAD_REQUEST, "the body is not valid JSON near byte %zu of %zu",
+                         end ? (size_t)(end - text) + 1 : 1, size);
     while (end < text + size && strchr(" \t\r\n", *end))
         end++;
     if (end != text + size)
@@ -354,6 +356,19 @@ static const struct json_field *find_field(const struct json_field *fields, size
     return NULL;
 }
 
+int json_refuse_unknown(const struct json_table *table, const char *kind, const char *field,
+                        const char *name, struct error *err)
+{
+    char known[ERROR_MESSAGE_MAX] = "";
+    size_t used = 0;
+
+    for (size_t i = 0; i < table->count && used < sizeof(known); i++)
+        used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s", i > 0 ? ", " : "",
+                                 table->fields[i].name);
+    return error_set_field(err, ERR_UNKNOWN_FIELD, field, "there is no %s '%s'%s%s", kind, name,
+                           used > 0 ? ", only " : "", known);
+}
+
 int json_decode(const cJSON *object, const struct json_field *fields, size_t count,
                 const char *where, void *target, struct error *err)
 {
@@ -369,7 +384,8 @@ int json_decode(const cJSON *object, const struct json_field *fields, size_t cou
 
         (void)snprintf(name, sizeof(name), "%s%s%s", where, dot, member->string);
         if (!field)
-            return error_set_field(err, ERR_UNKNOWN_FIELD, name, "there is no field '%s'", name);
+            return json_refuse_unknown(&(struct json_table){.fields = fields, .count = count},
+                                       "field", name, name, err);
         if (cJSON_IsNull(member) && !field->required)
             continue; /* null says "not given" */
         if (decode_field(member, field, name, (char *)target + field->offset, err) < 0)

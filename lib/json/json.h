@@ -93,6 +93,14 @@ int json_decode(const cJSON *object, const struct json_field *fields, size_t cou
                 const char *where, void *target, struct error *err);
 
 /*
+ * Refuses `name`, which is no field of the table, with ERR_UNKNOWN_FIELD and names those that are,
+ * as far as a message has room. `kind` is what they are called, "field" or "parameter"; `field` is
+ * the error's.
+ */
+int json_refuse_unknown(const struct json_table *table, const char *kind, const char *field,
+                        const char *name, struct error *err);
+
+/*
  * Makes the object that `table` describes from the struct `source`. A `cJSON *` member (OBJECT,
  * ARRAY, STRINGS, MAP, ANY) is moved into the result and is NULL in `source` afterwards, also on
  * failure. Null is shown for a NULL pointer, a zero time, a zero id and JSON_NULL_INTEGER where

@@ -163,6 +163,7 @@ static int refuse_unknown_parameters(struct call *call, const struct json_table 
                                      struct error *err)
 {
     const char *query = http_request_query(call->request);
+    char name[ERROR_FIELD_MAX];
 
     while (*query != '\0') {
         size_t length = strcspn(query, "=&");
@@ -171,9 +172,10 @@ static int refuse_unknown_parameters(struct call *call, const struct json_table 
         for (size_t i = 0; i < table->count && !known; i++)
             known = strlen(table->fields[i].name) == length &&
                     memcmp(table->fields[i].name, query, length) == 0;
-        if (!known)
-            return error_set_field(err, ERR_UNKNOWN_FIELD, "query", "there is no parameter '%.*s'",
-                                   (int)(length < 64 ? length : 64), query);
+        if (!known) {
+            (void)snprintf(name, sizeof(name), "%.*s", (int)length, query);
+            return json_refuse_unknown(table, "parameter", "query", name, err);
+        }
         query += strcspn(query, "&");
         query += *query == '&';
     }

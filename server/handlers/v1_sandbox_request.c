@@ -340,7 +340,9 @@ static int take_image(const struct create_body *body, struct container_spec *spe
         image = runtime_find(body->runtime)->image;
     if (!name_valid(image, LAUNCHER_IMAGE_SIZE - 1))
         return error_set_field(err, ERR_NOT_SUPPORTED, "image",
-                               "the image '%s' is not installed here", image);
+                               "the image '%s' is not installed here: GET /v1/images lists those "
+                               "that are",
+                               image);
     if (v1_value_text(image, &spec->image, err) < 0 ||
         v1_value_text(body->runtime, &spec->runtime, err) < 0)
         return -1;

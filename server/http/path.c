@@ -80,10 +80,11 @@ int http_query_value(const char *query, const char *name, char *buffer, size_t s
             size_t skip = pair == name_size ? name_size : name_size + 1;
 
             if (found)
-                return error_set_field(err, ERR_INVALID_FIELD, name, "came twice in the query");
+                return error_set_field(err, ERR_INVALID_FIELD, name, "'%s' came twice in the query",
+                                       name);
             if (pair - skip >= size || !decode(query + skip, pair - skip, PART_QUERY, buffer))
                 return error_set_field(err, ERR_INVALID_FIELD, name,
-                                       "is too long or not well-formed");
+                                       "'%s' is too long or not well-formed", name);
             found = 1;
         }
         query += pair + (query[pair] == '&' ? 1 : 0);

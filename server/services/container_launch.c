@@ -106,7 +106,9 @@ int container_launch(struct services *services, const struct container_record *r
         return container_command_start(services, record, err);
     if (err->code == ERR_RUNTIME_MISSING)
         return error_set_field(err, ERR_NOT_SUPPORTED, "image",
-                               "the image '%s' is not installed here", record->image);
+                               "the image '%s' is not installed here: GET /v1/images lists those "
+                               "that are",
+                               record->image);
     return -1;
 }
 

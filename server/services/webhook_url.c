@@ -37,7 +37,9 @@ static int check_host(CURLU *url, struct error *err)
     }
     refusal = address_text_refusal(bare);
     if (refusal)
-        return error_set_field(err, ERR_NOT_POSSIBLE, "url", "'url' has an address that is %s",
+        return error_set_field(err, ERR_NOT_POSSIBLE, "url",
+                               "'url' has an address that is %s: events go to public ones only "
+                               "(webhooks.allow_private)",
                                refusal);
     return 0;
 }

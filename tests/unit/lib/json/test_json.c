@@ -127,6 +127,46 @@ static void test_what_is_not_one_json_value_is_refused(void **state)
     assert_int_equal(json_parse("{}\0{}", 5, &value, NULL), -1);
 }
 
+/* What a caller can go by who wrote the body by hand. */
+static void test_complaints_tell_what_to_do(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *message;
+    } cases[] = {
+        {"{\"name\":\"a\",\"sise\":1}", "there is no field 'sise', only name, size, flag, items"},
+        {"{\"name\":\"a\nb\"}",
+         "'name' holds a bare control character: a line feed is written \\n"},
+        {"{\"name\":\"a\" \"size\":1}", "the body is not valid JSON near byte 13 of 21"},
+        {"{name:1}", "the body is not valid JSON near byte 3 of 8"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct target target = {0};
+        struct error err;
+
+        assert_int_equal(decode(cases[i].text, &target, &err), -1);
+        assert_string_equal(err.message, cases[i].message);
+    }
+}
+
+static void test_the_known_fields_are_told_as_far_as_there_is_room(void **state)
+{
+    struct json_field many[100];
+    const struct json_table table = JSON_TABLE("Many", many);
+    const struct json_table none = {.name = "None"};
+    struct error err;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(many); i++)
+        many[i] = (struct json_field){.name = "a_name_of_some_length"};
+    assert_int_equal(json_refuse_unknown(&table, "field", "x", "x", &err), -1);
+    assert_int_equal(strlen(err.message), ERROR_MESSAGE_MAX - 1);
+    assert_int_equal(json_refuse_unknown(&none, "field", "x", "x", &err), -1);
+    assert_string_equal(err.message, "there is no field 'x'");
+}
+
 static void test_brackets_in_strings_do_not_count_as_depth(void **state)
 {
     _cleanup_cjson_ cJSON *value = NULL;
@@ -143,6 +183,8 @@ int main(void)
         cmocka_unit_test(test_absent_and_null_keep_the_default),
         cmocka_unit_test(test_every_complaint_names_its_field),
         cmocka_unit_test(test_what_is_not_one_json_value_is_refused),
+        cmocka_unit_test(test_complaints_tell_what_to_do),
+        cmocka_unit_test(test_the_known_fields_are_told_as_far_as_there_is_room),
         cmocka_unit_test(test_brackets_in_strings_do_not_count_as_depth),
     };
 

@@ -168,11 +168,24 @@ static void test_refusals_name_the_parameter(void **state)
     }
 }
 
+static void test_an_unknown_parameter_is_told_the_known_ones(void **state)
+{
+    struct client_response response;
+
+    (void)state;
+    ask("wrong=1", &response);
+    if (!strstr(response.body,
+                "there is no parameter 'wrong', only text, whole, flag, id, at, word\""))
+        fail_msg("%s", response.body);
+    client_response_free(&response);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parameters_fill_the_struct),
         cmocka_unit_test(test_refusals_name_the_parameter),
+        cmocka_unit_test(test_an_unknown_parameter_is_told_the_known_ones),
     };
 
     return cmocka_run_group_tests_name("server/handlers/call_query", tests, setup, teardown);

@@ -88,6 +88,7 @@ static void test_query_refused(void **state)
         assert_int_equal(http_query_value(cases[i], "a", value, sizeof(value), &err), -1);
         assert_int_equal(err.code, ERR_INVALID_FIELD);
         assert_string_equal(err.field, "a");
+        assert_non_null(strstr(err.message, "'a' "));
     }
 }
 
