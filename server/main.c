@@ -264,6 +264,7 @@ static int register_node(struct server *server, struct error *err)
 
     for (;;) {
         if (db_check_schema(services->db, db_migrations, db_migrations_count, err) == 0 &&
+            db_check_cluster(services->db, err) == 0 &&
             store_node_register(services->db, services->node_id, &services->boot_id, err) == 0)
             return 0;
         if (err->code != ERR_UNAVAILABLE)

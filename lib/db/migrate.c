@@ -23,6 +23,11 @@ static const char find_sql[] =
 static const char record_sql[] = "INSERT INTO schema_migrations (version, name, sha256)"
                                  " VALUES ($1::int, $2::text, encode(sha256($3::bytea), 'hex'))";
 
+/* Lists of tests may end before it. */
+static const char settle_sql[] =
+    "DO $$ BEGIN IF to_regprocedure('public.atoll_events_settle()') IS NOT NULL THEN"
+    " PERFORM public.atoll_events_settle(); END IF; END $$";
+
 static void close_connection(PGconn *pg)
 {
     PQfinish(pg);
@@ -171,7 +176,7 @@ int db_migrate(const char *owner_url, const struct db_migration *list, size_t co
         if (progress)
             progress(&list[i], !applied, context);
     }
-    return 0;
+    return run_sql(pg, "cannot let the order of events go on", settle_sql, err);
 }
 
 static const struct db_statement check_role_statement = {
@@ -237,5 +242,22 @@ int db_check_schema(struct db_pool *pool, const struct db_migration *list, size_
                          "the database's schema version %d is not the one of this program (its "
                          "SHA-256 differs)",
                          last->version);
+    return 0;
+}
+
+static const struct db_statement check_cluster_statement = {
+    "check_cluster",
+    "SELECT c.cluster = p.system_identifier FROM events_clock c, pg_control_system() p"};
+
+int db_check_cluster(struct db_pool *pool, struct error *err)
+{
+    const struct db_call call = {&check_cluster_statement, NULL, 0};
+    _cleanup_pg_result_ PGresult *result = NULL;
+
+    if (db_run(pool, NULL, DB_READ, &call, 1, &result, err) < 0)
+        return -1;
+    if (!db_get_bool(result, 0, 0))
+        return error_set(err, ERR_CONFLICT,
+                         "the database came here from another PostgreSQL: run `atoll migrate`");
     return 0;
 }

@@ -32,7 +32,8 @@ typedef void (*db_migrate_progress)(const struct db_migration *migration, bool a
  * Brings the database's schema up to the list's end as the schema's owner. Serialised by an
  * advisory lock (waits up to a minute for another's). `progress` may be NULL. Fails with
  * ERR_CONFLICT, changing nothing, when an applied migration is not the one of the same number in
- * the list, or when the database is newer than the list.
+ * the list, or when the database is newer than the list. A database that came from another cluster
+ * by a dump is made to go on in this one (migrations/0008_restore.sql).
  */
 int db_migrate(const char *owner_url, const struct db_migration *list, size_t count,
                db_migrate_progress progress, void *context, struct error *err);
@@ -44,5 +45,9 @@ int db_migrate(const char *owner_url, const struct db_migration *list, size_t co
  */
 int db_check_schema(struct db_pool *pool, const struct db_migration *list, size_t count,
                     struct error *err);
+
+/* The same of the cluster: ERR_CONFLICT when the database came from another one and was not
+ * migrated since. Transactions have other numbers here, by which events are in order. */
+int db_check_cluster(struct db_pool *pool, struct error *err);
 
 #endif

@@ -31,7 +31,7 @@ static const struct db_statement fan_out_statement = {
     " FROM webhook_cursor c"
     " CROSS JOIN (SELECT DISTINCT tenant_id FROM webhooks WHERE is_active) t"
     " CROSS JOIN LATERAL (SELECT * FROM events WHERE tenant_id = t.tenant_id"
-    " AND (tx, id) > (c.tx, c.id) AND tx < pg_snapshot_xmin(pg_current_snapshot())"
+    " AND (tx, id) > (c.tx, c.id) AND tx < atoll_events_horizon()"
     " ORDER BY tx, id LIMIT $1::bigint) e ORDER BY e.tx, e.id LIMIT $1::bigint),"
     " wanted AS MATERIALIZED (SELECT e.tx, e.id, e.tenant_id, w.id AS webhook, " PAYLOAD
     " AS payload, row_number() OVER (PARTITION BY w.id ORDER BY e.tx, e.id) AS place"

@@ -64,8 +64,8 @@ static const struct db_statement list_statement = {"event_list", LIST_STATEMENT(
 static const struct db_statement list_sandbox_statement = {
     "event_list_sandbox", LIST_STATEMENT(ALL_BACK, " AND sandbox_id = $8::uuid")};
 
-static const struct db_statement now_statement = {
-    "event_now", "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"};
+static const struct db_statement now_statement = {"event_now",
+                                                  "SELECT atoll_events_horizon()::text::bigint"};
 
 /* The same, without times and oldest first. */
 #define FOLLOW_STATEMENT(reach, whose)                                                             \
@@ -74,7 +74,7 @@ static const struct db_statement now_statement = {
     " reached.id FROM " reach                                                                      \
     " LEFT JOIN LATERAL (SELECT * FROM events WHERE tenant_id = $1::uuid" whose                    \
     " AND (tx, id) > " PLACE " AND (tx, id) <= (reached.tx, reached.id)"                           \
-    " AND tx < pg_snapshot_xmin(pg_current_snapshot())"                                            \
+    " AND tx < atoll_events_horizon()"                                                             \
     " AND ($5::text IS NULL OR starts_with(kind, $5::text))"                                       \
     " ORDER BY tx, id LIMIT $4::bigint) e ON true ORDER BY e.tx, e.id"
 

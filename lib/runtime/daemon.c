@@ -142,7 +142,8 @@ static int await_schema(struct daemon *daemon, struct error *err)
 {
     bool logged = false;
 
-    while (db_check_schema(daemon->pool, db_migrations, db_migrations_count, err) < 0) {
+    while (db_check_schema(daemon->pool, db_migrations, db_migrations_count, err) < 0 ||
+           db_check_cluster(daemon->pool, err) < 0) {
         if (err->code != ERR_UNAVAILABLE)
             return -1;
         if (!logged)

@@ -64,6 +64,9 @@ class Postgres:
     def initialise(self):
         self.socket_dir.mkdir()
         os.chown(self.socket_dir, *self.user)
+        self.make_cluster()
+
+    def make_cluster(self):
         self.run_as_user(
             BIN / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
             "--locale=C.UTF-8", "--no-sync",
