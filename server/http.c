@@ -365,6 +365,15 @@ void http_respond_stream(struct http_request *request, const char *media_type,
     respond_stream(request, 200, media_type, stream);
 }
 
+/* The edge gives the connection to no other request, and waits for its end. */
+void http_respond_pushed_stream(struct http_request *request, const char *media_type,
+                                struct stream *stream)
+{
+    mg_disable_connection_keep_alive(request->connection);
+    http_response_header(request, "Connection", "close");
+    respond_stream(request, 200, media_type, stream);
+}
+
 /* The edge makes a 101 of it: that status means something else between it and civetweb. */
 void http_respond_upgrade(struct http_request *request, struct stream *stream)
 {

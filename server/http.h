@@ -153,6 +153,11 @@ void http_respond_end(struct http_request *request);
 void http_respond_stream(struct http_request *request, const char *media_type,
                          struct stream *stream);
 
+/* The same for a handler that pushes the stream itself: until it returns, its thread has no other
+ * request. */
+void http_respond_pushed_stream(struct http_request *request, const char *media_type,
+                                struct stream *stream);
+
 /* True when the client asks for a WebSocket, and the edge can make the connection one. */
 bool http_request_asks_websocket(const struct http_request *request);
 

@@ -325,7 +325,10 @@ static void finish(struct edge_conn *conn)
     bool reuse = conn->answer.reuse && conn->request.body_done && sent && !conn->upstream->ended &&
                  edge_buffer_used(&conn->upstream->input) == 0;
 
-    edge_upstream_release(conn, reuse);
+    if (conn->stream && !conn->answer.reuse)
+        edge_upstream_drain(conn); /* the handler pushes the stream itself */
+    else
+        edge_upstream_release(conn, reuse);
     conn->request.keep_alive = conn->request.keep_alive && conn->request.body_done && sent;
     conn->state = EDGE_CONN_FLUSH;
     if (conn->stream)

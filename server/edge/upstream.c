@@ -189,26 +189,6 @@ void edge_upstream_release(struct edge_conn *conn, bool reuse)
     serve_waiting(loop);
 }
 
-void edge_upstream_abandon(struct edge_conn *conn)
-{
-    struct edge_upstream *upstream = conn->upstream;
-
-    if (conn->answer.head_done) {
-        /* The handler is writing: a closed connection is what it notices. */
-        edge_upstream_release(conn, false);
-        return;
-    }
-    /*
-     * The handler is working. Its thread cannot serve another connection until it is done, so this
-     * one stays open, and counted, until the thread closes it.
-     */
-    (void)detach(conn);
-    upstream->conn = NULL;
-    upstream->draining = true;
-    (void)shutdown(upstream->source.fd, SHUT_WR);
-    serve_waiting(conn->loop);
-}
-
 void edge_upstream_close(struct edge_upstream *upstream)
 {
     discard(upstream);
@@ -229,6 +209,31 @@ static void drain(struct edge_upstream *upstream)
         discard(upstream);
         serve_waiting(loop);
     }
+}
+
+void edge_upstream_drain(struct edge_conn *conn)
+{
+    struct edge_upstream *upstream = detach(conn);
+
+    upstream->conn = NULL;
+    upstream->draining = true;
+    (void)shutdown(upstream->source.fd, SHUT_WR);
+    serve_waiting(conn->loop);
+    if (upstream->readable) /* its end may be here already, and is not told again */
+        drain(upstream);
+}
+
+void edge_upstream_abandon(struct edge_conn *conn)
+{
+    /* The handler is writing: a closed connection is what it notices. */
+    if (conn->answer.head_done)
+        edge_upstream_release(conn, false);
+    /*
+     * The handler is working. Its thread cannot serve another connection until it is done, so this
+     * one stays open, and counted, until the thread closes it.
+     */
+    else
+        edge_upstream_drain(conn);
 }
 
 void edge_upstream_event(struct edge_upstream *upstream, uint32_t events)

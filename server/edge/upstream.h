@@ -21,6 +21,9 @@ void edge_upstream_unqueue(struct edge_conn *conn);
 /* Gives the connection's upstream back: for the next request, or to be closed. */
 void edge_upstream_release(struct edge_conn *conn, bool reuse);
 
+/* The answer is here, the handler still at work: the upstream counts until its thread closes it. */
+void edge_upstream_drain(struct edge_conn *conn);
+
 /* The client is gone: frees the upstream without breaking the thread's accounting. */
 void edge_upstream_abandon(struct edge_conn *conn);
 

@@ -36,7 +36,7 @@ int executor_answer_begin(struct executor_answer *answer, struct call *call, siz
         return 0;
     if (stream_new(call->services->streams, QUEUE, &answer->stream, err) < 0)
         return -1;
-    http_respond_stream(call->request, "application/json", answer->stream);
+    http_respond_pushed_stream(call->request, "application/json", answer->stream);
     return 0;
 }
 

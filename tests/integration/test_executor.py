@@ -548,6 +548,21 @@ def test_the_projects_command_policy_counts(ruled, operation):
     assert response.status in (200, 201) and "wget" in response.headers["X-Command-Policy"]
 
 
+def test_who_does_not_read_his_answer_holds_nobody_up(client, own):
+    """The worker that sends it is busy with it, and takes no other request."""
+    connection = http.client.HTTPConnection(own.caller.host, own.caller.port, timeout=60)
+    connection.request(
+        "POST", f"{own.path}/run", body=json.dumps({"cmd": "head -c 30000000 /dev/zero | tr '\\0' x"}),
+        headers={"Authorization": f"Bearer {own.secret}"},
+    )
+    reply = connection.getresponse()
+    assert reply.read(10) == b'{"stdout":'
+    for _ in range(4):
+        assert client.request("GET", "/health", timeout=10).status == 200
+    assert json.loads(b'{"stdout":' + reply.read())["code"] == 0
+    connection.close()
+
+
 # --- run_streaming
 
 

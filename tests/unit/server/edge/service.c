@@ -182,6 +182,15 @@ static void note_gone(__attribute__((unused)) void *user)
     pthread_mutex_unlock(&lock);
 }
 
+static void make_latest(struct stream *stream)
+{
+    pthread_mutex_lock(&lock);
+    stream_unref(latest);
+    latest = stream;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&lock);
+}
+
 static void handle_stream(struct http_request *request)
 {
     struct stream *stream;
@@ -193,11 +202,18 @@ static void handle_stream(struct http_request *request)
         stream_set_heartbeat(stream, ": heartbeat\n\n");
     http_response_header(request, "X-Own", "kept");
     http_respond_stream(request, "text/event-stream", stream);
-    pthread_mutex_lock(&lock);
-    stream_unref(latest);
-    latest = stream;
-    pthread_cond_broadcast(&changed);
-    pthread_mutex_unlock(&lock);
+    make_latest(stream);
+}
+
+static void handle_pushed(struct http_request *request)
+{
+    struct stream *stream;
+    struct error err;
+
+    assert_int_equal(stream_new(streams, SERVICE_STREAM_CAPACITY, &stream, &err), 0);
+    http_respond_pushed_stream(request, "text/plain", stream);
+    make_latest(stream);
+    wait_here();
 }
 
 static void handle_late(struct http_request *request)
@@ -221,7 +237,7 @@ static const struct {
     {"headers", handle_headers}, {"early", handle_early},       {"wait", handle_wait},
     {"silent", handle_silent},   {"segments", handle_segments}, {"stream", handle_stream},
     {"forged", handle_forged},   {"count", handle_count},       {"pieces", handle_pieces},
-    {"twice", handle_twice},     {"late", handle_late},
+    {"twice", handle_twice},     {"late", handle_late},         {"pushed", handle_pushed},
 };
 
 static void handle(struct http_request *request, __attribute__((unused)) void *user)

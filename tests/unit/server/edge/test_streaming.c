@@ -208,6 +208,36 @@ static void test_streams_hold_no_worker(void **state)
     service_await_gone(MANY);
 }
 
+static void test_who_pushes_has_his_worker_to_himself(void **state)
+{
+    struct fixture *fixture = *state;
+    int other = client_connect(fixture->service.port);
+
+    for (unsigned i = 0; i < 3; i++) { /* of four workers */
+        int fd = client_connect(fixture->service.port);
+
+        client_send_text(fd, "GET /pushed HTTP/1.1\r\nHost: a\r\n\r\n");
+        fixture->stream = service_await_stream();
+        skip_head(fd);
+        for (int k = 0; k < 5; k++)
+            assert_int_equal(client_ask(other, HEALTH), 200);
+        push(fixture, "whole");
+        finish(fixture);
+        read_text(fd, "0005\r\nwhole\r\n0\r\n\r\n");
+        assert_int_equal(client_ask(fd, HEALTH), 200);
+        close(fd);
+    }
+    service_let_go();
+    for (int i = 0; i < 20; i++) {
+        client_send_text(other, "GET /pushed HTTP/1.1\r\nHost: a\r\n\r\n");
+        fixture->stream = service_await_stream();
+        finish(fixture);
+        skip_head(other);
+        read_text(other, "0\r\n\r\n");
+    }
+    close(other);
+}
+
 static void test_a_client_that_leaves_is_noticed(void **state)
 {
     struct fixture *fixture = *state;
@@ -341,6 +371,7 @@ int main(void)
         TEST(test_a_broken_stream_breaks_the_connection),
         TEST(test_head_is_no_stream),
         TEST(test_streams_hold_no_worker),
+        TEST(test_who_pushes_has_his_worker_to_himself),
         TEST(test_a_client_that_leaves_is_noticed),
         TEST(test_a_slow_client_holds_its_producer_back),
         cmocka_unit_test_setup_teardown(test_a_silent_stream_has_a_heartbeat, set_up_hasty,
