@@ -144,7 +144,7 @@ class History:
 
     def add_run(self):
         project, start = self.pick_project(), self.moment()
-        deadline = start + timedelta(seconds=30)
+        deadline = start + self.random.choice([timedelta(seconds=30), timedelta(hours=20)])
         end, cpu_usec, state = self.moment(start), self.random.randrange(10**7), "completed"
         fate = self.random.choice(["completed", "lost", "forgotten"])
         if fate == "lost":
@@ -159,7 +159,8 @@ class History:
             f"'{state}', '{start.isoformat()}', '{deadline.isoformat()}', "
             f"{quoted(end)}, {cpu_usec if cpu_usec is not None else 'NULL'}, 1000, 128, 64)"
         )
-        end = end or min(self.now, deadline + timedelta(minutes=1))
+        # Also where its end was recorded days later.
+        end = min(end or self.now, deadline + timedelta(minutes=1))
         self.intervals.append((project, start, end, 128, (cpu_usec or 0) / 1e6, 1))
 
     def pick_project(self):
