@@ -119,6 +119,21 @@ static const char docs_of_ends[] =
     "It ends with us when a signal, such as that of Ctrl-C, ends `atoll exec`, or when nobody\n"
     "reads its output any more: it gets the same signal, in a terminal HUP.";
 
+static const char docs_of_examples[] =
+    "\n## Examples\n\n"
+    "```sh\n"
+    "export ATOLL_URL=https://atoll.example.com ATOLL_API_KEY=atoll_...  # elsewhere than on its "
+    "host\n"
+    "atoll run hello.py -- arguments\n"
+    "ID=$(atoll create --runtime python --memory 256m --label for=demo)\n"
+    "atoll exec $ID -- python3 -c 'print(6 * 7)'\n"
+    "atoll exec -it $ID -- bash\n"
+    "atoll cp data.csv $ID:\n"
+    "atoll cp --archive $ID:/sandbox all.tar.gz\n"
+    "atoll events --sandbox $ID --follow\n"
+    "atoll rm $ID\n"
+    "```";
+
 static int print_docs(void)
 {
     (void)puts(
@@ -131,6 +146,7 @@ static int print_docs(void)
         print_escaped(verbs[i].arguments);
         (void)printf("` | %s |\n", verbs[i].help);
     }
+    (void)puts(docs_of_examples);
     for (size_t i = 0; i < verb_count; i++) {
         if (verbs[i].option_count == 0)
             continue;

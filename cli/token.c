@@ -67,11 +67,11 @@ static int take_option(struct token_request *request, const char *option, const 
         request->claims.scope = value;
     } else if (strcmp(option, "--tenant") == 0) {
         if (!id_parse(value, &request->tenant))
-            return error_set(err, ERR_BAD_REQUEST, "--tenant needs a UUID");
+            return error_set(err, ERR_BAD_REQUEST, "--tenant needs an id (32 hex digits)");
         request->claims.tenant = &request->tenant;
     } else if (strcmp(option, "--project") == 0) {
         if (!id_parse(value, &request->project))
-            return error_set(err, ERR_BAD_REQUEST, "--project needs a UUID");
+            return error_set(err, ERR_BAD_REQUEST, "--project needs an id (32 hex digits)");
         request->claims.project = &request->project;
     } else { /* --ttl */
         if (!parse_u64(value, TTL_MAX, &ttl) || ttl == 0)

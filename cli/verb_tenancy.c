@@ -235,6 +235,18 @@ int verb_quota_show(struct cli *cli, const struct arguments *arguments, struct e
     return CLI_OK;
 }
 
+static int refuse_quota(const char *word, size_t length, struct error *err)
+{
+    char names[ERROR_MESSAGE_MAX / 2] = "";
+    size_t used = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(quotas) && used < sizeof(names); i++)
+        used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i > 0 ? ", " : "",
+                                 quotas[i].name);
+    return error_set(err, ERR_BAD_REQUEST, "quota set: there is no quota '%.*s', only %s",
+                     (int)(length < 64 ? length : 64), word, names);
+}
+
 /* Puts "memory=4g" into the limits; "memory=none" takes the limit away. */
 static int set_limit(cJSON *limits, const char *word, struct error *err)
 {
@@ -249,12 +261,13 @@ static int set_limit(cJSON *limits, const char *word, struct error *err)
         if (strcmp(text, "none") == 0)
             return 0;
         if (!quotas[i].parse(text, &value))
-            return error_set(err, ERR_BAD_REQUEST, "quota set: %.128s is not a limit", word);
+            return error_set(err, ERR_BAD_REQUEST,
+                             "quota set: %.128s is not NAME=LIMIT, as sandboxes=10 or memory=8g",
+                             word);
         cJSON_AddNumberToObject(limits, quotas[i].member, (double)value);
         return 0;
     }
-    return error_set(err, ERR_BAD_REQUEST, "quota set: there is no quota '%.*s'",
-                     (int)(length < 64 ? length : 64), word);
+    return refuse_quota(word, length, err);
 }
 
 /* A PUT replaces all limits: what is not named stays because it is sent again. */

@@ -540,8 +540,8 @@ def test_quotas(run):
     }
     assert rows(run("quota", "show", tenant)) == shown
     assert "QUOTA" in rows(run("quota", "show"))
-    run("quota", "set", tenant, "nothing=1", code=2)
-    run("quota", "set", tenant, "memory=much", code=2)
+    assert "only sandboxes, cpu," in run("quota", "set", tenant, "nothing=1", code=2).stderr
+    assert "as sandboxes=10" in run("quota", "set", tenant, "memory=much", code=2).stderr
     run("tenant", "rm", tenant)
 
 
