@@ -12,6 +12,7 @@
  */
 #include "agent/peer.h"
 #include "agent/process.h"
+#include "agent/reaper.h"
 #include "agent/spawn.h"
 #include "agent/stop.h"
 #include "agent/tree.h"
@@ -27,7 +28,6 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { EXIT_USAGE = 2 };
@@ -166,20 +166,13 @@ static int init(bool strict, uint64_t capabilities, int *ret_signal_fd)
     return errnum;
 }
 
-/* Reaps all that has ended, the agent's commands and the orphans that process 1 inherits. */
-static void reap(int signal_fd)
+/* The signal says that children have ended, not how many. */
+static bool take_signal(int signal_fd)
 {
     struct signalfd_siginfo info;
-    struct rusage usage;
-    int status;
-    pid_t pid;
 
     (void)!read(signal_fd, &info, sizeof(info));
-    while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
-        peers_child_exited(pid, status, &usage);
-        processes_child_exited(pid, status, &usage);
-    }
-    tree_reaped(pid < 0 && errno == ECHILD);
+    return true;
 }
 
 /* Of two timeouts of poller_wait. */
@@ -194,14 +187,15 @@ static _Noreturn void run(int signal_fd)
 {
     struct poller_event events[POLLER_BATCH];
     bool listening = true;
+    bool reaping = false;
     int timeout = -1;
 
     for (;;) {
-        int count = poller_wait(events, timeout);
+        int count = poller_wait(events, reaping ? 0 : timeout);
 
         for (int i = 0; i < count; i++) {
             if (events[i].source == POLLER_CHILD)
-                reap(signal_fd);
+                reaping = take_signal(signal_fd);
             else if (events[i].source == POLLER_LISTENER)
                 peers_accept(AGENT_FD_LISTEN);
             else if (events[i].index < POLLER_PROCESSES)
@@ -209,6 +203,8 @@ static _Noreturn void run(int signal_fd)
             else
                 processes_event(&events[i]);
         }
+        if (reaping)
+            reaping = reaper_run();
         /* In this order: what peers began has its deadline noted, and what processes wrote is
          * passed on in a turn that follows at once. */
         timeout = sooner(peers_run(), processes_run());
