@@ -25,8 +25,8 @@ void destroy_kill(struct launcher *launcher, struct sandbox *sandbox)
     /* A frozen process of v1 takes no signal. */
     if (sandbox->frozen || sandbox->freezing)
         (void)cgroup_freeze(&launcher->cgroup, sandbox->name, false);
+    loop_freeze_ended(launcher, sandbox, ESRCH);
     sandbox->phase = SANDBOX_DYING;
-    sandbox->freezing = false;
     sandbox->deadline_usec = monotonic_usec() + DEATH_USEC;
 }
 

@@ -1,5 +1,6 @@
-"""Kept disks, read-only roots, capabilities and process logs, by the launcher and the agent alone."""
+"""Kept disks, read-only roots, capabilities, freezes and logs, by the launcher and agent alone."""
 
+import contextlib
 import errno
 import os
 import signal
@@ -9,7 +10,7 @@ import uuid
 
 import pytest
 
-from support.launcher import DEV, DISK, TMPFS, Launcher, Refused, Sandbox
+from support.launcher import DESTROY, DEV, DISK, FREEZE, TMPFS, Launcher, Refused, Sandbox
 from support.stack import Stack, require_base_image
 from support.wait import eventually
 
@@ -229,6 +230,25 @@ def test_a_disk_has_its_size(host):
     code, output = host.launcher.run(sandbox, "head -c 64000000 /dev/zero > /home/user/big")
     assert code != 0 and "No space left" in output
     host.launcher.destroy(sandbox, remove_disk=1)
+
+
+def test_a_freeze_that_a_destroy_overtakes_is_answered(host):
+    """A crowd does not stand still at once; how it ends is told all the same."""
+    crowd = "for i in $(seq 40); do (while :; do :; done) & done; echo up"
+    for _ in range(10):
+        sandbox = host.sandbox(upper=TMPFS, keep_logs=1)
+        with contextlib.closing(host.launcher.agent(sandbox)) as agent:
+            agent.start(crowd)
+            with host.launcher.connect() as freezer, host.launcher.connect() as destroyer:
+                os.kill(host.stack.launcher.pid, signal.SIGSTOP)
+                host.launcher.send(freezer, FREEZE, sandbox)
+                host.launcher.send(destroyer, DESTROY, sandbox)
+                os.kill(host.stack.launcher.pid, signal.SIGCONT)
+                host.launcher.receive(destroyer)
+                try:
+                    host.launcher.receive(freezer)
+                except Refused as refused:
+                    assert refused.errno == errno.ESRCH
 
 
 def test_a_read_only_root(host):

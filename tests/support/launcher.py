@@ -57,8 +57,7 @@ class Launcher:
     def __init__(self, run_dir):
         self.run_dir = run_dir
 
-    def call(self, op, sandbox=None, generation=None, cursor=0, remove_disk=0):
-        """One request on a connection of its own: the reply's entries and its next cursor."""
+    def send(self, connection, op, sandbox=None, generation=None, cursor=0, remove_disk=0):
         made = sandbox if op == CREATE else None
         limits = (made.profile, made.upper, 64, 1000, made.keep_logs, made.memory_bytes,
                   made.upper_bytes, b"base") if made else (0, 0, 0, 0, 0, 0, 0, b"")
@@ -68,29 +67,42 @@ class Launcher:
             generation = sandbox.generation if sandbox and op != REMOVE else 0
         packet = REQUEST.pack(MAGIC, VERSION, op, sandbox.id.bytes if sandbox else bytes(16),
                               generation, *limits, cursor, 0, remove_disk, *flags)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
-            connection.settimeout(60)
-            connection.connect(str(self.run_dir / "launcher.sock"))
-            connection.send(packet)
-            answer = connection.recv(1 << 16)
+        connection.send(packet)
+
+    def connect(self):
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        connection.settimeout(60)
+        connection.connect(str(self.run_dir / "launcher.sock"))
+        return connection
+
+    @staticmethod
+    def receive(connection):
+        """The entries of the next reply, and its cursor."""
+        answer = connection.recv(1 << 16)
         fields = REPLY.unpack_from(answer)
         status, cursor, count = fields[3], fields[14], fields[15]
         if status != 0:
             raise Refused(status, fields[16].split(b"\0")[0].decode())
         return [ENTRY.unpack_from(answer, REPLY.size + i * ENTRY.size) for i in range(count)], cursor
 
+    def call(self, op, sandbox=None, **fields):
+        """One request on a connection of its own: the reply's entries and its next cursor."""
+        with self.connect() as connection:
+            self.send(connection, op, sandbox, **fields)
+            return self.receive(connection)
+
     def create(self, sandbox):
         self.call(CREATE, sandbox)
         return sandbox
 
     def destroy(self, sandbox, generation=None, remove_disk=0):
-        self.call(DESTROY, sandbox, generation, remove_disk=remove_disk)
+        self.call(DESTROY, sandbox, generation=generation, remove_disk=remove_disk)
 
     def remove(self, sandbox):
         self.call(REMOVE, sandbox)
 
     def remove_logs(self, sandbox, generation=None):
-        self.call(REMOVE_LOGS, sandbox, generation)
+        self.call(REMOVE_LOGS, sandbox, generation=generation)
 
     def disks(self):
         """The ids of all kept disks."""
