@@ -236,7 +236,7 @@ int store_run_end(struct db_pool *pool, const struct db_scope *scope,
 
     if (end_live(pool, scope, end, origin, &ended, err) < 0)
         return -1;
-    return ended ? 0 : end_late(pool, scope, end, origin, err);
+    return ended || end->in_doubt ? 0 : end_late(pool, scope, end, origin, err);
 }
 
 int store_node_register(struct db_pool *pool, const char *node_id, const struct id *boot_id,

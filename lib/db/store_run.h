@@ -52,13 +52,14 @@ struct store_run_end {
     int64_t cpu_usec;
     int64_t memory_peak_bytes;
     int64_t wall_usec;
+    bool in_doubt; /* the answer to its begin was lost, and it did not run */
 };
 
 /*
  * Records the end, durably: one active run less, back to stopped at none. May be repeated (an
  * outcome that is there stays), may come after the worker has marked the run lost (the outcome
- * replaces that), and after PostgreSQL forgot the begin (the row is made). Succeeds whatever became
- * of the sandbox.
+ * replaces that), and after PostgreSQL forgot the begin (the row is made, unless the run is in
+ * doubt). Succeeds whatever became of the sandbox.
  */
 int store_run_end(struct db_pool *pool, const struct db_scope *scope,
                   const struct store_run_end *end, const struct store_origin *origin,

@@ -361,14 +361,29 @@ static void record(struct run *run, int performed)
                   err.message);
 }
 
+/* PostgreSQL may have committed a begin that it did not answer, or never have heard of it. */
+static void end_in_doubt(struct run *run)
+{
+    struct db_scope scope = caller_scope(run->caller);
+
+    run->end.in_doubt = true;
+    run->end.state = PROCESS_FAILED;
+    run->end.exit_code = -1;
+    run->end.wall_usec = -1;
+    (void)late_records_add(run->services->late_records, &scope, &run->end);
+}
+
 static int run_admitted(struct run *run, struct error *err)
 {
     struct execution_stages *stages = &run->result.stages;
     int64_t mark = monotonic_usec();
     int performed;
 
-    if (begin(run, err) < 0)
+    if (begin(run, err) < 0) {
+        if (err->code == ERR_UNAVAILABLE)
+            end_in_doubt(run);
         return -1;
+    }
     stages->begin_usec = lap(&mark);
     performed = perform(run, err);
     admission_yield(run->services->admission, &run->ticket); /* what is left waits for a disk */

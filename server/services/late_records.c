@@ -112,7 +112,7 @@ bool late_records_add(struct late_records *records, const struct db_scope *scope
     bool room;
 
     pthread_mutex_lock(&records->lock);
-    room = records->count < RECORDS_MAX;
+    room = records->count < (end->in_doubt ? RECORDS_MAX / 2 : RECORDS_MAX);
     if (room) {
         size_t last = (records->first + records->count++) % RECORDS_MAX;
 

@@ -1,9 +1,11 @@
 """PostgreSQL goes away and comes back: running work ends well, new work hears 503, all recovers."""
 
 import concurrent.futures
+import uuid
 
 import pytest
 
+from support.relay import Swallowing
 from support.wait import eventually
 
 
@@ -77,3 +79,23 @@ def test_daemons_stay_up_meanwhile(calls, database, private_stack):
     recovered(calls)
     assert {name: daemon.pid for name, daemon in private_stack.daemons.items()} == pids
     assert all(daemon.alive for daemon in private_stack.daemons.values())
+
+
+def test_a_begin_whose_answer_is_lost_does_not_stay(private_stack):
+    """It was committed, and would count for quotas until its largest time limit is over."""
+    postgres = private_stack.postgres
+    folder = private_stack.make_folder("swallowing")
+    with Swallowing(folder, postgres.socket_dir) as relay:
+        url = f"host={folder} user=atoll_app dbname=atoll"
+        address = private_stack.another_server(ATOLL_DATABASE_URL=url)
+        client = private_stack.client(address=address)
+        sandbox_id = client.create("shell", "true")
+        relay.statement = b"run_begin"
+        assert client.try_execute(sandbox_id).status == 503
+        relay.statement = None
+        ended = f"SELECT state FROM processes WHERE sandbox_id = '{uuid.UUID(sandbox_id)}'"
+        eventually(lambda: postgres.value(ended) == "failed", 30, "the run has an end")
+        assert client.info(sandbox_id)["status"] != "Running"
+        assert client.run("shell", "echo back")["stdout"] == "back\n"
+        private_stack.extra_servers[-1].stop()
+        relay.shutdown()

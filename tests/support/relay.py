@@ -1,6 +1,7 @@
 """A way to the server that can be cut."""
 
 import contextlib
+import os
 import socket
 import socketserver
 import threading
@@ -63,3 +64,41 @@ class Held(Relay):
                 if passed > 100_000:
                     self.release.wait(60)
             target.shutdown(socket.SHUT_WR)
+
+
+class Swallowing(socketserver.ThreadingUnixStreamServer):
+    """Stands in front of a PostgreSQL. Where `statement` (a name) is sent once it is set, the answer
+    is awaited and kept, and the connection ends."""
+
+    daemon_threads = True
+
+    def __init__(self, folder, target):
+        self.target = str(target)
+        self.statement = None
+        super().__init__(f"{folder}/.s.PGSQL.5432", None)
+        os.chmod(self.server_address, 0o777)
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+
+    def finish_request(self, request, client_address):
+        upstream = socket.socket(socket.AF_UNIX)
+        upstream.connect(f"{self.target}/.s.PGSQL.5432")
+        swallows = threading.Event()
+        back = threading.Thread(target=self.answer, args=(upstream, request, swallows))
+        back.start()
+        with contextlib.suppress(OSError):
+            while data := request.recv(65536):
+                if self.statement and self.statement + b"\0" in data:
+                    swallows.set()
+                upstream.sendall(data)
+            upstream.shutdown(socket.SHUT_WR)
+        back.join()
+        upstream.close()
+
+    @staticmethod
+    def answer(upstream, request, swallows):
+        with contextlib.suppress(OSError):
+            while data := upstream.recv(65536):
+                if swallows.is_set():
+                    break
+                request.sendall(data)
+            request.shutdown(socket.SHUT_RDWR)

@@ -197,6 +197,29 @@ static void test_a_begin_that_a_crash_forgot_is_made_good(void **state)
     assert_int_equal(begin_run(pool, &default_tenant, &next), 6);
 }
 
+static void test_a_begin_in_doubt_is_ended_where_it_was_committed(void **state)
+{
+    struct id id = make_sandbox(pool, &default_tenant);
+    struct store_run runs[] = {make_run(&id), make_run(&id)};
+    const struct db_scope scope = {.tenant = default_tenant};
+
+    (void)state;
+    (void)begin_run(pool, &default_tenant, &runs[0]);
+    for (size_t i = 0; i < 2; i++) {
+        struct store_run_end end = completed(&runs[i], 0);
+
+        end.in_doubt = true;
+        end.state = PROCESS_FAILED;
+        assert_int_equal(store_run_end(pool, &scope, &end, &test_origin, NULL), 0);
+    }
+    expect(&id, SANDBOX_STOPPED, 0, 1);
+    assert_int_equal(number_of("SELECT count(*) FROM processes WHERE sandbox_id = '%s'"
+                               " AND state = 'failed' AND ended_at IS NOT NULL",
+                               &id),
+                     1);
+    assert_int_equal(number_of("SELECT count(*) FROM processes WHERE sandbox_id = '%s'", &id), 1);
+}
+
 static void test_begin_needs_a_sandbox_that_may_run(void **state)
 {
     static const char *const unfit[] = {"creating", "paused", "failed", "deleting"};
@@ -410,6 +433,7 @@ int main(void)
         TEST(test_an_end_twice_counts_once),
         TEST(test_the_truth_replaces_lost),
         TEST(test_a_begin_that_a_crash_forgot_is_made_good),
+        TEST(test_a_begin_in_doubt_is_ended_where_it_was_committed),
         TEST(test_begin_needs_a_sandbox_that_may_run),
         TEST(test_concurrent_runs_are_counted_exactly),
         TEST(test_delete_names_the_live_runs),
