@@ -263,15 +263,18 @@ char *http_response_field(const struct http_request *request, const char *name)
 /*
  * civetweb allows `request_timeout_ms` for one call, so that a large answer is written in pieces:
  * a slow client may take long as long as it takes something. A failed write means that the edge
- * gave up on its client; there is nobody to tell.
+ * gave up on its client, or that he takes nearly nothing: the rest never comes, which the
+ * connection's end tells.
  */
 static void write_answer(struct mg_connection *connection, const char *data, size_t size)
 {
     while (size > 0) {
         size_t piece = size < WRITE_PIECE ? size : WRITE_PIECE;
 
-        if (mg_write(connection, data, piece) != (int)piece)
+        if (mg_write(connection, data, piece) != (int)piece) {
+            mg_disable_connection_keep_alive(connection);
             return;
+        }
         data += piece;
         size -= piece;
     }

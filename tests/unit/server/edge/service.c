@@ -216,6 +216,16 @@ static void handle_pushed(struct http_request *request)
     wait_here();
 }
 
+/* More than sockets take: without a reader it cannot be written. */
+static void handle_unread(struct http_request *request)
+{
+    char *data = calloc(1, BODY_MAX);
+
+    http_respond_bytes(request, 200, "text/plain", data, BODY_MAX);
+    free(data);
+    wait_here();
+}
+
 static void handle_late(struct http_request *request)
 {
     wait_here();
@@ -238,6 +248,7 @@ static const struct {
     {"silent", handle_silent},   {"segments", handle_segments}, {"stream", handle_stream},
     {"forged", handle_forged},   {"count", handle_count},       {"pieces", handle_pieces},
     {"twice", handle_twice},     {"late", handle_late},         {"pushed", handle_pushed},
+    {"unread", handle_unread},   {"unread", handle_unread},
 };
 
 static void handle(struct http_request *request, __attribute__((unused)) void *user)
@@ -279,7 +290,7 @@ void service_start(struct service *service, struct edge_options *options)
     assert_int_equal(streams_create(&stream_options, &streams, &err), 0);
     struct http_options http_options = {
         .threads = options->upstreams,
-        .request_timeout_ms = 20000,
+        .request_timeout_ms = options->limits.idle_timeout_ms,
         .edge_secret = service->secret,
         .streams = streams,
         .handler = handle,

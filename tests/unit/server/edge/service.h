@@ -24,8 +24,8 @@ struct edge_options service_options(void);
  * fields that came; /early answers 403 without reading the body; /wait blocks until service_let_go;
  * /silent does not answer; /segments tells the decoded path; /stream answers with a stream, with
  * ?heartbeat one that has heartbeats; /forged names a stream that is not there; /twice answers 204,
- * and then 200; /late is a stream that waits as /wait does, /pushed one whose handler
- * waits after its answer.
+ * and then 200; /late is a stream that waits as /wait does, /pushed one whose handler waits after
+ * its answer; /unread waits behind an answer that is larger than sockets take.
  */
 void service_start(struct service *service, struct edge_options *options);
 void service_stop(struct service *service);

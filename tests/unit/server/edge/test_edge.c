@@ -4,6 +4,7 @@
 #include "tests/unit/server/edge/service.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -767,6 +768,35 @@ static void test_too_many_connections(void **state)
     service_stop(&service);
 }
 
+/* The edge would wait for the rest as long as the connection lasts: a day. */
+static void test_an_answer_that_cannot_be_written_ends_its_connection(void **state)
+{
+    struct edge_options options = service_options();
+    struct service service;
+    char text[512];
+    ssize_t size;
+    int fd;
+
+    (void)state;
+    options.limits.idle_timeout_ms = 100;
+    service_start(&service, &options);
+    fd = client_connect(http_port(service.http));
+    (void)snprintf(text, sizeof(text),
+                   "GET /unread HTTP/1.1\r\nHost: a\r\nX-Atoll-Edge: %s id ip host\r\n\r\n",
+                   service.secret);
+    client_send_text(fd, text);
+    service_await_waiting(1);
+    service_let_go();
+    do {
+        struct pollfd poller = {.fd = fd, .events = POLLIN};
+
+        assert_int_equal(poll(&poller, 1, 20000), 1);
+        size = recv(fd, text, sizeof(text), 0);
+    } while (size > 0);
+    close(fd);
+    service_stop(&service);
+}
+
 static void *stop_service(void *argument)
 {
     struct service *service = argument;
@@ -862,6 +892,7 @@ int main(void)
         TEST(test_early_answer),
         TEST(test_slow_reader),
         cmocka_unit_test(test_too_many_connections),
+        cmocka_unit_test(test_an_answer_that_cannot_be_written_ends_its_connection),
         cmocka_unit_test(test_stop_finishes_what_began),
         TEST(test_port_in_use),
     };
