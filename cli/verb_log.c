@@ -33,8 +33,17 @@ struct events {
     const char *path;
     char last[64]; /* the id of the one that came last; "": none yet */
     bool as_json;
+    bool has_limit;
+    uint64_t left;   /* that may still come, where there is a limit */
     int write_error; /* errno; 0: none */
 };
+
+static bool has_ended(const void *user)
+{
+    const struct events *events = user;
+
+    return events->write_error != 0 || (events->has_limit && events->left == 0);
+}
 
 /* One event of a stream, on a line of its own. */
 static bool print_event(const struct api_event *event, void *user)
@@ -49,14 +58,8 @@ static bool print_event(const struct api_event *event, void *user)
         table_print_row(stdout, shown, event_columns, ARRAY_SIZE(event_columns));
     if (fflush(stdout) != 0)
         events->write_error = errno;
-    return events->write_error == 0;
-}
-
-static bool cannot_print(const void *user)
-{
-    const struct events *events = user;
-
-    return events->write_error != 0;
+    events->left--;
+    return !has_ended(events);
 }
 
 /* Without an id, what happened meanwhile could not be told from what was before. */
@@ -71,15 +74,22 @@ static char *rest_path(const void *user)
                : NULL;
 }
 
-static int follow_events(struct api *api, const char *path, struct error *err)
+/* `limit` NULL: until Ctrl-C. */
+static int follow_events(struct api *api, const char *path, const uint64_t *limit,
+                         struct error *err)
 {
-    struct events events = {.path = path, .as_json = api_json(api)};
+    struct events events = {
+        .path = path,
+        .as_json = api_json(api),
+        .has_limit = limit,
+        .left = limit ? *limit : 0,
+    };
     const struct following following = {
         .method = "GET",
         .path = path,
         .take = print_event,
         .rest = rest_path,
-        .has_ended = cannot_print,
+        .has_ended = has_ended,
         .user = &events,
     };
     int result = following_run(api, &following, err);
@@ -106,7 +116,8 @@ int verb_events(struct cli *cli, const struct arguments *arguments, struct error
         api_open(cli, arguments, &api, err) < 0)
         return -1;
     if (argument_value(arguments, "--follow"))
-        return follow_events(api, path, err);
+        return follow_events(api, path, argument_value(arguments, "--limit") ? &list.limit : NULL,
+                             err);
     list.path = path;
     return api_list(api, &list, err);
 }

@@ -90,7 +90,7 @@ static const struct cli_option event_options[] = {
     {"--kind", "KIND", "only kinds that begin so, such as run."},
     {"--since", "TIME", "not before, as 2027-01-02T03:04:05Z; without --follow"},
     {"--until", "TIME", "before; without --follow"},
-    LIMIT_OPTION,
+    {"--limit", "N", "at most so many; 1000 unless said, with --follow without an end"},
 };
 static const struct cli_option usage_options[] = {
     {"--from", "TIME", "as 2027-01-02T00:00:00Z; 30 days ago unless said"},

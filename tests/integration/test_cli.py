@@ -573,6 +573,30 @@ def test_events(run, stack):
     run("rm", made)
 
 
+def test_as_many_events_are_followed_as_are_asked_for(run, stack):
+    made = run("create").stdout.strip()
+    stack.created.add(made)
+    follower = subprocess.Popen(
+        [str(binary("atoll")), "events", "--follow", "--json", "--sandbox", made, "--limit", "3"],
+        env=stack.environment, cwd="/", text=True, stdout=subprocess.PIPE,
+    )
+
+    def has_ended():
+        """The stream begins with what happens once it is open."""
+        run("stop", made, "--timeout", "0")
+        run("start", made)
+        return follower.poll() is not None
+
+    try:
+        eventually(has_ended, 30, "it has printed three events")
+        assert follower.returncode == 0
+        assert len(follower.stdout.read().splitlines()) == 3
+    finally:
+        follower.kill()
+        follower.communicate()
+    run("rm", made)
+
+
 def test_events_are_followed(run, stack):
     made = run("create").stdout.strip()
     stack.created.add(made)
