@@ -59,7 +59,8 @@ static void answer_preflight(struct http_request *request)
                          "GET, HEAD, POST, PUT, PATCH, DELETE");
     http_response_header(request, "Access-Control-Allow-Headers",
                          "Authorization, X-API-Key, Content-Type, Idempotency-Key, If-Match, "
-                         "If-None-Match, X-Request-Id, Last-Event-ID");
+                         "If-None-Match, If-Range, Range, X-Request-Id, X-Routing-Key, "
+                         "Last-Event-ID");
     http_response_header(request, "Access-Control-Max-Age", "600");
     http_respond_empty(request, 204);
 }
@@ -75,7 +76,8 @@ bool cors_handle(struct http_request *request, const char *origins)
         return false;
     http_response_header(request, "Access-Control-Allow-Origin", origin);
     http_response_header(request, "Access-Control-Expose-Headers",
-                         "X-Request-Id, ETag, Retry-After, Allow");
+                         "X-Request-Id, ETag, Retry-After, Allow, Content-Range, "
+                         "Content-Disposition, Idempotency-Replayed, X-Command-Policy");
     if (http_request_method(request) != HTTP_OPTIONS ||
         !http_request_header(request, "Access-Control-Request-Method"))
         return false;

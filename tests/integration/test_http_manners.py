@@ -76,12 +76,15 @@ def test_a_configured_origin_may_call(page):
     assert answer.headers["Vary"] == "Origin"
     assert "Access-Control-Allow-Credentials" not in answer.headers
     allowed = answer.headers["Access-Control-Allow-Headers"].lower()
-    assert {"authorization", "content-type", "idempotency-key", "if-match"} <= set(
-        allowed.split(", ")
-    )
+    assert {
+        "authorization", "content-type", "idempotency-key", "if-match", "last-event-id", "range",
+        "x-routing-key",
+    } <= set(allowed.split(", "))
     read = page.get("/v1/projects", headers={"Origin": "http://localhost:3000"})
     assert read.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
-    assert "ETag" in read.headers["Access-Control-Expose-Headers"]
+    assert {"ETag", "Content-Range", "Idempotency-Replayed", "X-Command-Policy"} <= set(
+        read.headers["Access-Control-Expose-Headers"].split(", ")
+    )
 
 
 def test_a_page_may_read_a_problem(page):
