@@ -36,7 +36,7 @@ static const struct db_statement fan_out_statement = {
     " wanted AS MATERIALIZED (SELECT e.tx, e.id, e.tenant_id, w.id AS webhook, " PAYLOAD
     " AS payload, row_number() OVER (PARTITION BY w.id ORDER BY e.tx, e.id) AS place"
     " FROM batch e JOIN webhooks w ON w.tenant_id = e.tenant_id AND w.is_active"
-    " AND e.at >= w.created_at AND (w.project_id IS NULL OR w.project_id = e.project)"
+    " AND e.at >= w.active_since AND (w.project_id IS NULL OR w.project_id = e.project)"
     " AND (cardinality(w.kinds) = 0 OR EXISTS (SELECT FROM unnest(w.kinds) k WHERE e.kind = k"
     " OR (right(k, 2) = '.*' AND starts_with(e.kind, left(k, -1)))))),"
     " waiting AS MATERIALIZED (SELECT w.webhook, (SELECT count(*) FROM (SELECT FROM"

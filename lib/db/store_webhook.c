@@ -54,6 +54,8 @@ static const struct db_statement patch_statement = {
     "webhook_patch", "WITH changed AS (UPDATE webhooks SET url = coalesce($4::text, url),"
                      " kinds = CASE WHEN $5::text IS NULL THEN kinds ELSE " KINDS(
                          "$5") " END,"
+                               " active_since = CASE WHEN $6::boolean AND NOT is_active THEN now() "
+                               "ELSE active_since END,"
                                " is_active = coalesce($6::boolean, is_active), version = version + "
                                "1, updated_at = now()"
                                " WHERE " OWN_WEBHOOK " AND ($3::bigint < 0 OR version = $3::bigint)"

@@ -289,6 +289,34 @@ static void test_ended_deliveries_are_removed_with_age(void **state)
     assert_int_equal(postgres_number("SELECT count(*) FROM webhook_deliveries"), 2);
 }
 
+static void set_active(const struct id *webhook, bool active)
+{
+    const struct db_scope scope = {.tenant = default_tenant};
+    const struct webhook_patch patch = {.set_active = true, .is_active = active};
+    _cleanup_(webhook_record_free) struct webhook_record record = {.owner = NULL};
+
+    assert_int_equal(
+        store_webhook_patch(app, &scope, webhook, &patch, -1, &test_origin, &record, NULL), 0);
+}
+
+/* Nobody else has a webhook: nothing moves the cursor meanwhile. */
+static void test_what_happens_during_a_pause_is_not_sent(void **state)
+{
+    struct id webhook = make_webhook("[\"test.*\"]");
+
+    (void)state;
+    make_events(1);
+    fan_out();
+    set_active(&webhook, false);
+    make_events(2);
+    fan_out();
+    set_active(&webhook, true);
+    set_active(&webhook, true);
+    make_events(3);
+    fan_out();
+    assert_int_equal(count_in("pending"), 4);
+}
+
 /* A delete of the webhook, which has locked some of them and wants the rest. */
 static void test_removal_waits_for_nobody(void **state)
 {
@@ -329,6 +357,7 @@ int main(void)
         TEST(test_what_waits_too_long_is_given_up),
         TEST(test_ended_deliveries_are_removed_with_age),
         TEST(test_removal_waits_for_nobody),
+        TEST(test_what_happens_during_a_pause_is_not_sent),
     };
 
     return cmocka_run_group_tests_name("db/store_delivery", tests, postgres_group_setup,
