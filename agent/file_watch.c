@@ -706,8 +706,12 @@ enum file_watch_step file_watch_pump(struct file_watch *watch, struct outbox *ou
     const struct half_move *move;
     bool moved;
 
-    if (!state || !has_room(outbox))
+    if (!state)
         return FILE_WATCH_WAITS;
+    if (!has_room(outbox)) { /* until the client reads no time is over */
+        watch->deadline_usec = INT64_MAX;
+        return FILE_WATCH_WAITS;
+    }
     if (state->gone) {
         file_watch_abort(watch);
         return FILE_WATCH_DONE;

@@ -362,6 +362,52 @@ static void test_a_reader_that_does_not_read_is_told_what_it_lost(void **state)
     end(&place);
 }
 
+/* The state of a process: proc_pid_stat(5). */
+static char state_of(pid_t pid)
+{
+    char path[64], text[64] = "";
+    int fd;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_true(read(fd, text, sizeof(text) - 1) > 0);
+    close(fd);
+    assert_non_null(strrchr(text, ')'));
+    return strrchr(text, ')')[2];
+}
+
+/* What has left is given up after a while; with no room to tell it, that is not a thing to do. */
+static void test_a_reader_that_does_not_read_keeps_nobody_busy(void **state)
+{
+    enum { FILES = 4000 };
+    struct place place = begin(state);
+    int64_t deadline = agent_fixture_deadline();
+    unsigned asleep = 0;
+    char names[2][256];
+
+    make_folder(&place, "from");
+    make_folder(&place, "to");
+    for (unsigned i = 0; i < FILES; i++) {
+        (void)snprintf(names[0], sizeof(names[0]), "from/%0200u", i);
+        make_file(&place, names[0]);
+    }
+    assert_int_equal(try_watch(&place, in(&place, "from"), false), 0);
+    assert_int_equal(next(&place).kind, AGENT_CHANGE_READY);
+    for (unsigned i = 0; i < FILES; i++) {
+        (void)snprintf(names[0], sizeof(names[0]), "from/%0200u", i);
+        (void)snprintf(names[1], sizeof(names[1]), "to/%0200u", i);
+        rename_in(&place, names[0], names[1]);
+    }
+    /* Asleep for some hundred looks in a row, it does not wake by itself. */
+    while (asleep < 200) {
+        asleep = state_of(place.fixture->agent) == 'S' ? asleep + 1 : 0;
+        assert_true(monotonic_usec() < deadline);
+        (void)usleep(1000);
+    }
+    end(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -378,6 +424,7 @@ int main(void)
         cmocka_unit_test(test_what_cannot_be_watched_is_refused),
         cmocka_unit_test(test_a_sandbox_has_so_many_watches),
         cmocka_unit_test(test_a_reader_that_does_not_read_is_told_what_it_lost),
+        cmocka_unit_test(test_a_reader_that_does_not_read_keeps_nobody_busy),
     };
 
     return cmocka_run_group_tests(tests, agent_group_set_up, agent_group_tear_down);
