@@ -68,7 +68,8 @@ static size_t record_size(size_t payload)
     return AGENT_HEADER_SIZE + payload;
 }
 
-static int open_segment(struct log_file *log)
+/* Makes the file of the log's number under the name with this suffix. On failure there is none. */
+static int open_segment(struct log_file *log, const char *suffix)
 {
     const struct agent_log_message message = {
         .version = AGENT_LOG_VERSION,
@@ -80,8 +81,9 @@ static int open_segment(struct log_file *log)
     };
     uint8_t record[AGENT_HEADER_SIZE + AGENT_LOG_SIZE];
     char name[LOG_NAME_MAX];
+    int errnum;
 
-    make_name(&log->id, ".log", name);
+    make_name(&log->id, suffix, name);
     log->fd =
         openat(AGENT_FD_LOGS, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, LOG_MODE);
     if (log->fd < 0)
@@ -90,7 +92,12 @@ static int open_segment(struct log_file *log)
     log->newest = log_file_end(log);
     agent_frame_header(record, AGENT_FRAME_LOG, AGENT_LOG_SIZE);
     (void)agent_log_encode(&message, record + AGENT_HEADER_SIZE, AGENT_LOG_SIZE);
-    return append(log, record, sizeof(record), NULL, 0);
+    errnum = append(log, record, sizeof(record), NULL, 0);
+    if (errnum != 0) {
+        log_file_close(log);
+        (void)unlinkat(AGENT_FD_LOGS, name, 0);
+    }
+    return errnum;
 }
 
 int log_file_create(struct log_file *log, struct log_pool *pool, const struct id *id,
@@ -105,35 +112,34 @@ int log_file_create(struct log_file *log, struct log_pool *pool, const struct id
     log->pool = pool;
     log->bytes_max = bytes / 2;
     log->lines_max = lines / 2;
-    errnum = open_segment(log);
+    errnum = open_segment(log, ".log");
     if (errnum == EBADF)
         return ENOTDIR;
-    if (errnum != 0 && errnum != EEXIST)
-        log_file_remove(log);
-    if (errnum != 0)
-        log_file_close(log);
     return errnum;
 }
 
 /* Begins the next file. When that fails, the full one goes on being the newest. */
 static void rotate(struct log_file *log)
 {
-    char newest[LOG_NAME_MAX], older[LOG_NAME_MAX];
+    char newest[LOG_NAME_MAX], older[LOG_NAME_MAX], made[LOG_NAME_MAX];
     struct log_file next = *log;
 
     make_name(&log->id, ".log", newest);
     make_name(&log->id, ".log.1", older);
-    if (renameat(AGENT_FD_LOGS, newest, AGENT_FD_LOGS, older) < 0) {
-        log_file_close(log);
-        return;
-    }
-    log->pool->used -= above_share(log->size_before);
+    make_name(&log->id, ".log.2", made);
     next.segment++;
     next.begin = log->newest;
     next.size_before = log->size;
     next.size = 0;
-    if (open_segment(&next) != 0)
+    if (open_segment(&next, ".log.2") != 0)
+        return;
+    if (renameat(AGENT_FD_LOGS, newest, AGENT_FD_LOGS, older) < 0 ||
+        renameat(AGENT_FD_LOGS, made, AGENT_FD_LOGS, newest) < 0) {
         log_file_close(&next);
+        (void)unlinkat(AGENT_FD_LOGS, made, 0);
+        return;
+    }
+    log->pool->used -= above_share(log->size_before);
     log_file_close(log);
     *log = next;
 }
@@ -146,12 +152,20 @@ static bool is_too_large(const struct log_file *log, uint64_t size)
     return size > log->bytes_max || (wanted > 0 && log->pool->used + wanted > log->pool->max);
 }
 
-/* Room for `payload` bytes more in the newest file, as far as the limits go. */
-static void make_room(struct log_file *log, size_t payload)
+/* Whether the newest file has no room for `payload` bytes more. */
+static bool is_full(const struct log_file *log, size_t payload)
 {
-    if (log->fd >= 0 &&
-        (is_too_large(log, log->size + record_size(payload)) || log->lines >= log->lines_max))
-        rotate(log);
+    return is_too_large(log, log->size + record_size(payload)) || log->lines >= log->lines_max;
+}
+
+/* Makes room for `payload` bytes more in the newest file. False when there is none: no file could
+ * be made, which is tried again next time. */
+static bool make_room(struct log_file *log, size_t payload)
+{
+    if (!is_full(log, payload))
+        return true;
+    rotate(log);
+    return !is_full(log, payload);
 }
 
 /* How much of the bytes the newest file may take by its lines; counts these. */
@@ -170,8 +184,9 @@ static size_t take_lines(struct log_file *log, const uint8_t *bytes, size_t size
     return (size_t)(next - bytes);
 }
 
+/* Without room the bytes are counted and lost. */
 static void put_output(struct log_file *log, enum agent_stream stream, const uint8_t *bytes,
-                       size_t size)
+                       size_t size, bool room)
 {
     uint64_t *stream_end = &log->stream_end[stream - AGENT_STREAM_STDOUT];
     const struct agent_output_message message = {
@@ -184,7 +199,7 @@ static void put_output(struct log_file *log, enum agent_stream stream, const uin
 
     agent_frame_header(head, AGENT_FRAME_OUTPUT, (uint32_t)(AGENT_OUTPUT_HEAD + size));
     (void)agent_output_encode(&message, head + AGENT_HEADER_SIZE, AGENT_OUTPUT_HEAD);
-    if (append(log, head, sizeof(head), bytes, size) != 0)
+    if (!room || append(log, head, sizeof(head), bytes, size) != 0)
         log->lost = true;
     *stream_end += size;
 }
@@ -194,11 +209,11 @@ void log_file_output(struct log_file *log, enum agent_stream stream, const uint8
 {
     while (size > 0) {
         size_t part = size < AGENT_OUTPUT_MAX ? size : AGENT_OUTPUT_MAX;
+        bool room = make_room(log, AGENT_OUTPUT_HEAD + part);
 
-        make_room(log, AGENT_OUTPUT_HEAD + part);
-        if (log->fd >= 0)
+        if (room)
             part = take_lines(log, bytes, part);
-        put_output(log, stream, bytes, part);
+        put_output(log, stream, bytes, part, room);
         bytes += part;
         size -= part;
     }
@@ -208,7 +223,8 @@ void log_file_process(struct log_file *log, const struct agent_process_message *
 {
     uint8_t record[AGENT_HEADER_SIZE + AGENT_PROCESS_SIZE];
 
-    make_room(log, AGENT_PROCESS_SIZE);
+    if (!make_room(log, AGENT_PROCESS_SIZE))
+        return;
     agent_frame_header(record, AGENT_FRAME_PROCESS, AGENT_PROCESS_SIZE);
     (void)agent_process_encode(message, record + AGENT_HEADER_SIZE, AGENT_PROCESS_SIZE);
     (void)append(log, record, sizeof(record), NULL, 0);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -143,12 +144,47 @@ static void test_logs_left_behind_count(void **state)
     log_file_remove(&left);
 }
 
+static void limit_descriptors(rlim_t most)
+{
+    struct rlimit limit;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = most;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+/* As when the host's disk is full for a while: what comes then is lost, what comes later is not. */
+static void test_a_file_that_could_not_be_made_is_made_later(void **state)
+{
+    struct log_pool pool = {.max = POOL};
+    struct rlimit limit;
+    struct log_file log;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    create(&log, &pool, 1);
+    limit_descriptors(0);
+    write_much(&log, MUCH);
+    limit_descriptors(limit.rlim_cur);
+    assert_true(log.lost);
+    assert_int_equal(log.segment, 0);
+    assert_in_range(stored(&log), POOL / 2, POOL + AGENT_LOG_BYTES_MIN);
+    write_much(&log, PART);
+    assert_int_equal(log.segment, 1);
+    assert_int_equal(log.newest, MUCH);
+    assert_int_equal(log_file_end(&log), MUCH + PART);
+    assert_true(log.size > PART);
+    end(&log);
+    assert_int_equal(pool.used, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_sum_is_bounded),
         cmocka_unit_test(test_what_is_removed_is_free_for_others),
         cmocka_unit_test(test_logs_left_behind_count),
+        cmocka_unit_test(test_a_file_that_could_not_be_made_is_made_later),
     };
 
     return cmocka_run_group_tests_name("agent: the bytes of all logs", tests, set_up, tear_down);
