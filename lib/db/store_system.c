@@ -98,16 +98,19 @@ static const struct db_statement prune_tombstones_statement = {
 /*
  * An index on ended_at would be written by every execution. Ids begin with their time (RFC 9562,
  * section 5.7), so the key finds what began so long ago; what of it lives on, or has not ended for
- * so long, is passed over: the next call goes on behind the last that this one looked at.
+ * so long, is passed over: the next call goes on behind the last that this one looked at. What ran
+ * in a container that is gone, on a node that never came back, nobody ends.
  */
 static const struct db_statement prune_processes_statement = {
     "system_prune_processes",
-    "WITH looked AS MATERIALIZED (SELECT id, ended_at FROM processes WHERE id > $3::uuid"
+    "WITH looked AS MATERIALIZED (SELECT id, sandbox_id, kind, ended_at FROM processes"
+    " WHERE id > $3::uuid"
     " AND id < (lpad(to_hex((extract(epoch FROM now() - $1::bigint * interval '1 second') * 1000)"
     "::bigint), 12, '0') || repeat('0', 20))::uuid ORDER BY id LIMIT $2::bigint),"
     " pruned AS (DELETE FROM processes WHERE id IN (SELECT id FROM looked"
-    " WHERE ended_at < now() - $1::bigint * interval '1 second') RETURNING 1)"
-    " SELECT (SELECT count(*) FROM pruned), (SELECT count(*) FROM looked),"
+    " WHERE ended_at < now() - $1::bigint * interval '1 second' OR (ended_at IS NULL"
+    " AND kind IS NOT NULL AND NOT EXISTS (SELECT FROM sandboxes s WHERE s.id = sandbox_id)))"
+    " RETURNING 1) SELECT (SELECT count(*) FROM pruned), (SELECT count(*) FROM looked),"
     " (SELECT id FROM looked ORDER BY id DESC LIMIT 1)"};
 
 static const struct db_statement prune_events_statement = {

@@ -193,6 +193,11 @@ static void test_a_begin_that_a_crash_forgot_is_made_good(void **state)
                                " 'completed' AND generation = 5",
                                &run.id),
                      1);
+    assert_int_equal(number_of("SELECT count(*) FROM usage_intervals u JOIN sandboxes s"
+                               " ON s.id = u.sandbox_id AND s.project_id = u.project_id"
+                               " AND s.memory_limit_mb = u.memory_mb WHERE s.id = '%s'",
+                               &id),
+                     1);
     next = make_run(&id);
     assert_int_equal(begin_run(pool, &default_tenant, &next), 6);
 }

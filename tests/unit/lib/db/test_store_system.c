@@ -390,6 +390,30 @@ static void test_old_processes_are_found_behind_those_that_live(void **state)
     assert_int_equal(retain(100).processes, 1);
 }
 
+/* Its node never came back; of the container not even the tombstone is left. */
+static void test_open_processes_of_a_container_that_is_gone_are_old_too(void **state)
+{
+    struct id ids[] = {make_running_container(app, &default_tenant),
+                       make_running_container(app, &default_tenant)};
+    char text[ID_TEXT_SIZE];
+    char sql[128];
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct store_process_new process = simple_process(&ids[i], STORE_PROCESS_DETACHED);
+
+        (void)begin_process(app, &process);
+    }
+    assert_int_equal(retain(100).processes, 0);
+    postgres_execute("UPDATE processes SET id = ('0190' || substr(id::text, 5))::uuid");
+    id_format(&ids[0], text);
+    (void)snprintf(sql, sizeof(sql), "DELETE FROM sandboxes WHERE id <> '%s'", text);
+    postgres_execute(sql);
+    assert_int_equal(retain(100).processes, 1);
+    assert_int_equal(number_of("SELECT count(*) FROM processes WHERE sandbox_id = '%s'", &ids[0]),
+                     1);
+}
+
 static void test_partitions_come_and_go(void **state)
 {
     struct store_retained retained;
@@ -426,6 +450,7 @@ int main(void)
         TEST(test_retention_removes_what_is_old_and_nothing_else),
         TEST(test_retention_waits_for_nobody),
         TEST(test_old_processes_are_found_behind_those_that_live),
+        TEST(test_open_processes_of_a_container_that_is_gone_are_old_too),
         TEST(test_partitions_come_and_go),
     };
 
