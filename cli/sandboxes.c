@@ -25,20 +25,28 @@ bool sandboxes_exist(const struct config *config)
     return false;
 }
 
+/* One that does not end keeps none of the others. */
 static int destroy_all(const struct config *config, struct error *err)
 {
     _cleanup_(cleanup_launcher_client) struct launcher_client *client = NULL;
     _cleanup_free_ struct launcher_entry *entries = NULL;
+    int status = 0;
     size_t count;
 
     if (launcher_client_open(config->state_run_dir, CALL_TIMEOUT_MS, &client, err) < 0 ||
         launcher_client_list(client, &entries, &count, err) < 0)
         return -1;
     for (size_t i = 0; i < count; i++) {
-        if (launcher_client_destroy(client, &entries[i].id, entries[i].generation, NULL, err) < 0)
-            return -1;
+        struct error failure;
+
+        if (launcher_client_destroy(client, &entries[i].id, entries[i].generation, NULL,
+                                    &failure) == 0 ||
+            failure.code == ERR_NOT_FOUND)
+            continue;
+        *err = failure;
+        status = -1;
     }
-    return 0;
+    return status;
 }
 
 void sandboxes_destroy_all(const struct config *config)
