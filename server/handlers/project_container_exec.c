@@ -223,3 +223,18 @@ int handle_project_container_exec(struct call *call, struct error *err)
     command_notice_add(call, notice);
     return follow(call, &record.id, &info.row.id, err);
 }
+
+int handle_project_container_exec_again(struct call *call, struct error *err)
+{
+    _cleanup_(container_record_free) struct container_record record = {.owner = NULL};
+
+    if (project_container_of(call, &record, err) == 0 &&
+        follow(call, &record.id, &call->ids[0], err) == 0)
+        return 0;
+    /* What is not found is made again elsewhere; a command is not run twice. */
+    return err->code == ERR_NOT_FOUND
+               ? error_set(err, ERR_CONFLICT,
+                           "the command with this Idempotency-Key was run, but its output is not "
+                           "there any more")
+               : -1;
+}

@@ -39,6 +39,10 @@ int handle_project_container_preview(struct call *call, struct error *err);
 int handle_project_container_stats(struct call *call, struct error *err);
 int handle_project_container_delete(struct call *call, struct error *err);
 
+/* The answer to a retry of an exec with the same Idempotency-Key: the same command's events.
+ * call->ids[0] is the process. */
+int handle_project_container_exec_again(struct call *call, struct error *err);
+
 /* Answers as a delete does, also when it has been done before. */
 int handle_project_container_delete_rest(struct call *call, struct error *err);
 

@@ -19,6 +19,7 @@ static const struct route routes[] = {
      .pattern = CONTAINER "/exec",
      .role = ROLE_MEMBER,
      .handler = handle_project_container_exec,
+     .remake = handle_project_container_exec_again,
      .summary = "Run a command and follow what it writes",
      .name = "execInProjectContainer",
      .request = &project_container_exec_table,

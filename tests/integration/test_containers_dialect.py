@@ -421,6 +421,18 @@ def test_output_comes_as_it_is_written(running):
     connection.close()
 
 
+def test_a_retry_of_a_command_with_a_key_follows_the_same_one(running):
+    key = {"Idempotency-Key": uuid.uuid4().hex}
+    body = {"command": "echo x >> count; wc -l < count; exit 3"}
+    first, again = (running.call("POST", "/exec", body, headers=key) for _ in range(2))
+    assert first.status == 200 and b'"data":"1"' in first.body and b'"data":3' in first.body
+    assert again.body == first.body and again.headers["Idempotency-Replayed"] == "true"
+    assert running.call("DELETE", "?delete_files=true").status == 200
+    running.create()
+    assert_problem(running.call("POST", "/exec", body, headers=key), 409, "conflict")
+    assert running.call("GET", "/files/count").status == 404
+
+
 def test_a_retry_with_a_key_changes_nothing(running):
     key = {"Idempotency-Key": uuid.uuid4().hex}
     first = running.call("DELETE", "?delete_files=true", headers=key)
