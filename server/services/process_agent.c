@@ -8,22 +8,27 @@
 
 enum { VALUE_SHOWN = 200 }; /* bytes of a program's name or a path in a message */
 
+/* What browsers' terminals are. Without a kind no program draws on one. */
+#define TERMINAL_KIND "xterm-256color"
+
 int process_check(const struct process_spec *spec, struct error *err)
 {
     return spec->user ? agent_check_user(spec->user, err) : 0;
 }
 
 /* The stored environment with the command's own over it, as JSON text. */
-static char *merge(const char *stored_json, const cJSON *own)
+static char *merge(const char *stored_json, const struct process_spec *spec)
 {
     _cleanup_cjson_ cJSON *merged = cJSON_Parse(stored_json);
     const cJSON *entry;
 
-    cJSON_ArrayForEach(entry, own)
+    cJSON_ArrayForEach(entry, spec->environment)
     {
         cJSON_DeleteItemFromObjectCaseSensitive(merged, entry->string);
         (void)cJSON_AddStringToObject(merged, entry->string, entry->valuestring);
     }
+    if (spec->terminal && !cJSON_GetObjectItemCaseSensitive(merged, "TERM"))
+        (void)cJSON_AddStringToObject(merged, "TERM", TERMINAL_KIND);
     return merged ? cJSON_PrintUnformatted(merged) : NULL;
 }
 
@@ -49,10 +54,11 @@ static void drop_user(char **environment)
 int process_environment(const char *stored_json, const struct process_spec *spec,
                         char ***ret_environment, struct error *err)
 {
-    _cleanup_free_ char *merged = spec->environment ? merge(stored_json, spec->environment) : NULL;
+    bool differs = spec->environment || spec->terminal;
+    _cleanup_free_ char *merged = differs ? merge(stored_json, spec) : NULL;
     char **environment;
 
-    if (spec->environment && !merged)
+    if (differs && !merged)
         return error_no_memory(err);
     if (environment_make(merged ? merged : stored_json, &environment, err) < 0)
         return -1;

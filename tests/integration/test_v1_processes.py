@@ -180,6 +180,19 @@ def test_a_terminal_and_its_size(processes):
     assert b"50 120" in processes.logs(process_id)
 
 
+@pytest.mark.parametrize("fields, kind", [
+    ({"pty": {}}, b"xterm-256color"),
+    ({"pty": {}, "environment": {"TERM": "vt100", "A": "b"}}, b"vt100"),
+    ({"pty": {}, "environment": {"term": "x"}}, b"xterm-256color"),
+    ({}, b"none"),
+])
+def test_a_terminal_has_a_kind(processes, fields, kind):
+    """Without one no editor starts."""
+    process_id = processes.start("echo ${TERM-none}", **fields)
+    processes.wait(process_id)
+    assert processes.logs(process_id).strip() == kind
+
+
 def test_a_time_limit_kills_all_of_it(processes, stack):
     mark = "sleep 7654"
     process_id = processes.start(
