@@ -41,4 +41,12 @@ extern const size_t seccomp_clone_refused_count;
 extern const unsigned seccomp_ioctl_refused[];
 extern const size_t seccomp_ioctl_refused_count;
 
+/*
+ * setsockopt(2) options of the level SOL_SOCKET that load a program of BPF: EPERM. What the kernel
+ * translates of these has one bound for the whole host (net.core.bpf_jit_limit), and without room
+ * in it the launcher could load no filter.
+ */
+extern const int seccomp_socket_options_refused[];
+extern const size_t seccomp_socket_options_refused_count;
+
 #endif

@@ -17,12 +17,14 @@ DENIED = {
         "mknod",
         "CLONE_NEWUSER", "CLONE_NEWNS", "CLONE_NEWPID", "CLONE_NEWNET", "CLONE_NEWIPC",
         "CLONE_NEWUTS", "CLONE_NEWCGROUP", "TIOCSTI", "TIOCLINUX", "TIOCSTI with high bits",
-        "TIOCLINUX with high bits",
+        "TIOCLINUX with high bits", "SO_ATTACH_FILTER", "SO_ATTACH_BPF", "SO_ATTACH_REUSEPORT_CBPF",
+        "SO_ATTACH_REUSEPORT_EBPF",
     ],
     "ENOSYS": [
         "clone3", "io_uring_setup", "io_uring_enter", "io_uring_register", "keyctl", "add_key",
         "request_key", "userfaultfd", "open_tree", "move_mount", "fsopen", "fsconfig", "fsmount",
         "fspick", "mount_setattr", "vmsplice", "memfd_secret", "name_to_handle_at", "modify_ldt",
+        "io_setup",
     ],
     "either": [
         "swapon", "swapoff", "reboot", "sethostname", "setdomainname", "acct", "iopl",
@@ -34,7 +36,7 @@ OPTIONAL = {
     "kexec_load", "kexec_file_load", "memfd_secret", "userfaultfd", "acct", "init_module",
     "finit_module", "delete_module", "quotactl", "io_uring_setup", "io_uring_enter",
     "io_uring_register", "kcmp", "bpf", "keyctl", "add_key", "request_key", "modify_ldt", "iopl",
-    "swapon", "swapoff", "open_by_handle_at",
+    "swapon", "swapoff", "open_by_handle_at", "io_setup",
 }
 ALLOWED_FAMILIES = [1, 2, 10, 16]
 SAFE_DEVICES = {

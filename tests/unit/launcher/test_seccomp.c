@@ -8,6 +8,7 @@
 #include <atoll/launcher_proto.h>
 #include <errno.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <setjmp.h>
@@ -125,7 +126,7 @@ static void names_each_call_once(void **state)
 static bool is_judged(int number)
 {
     return number == SYS_ioctl || number == SYS_socket || number == SYS_socketpair ||
-           number == SYS_clone;
+           number == SYS_clone || number == SYS_setsockopt;
 }
 
 static uint32_t answer_of_rows(unsigned scope, int number)
@@ -167,7 +168,7 @@ static void refuses_what_leads_out(void **state)
     static const int with_enosys[] = {
         SYS_clone3,   SYS_io_uring_setup, SYS_keyctl,      SYS_add_key,           SYS_userfaultfd,
         SYS_fsopen,   SYS_move_mount,     SYS_open_tree,   SYS_vmsplice,          SYS_memfd_secret,
-        SYS_fsconfig, SYS_mount_setattr,  SYS_request_key, SYS_name_to_handle_at,
+        SYS_fsconfig, SYS_mount_setattr,  SYS_request_key, SYS_name_to_handle_at, SYS_io_setup,
     };
 
     (void)state;
@@ -245,6 +246,25 @@ static void refuses_terminal_injection_whatever_the_high_bits(void **state)
     }
 }
 
+static void refuses_programs_of_sockets_whatever_the_high_bits(void **state)
+{
+    static const uint64_t options[] = {SO_ATTACH_FILTER, SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_CBPF,
+                                       SO_ATTACH_REUSEPORT_EBPF};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+        assert_int_equal(call(&strict, SYS_setsockopt, 3, SOL_SOCKET, options[i]), ERRNO(EPERM));
+        assert_int_equal(call(&dev, SYS_setsockopt, 3, SOL_SOCKET, options[i]), ERRNO(EPERM));
+        assert_int_equal(
+            call(&strict, SYS_setsockopt, 3, SOL_SOCKET | 1ull << 32, options[i] | 1ull << 32),
+            ERRNO(EPERM));
+        /* The numbers mean that only at that level. */
+        assert_int_equal(call(&strict, SYS_setsockopt, 3, IPPROTO_TCP, options[i]),
+                         SECCOMP_RET_ALLOW);
+    }
+    assert_int_equal(call(&strict, SYS_setsockopt, 3, SOL_SOCKET, SO_REUSEADDR), SECCOMP_RET_ALLOW);
+}
+
 static void kills_foreign_machines(void **state)
 {
     const struct seccomp_data i386 = {.nr = 1, .arch = SCMP_ARCH_X86};
@@ -286,6 +306,7 @@ int main(void)
         cmocka_unit_test(refuses_new_namespaces_by_clone),
         cmocka_unit_test(gives_four_socket_families),
         cmocka_unit_test(refuses_terminal_injection_whatever_the_high_bits),
+        cmocka_unit_test(refuses_programs_of_sockets_whatever_the_high_bits),
         cmocka_unit_test(kills_foreign_machines),
         cmocka_unit_test(lets_the_launcher_do_all_that_a_sandbox_may),
     };
