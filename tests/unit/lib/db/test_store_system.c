@@ -414,6 +414,39 @@ static void test_open_processes_of_a_container_that_is_gone_are_old_too(void **s
                      1);
 }
 
+static long starts(void)
+{
+    return postgres_number("SELECT count(*) FROM events WHERE kind = 'sandbox.running'");
+}
+
+/* A container that lives longer than events are kept. */
+static void test_a_start_is_kept_until_its_end_is_old(void **state)
+{
+    struct id id = make_running_container(app, &default_tenant);
+
+    (void)state;
+    postgres_execute("UPDATE events SET at = now() - interval '301 seconds'");
+    assert_int_equal(retain(100).events, 1);
+    assert_int_equal(starts(), 1);
+    step_container(app, &default_tenant, &id, 1, SANDBOX_RUNNING, SANDBOX_STOPPED);
+    assert_int_equal(retain(100).events, 0);
+    assert_int_equal(starts(), 1);
+    postgres_execute("UPDATE events SET at = now() - interval '201 seconds'");
+    assert_int_equal(retain(100).events, 2);
+    assert_int_equal(starts(), 0);
+}
+
+/* No event tells how it ended. */
+static void test_a_start_of_a_container_that_is_gone_is_not_kept(void **state)
+{
+    (void)state;
+    (void)make_running_container(app, &default_tenant);
+    postgres_execute("UPDATE events SET at = now() - interval '301 seconds'");
+    postgres_execute("DELETE FROM sandboxes");
+    assert_int_equal(retain(100).events, 2);
+    assert_int_equal(starts(), 0);
+}
+
 static void test_partitions_come_and_go(void **state)
 {
     struct store_retained retained;
@@ -451,6 +484,8 @@ int main(void)
         TEST(test_retention_waits_for_nobody),
         TEST(test_old_processes_are_found_behind_those_that_live),
         TEST(test_open_processes_of_a_container_that_is_gone_are_old_too),
+        TEST(test_a_start_is_kept_until_its_end_is_old),
+        TEST(test_a_start_of_a_container_that_is_gone_is_not_kept),
         TEST(test_partitions_come_and_go),
     };
 
