@@ -180,24 +180,48 @@ static enum ops_result op_thaw(struct launcher *launcher, const struct launcher_
     return answer_status(answer, 0);
 }
 
-/* The cursor is the number of live sandboxes already listed, newest first. */
+/* Some live sandboxes, ordered by their blocks of uids. */
+struct page {
+    const struct sandbox *sandboxes[LAUNCHER_LIST_PAGE];
+    uint32_t count;
+    bool is_cut; /* there are more behind them */
+};
+
+/* Puts the sandbox into its place; the last makes room for it. */
+static void page_add(struct page *page, const struct sandbox *sandbox)
+{
+    uint32_t at = page->count;
+
+    while (at > 0 && page->sandboxes[at - 1]->slot > sandbox->slot)
+        at--;
+    page->is_cut |= page->count == LAUNCHER_LIST_PAGE;
+    if (at == LAUNCHER_LIST_PAGE)
+        return;
+    page->count += page->count < LAUNCHER_LIST_PAGE;
+    memmove(page->sandboxes + at + 1, page->sandboxes + at,
+            (page->count - at - 1) * sizeof(page->sandboxes[0]));
+    page->sandboxes[at] = sandbox;
+}
+
+/*
+ * The cursor is the first block of uids to be listed. A sandbox keeps its block as long as it
+ * lives, so whatever begins or ends between two pages, those that live through both are listed,
+ * once.
+ */
 static enum ops_result op_list(struct launcher *launcher, const struct launcher_request *request,
                                struct launcher_answer *answer)
 {
     struct launcher_reply *reply = &answer->reply;
     int64_t now = monotonic_usec();
-    uint32_t seen = 0;
+    struct page page = {.count = 0};
 
-    for (const struct sandbox *s = launcher->table.first; s; s = s->next) {
-        struct launcher_entry *entry;
+    for (const struct sandbox *s = launcher->table.first; s; s = s->next)
+        if (s->phase == SANDBOX_LIVE && !s->ready && s->slot >= request->cursor)
+            page_add(&page, s);
+    for (; reply->count < page.count; reply->count++) {
+        const struct sandbox *s = page.sandboxes[reply->count];
+        struct launcher_entry *entry = &answer->entries[reply->count];
 
-        if (s->phase != SANDBOX_LIVE || s->ready || seen++ < request->cursor)
-            continue;
-        if (reply->count == LAUNCHER_LIST_PAGE) {
-            reply->next_cursor = request->cursor + LAUNCHER_LIST_PAGE;
-            break;
-        }
-        entry = &answer->entries[reply->count++];
         entry->id = s->id;
         entry->generation = s->generation;
         entry->pid = s->pid;
@@ -205,6 +229,8 @@ static enum ops_result op_list(struct launcher *launcher, const struct launcher_
         entry->frozen = s->frozen;
         memcpy(entry->image, s->image, sizeof(entry->image));
     }
+    if (page.is_cut)
+        reply->next_cursor = page.sandboxes[page.count - 1]->slot + 1;
     return OPS_ANSWERED;
 }
 

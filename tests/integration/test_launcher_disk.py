@@ -10,7 +10,9 @@ import uuid
 
 import pytest
 
-from support.launcher import DESTROY, DEV, DISK, FREEZE, TMPFS, Launcher, Refused, Sandbox
+from support.launcher import (
+    DESTROY, DEV, DISK, FREEZE, LIST, LIST_PAGE, TMPFS, Launcher, Refused, Sandbox
+)
 from support.stack import Stack, require_base_image
 from support.wait import eventually
 
@@ -249,6 +251,23 @@ def test_a_freeze_that_a_destroy_overtakes_is_answered(host):
                     host.launcher.receive(freezer)
                 except Refused as refused:
                     assert refused.errno == errno.ESRCH
+
+
+def test_an_end_between_two_pages_of_a_list_hides_no_other(host):
+    """Whoever is not in the list is taken for dead."""
+    made = [host.sandbox(upper=TMPFS) for _ in range(2 * LIST_PAGE)]
+    listed, cursor = host.launcher.call(LIST)
+    gone = next(sandbox for sandbox in made if sandbox.id.bytes == listed[0][0])
+    host.launcher.destroy(gone)
+    while cursor:
+        entries, cursor = host.launcher.call(LIST, cursor=cursor)
+        listed += entries
+    ids = [uuid.UUID(bytes=entry[0]) for entry in listed]
+    assert {sandbox.id for sandbox in made} <= set(ids)
+    assert len(ids) == len(set(ids))
+    for sandbox in made:
+        if sandbox is not gone:
+            host.launcher.destroy(sandbox)
 
 
 def test_a_read_only_root(host):
