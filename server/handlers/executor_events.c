@@ -3,6 +3,7 @@
 #include "lib/base/util.h"
 #include "server/handlers/executor_lines.h"
 #include "server/handlers/executor_text.h"
+#include "server/services/executors.h"
 #include "server/stream/stream.h"
 
 #include <string.h>
@@ -20,6 +21,16 @@ struct form {
     struct executor_lines *lines;
 };
 
+static bool take_memory(void *services, size_t size)
+{
+    return executors_take_waiting(services, size);
+}
+
+static void give_memory(void *services, size_t size)
+{
+    executors_give_waiting(services, size);
+}
+
 static void form_free(void *user)
 {
     struct form *form = user;
@@ -28,7 +39,8 @@ static void form_free(void *user)
     free(form);
 }
 
-static int form_new(enum executor_events kind, struct form **ret_form, struct error *err)
+static int form_new(struct services *services, enum executor_events kind, struct form **ret_form,
+                    struct error *err)
 {
     struct form *form = calloc(1, sizeof(*form));
     const struct executor_lines_options options = {
@@ -36,6 +48,9 @@ static int form_new(enum executor_events kind, struct form **ret_form, struct er
         .has_time = kind == EXECUTOR_EVENTS_LOG,
         .kept = LINE_KEPT,
         .waiting = LINE_WAITING,
+        .take_memory = take_memory,
+        .give_memory = give_memory,
+        .memory_user = services,
     };
 
     if (!form)
@@ -129,7 +144,7 @@ int executor_events_follow(struct call *call, const struct id *process, enum exe
     _cleanup_stream_ struct stream *stream = NULL;
     struct form *form = NULL;
 
-    if (form_new(kind, &form, err) < 0)
+    if (form_new(call->services, kind, &form, err) < 0)
         return -1;
     options->format = format;
     options->user = form;

@@ -11,6 +11,8 @@
 enum {
     SIDES = 2,
     RETURNS_HELD = 16, /* carriage returns that may belong to the end of a long line */
+    MEMORY_UNIT = 64 * 1024,
+    CAPACITY_KEPT = 128 * 1024, /* of a buffer that held more for a while */
 };
 
 /* What one stream wrote and no event has yet. */
@@ -25,6 +27,7 @@ struct side {
 struct executor_lines {
     struct executor_lines_options options;
     struct side sides[SIDES];
+    size_t taken; /* of the memory that is asked for */
 };
 
 int executor_lines_new(const struct executor_lines_options *options,
@@ -39,10 +42,18 @@ int executor_lines_new(const struct executor_lines_options *options,
     return 0;
 }
 
+static void give_back(struct executor_lines *lines)
+{
+    if (lines->taken > 0)
+        lines->options.give_memory(lines->options.memory_user, lines->taken);
+    lines->taken = 0;
+}
+
 void executor_lines_free(struct executor_lines *lines)
 {
     if (!lines)
         return;
+    give_back(lines);
     for (size_t i = 0; i < SIDES; i++)
         json_text_free(&lines->sides[i].kept);
     free(lines);
@@ -152,18 +163,61 @@ static void put_lines(const struct executor_lines *lines, struct side *side, str
     compact(side);
 }
 
+/* Whether what the stream wrote may wait while a long line of the other one goes out. */
+static bool may_wait(struct executor_lines *lines, const struct side *side)
+{
+    const struct executor_lines_options *options = &lines->options;
+    size_t size = size_left(side);
+
+    if (size > options->waiting)
+        return false;
+    while (options->take_memory && lines->taken + options->kept < size) {
+        if (!options->take_memory(options->memory_user, MEMORY_UNIT))
+            return false;
+        lines->taken += MEMORY_UNIT;
+    }
+    return true;
+}
+
+static void shrink(struct json_text *kept)
+{
+    char *smaller;
+
+    if (kept->capacity <= CAPACITY_KEPT || kept->size > CAPACITY_KEPT / 2)
+        return;
+    smaller = realloc(kept->data, CAPACITY_KEPT);
+    if (!smaller)
+        return;
+    kept->data = smaller;
+    kept->capacity = CAPACITY_KEPT;
+}
+
+/* Something has gone out: gives back what is not needed any more. */
+static void settle(struct executor_lines *lines)
+{
+    bool waits = false;
+
+    for (size_t i = 0; i < SIDES; i++) {
+        shrink(&lines->sides[i].kept);
+        waits = waits || size_left(&lines->sides[i]) > lines->options.kept;
+    }
+    if (!waits)
+        give_back(lines);
+}
+
 /* What the other stream has kept goes out as far as this one leaves room for it. */
 static void put_all(struct executor_lines *lines, struct side *side, struct json_text *text)
 {
     struct side *other = &lines->sides[side == &lines->sides[0] ? 1 : 0];
 
-    if (other->is_open && size_left(side) <= lines->options.waiting)
+    if (other->is_open && may_wait(lines, side))
         return;
     if (other->is_open)
         close_event(other, text); /* the rest of its line becomes another event */
     put_lines(lines, side, text);
     if (!side->is_open)
         put_lines(lines, other, text);
+    settle(lines);
 }
 
 void executor_lines_add(struct executor_lines *lines, enum executor_side which, int64_t time_usec,

@@ -1,8 +1,8 @@
 /*
  * Output as server-sent events, one a line however long it is (docs/api/executor.md). A line is
  * kept until its end; one that grows long goes out as it comes, inside its one event, and what the
- * other stream writes meanwhile waits. Only where that grows beyond bounds too is a line cut in
- * two.
+ * other stream writes meanwhile waits. Only where that grows beyond bounds too, or memory for it is
+ * short, is a line cut in two.
  */
 #ifndef SERVER_HANDLERS_EXECUTOR_LINES_H
 #define SERVER_HANDLERS_EXECUTOR_LINES_H
@@ -20,6 +20,11 @@ struct executor_lines_options {
     bool has_time;     /* each tells when its line was begun */
     size_t kept;       /* so many bytes of an unfinished line are waited with */
     size_t waiting;    /* so many of the other stream while a long line goes out */
+    /* Asked for the memory of what waits beyond `kept`, which is given back by the second. NULL: it
+     * is there. */
+    bool (*take_memory)(void *user, size_t size);
+    void (*give_memory)(void *user, size_t size);
+    void *memory_user;
 };
 
 struct executor_lines;

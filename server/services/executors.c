@@ -18,8 +18,9 @@ _Static_assert((int)EXECUTORS_HASH_SIZE == (int)STORE_EXECUTOR_HASH_SIZE, "one h
 _Static_assert((int)EXECUTORS_HASH_SIZE == (int)SHA256_DIGEST_LENGTH, "it is SHA-256");
 
 struct executors {
-    atomic_size_t memory; /* of answers */
-    pthread_mutex_t lock; /* over the following */
+    atomic_size_t memory;  /* of answers */
+    atomic_size_t waiting; /* and of streams */
+    pthread_mutex_t lock;  /* over the following */
     bool has_key;
     unsigned char key[STORE_EXECUTOR_KEY_SIZE];
 };
@@ -103,19 +104,32 @@ int executors_secret(struct services *services, const struct id *sandbox,
     return 0;
 }
 
-bool executors_take_memory(struct services *services, size_t size)
+static bool take(atomic_size_t *memory, size_t size, size_t most)
 {
-    atomic_size_t *memory = &services->executors->memory;
-
-    if (atomic_fetch_add(memory, size) + size <= EXECUTORS_MEMORY)
+    if (atomic_fetch_add(memory, size) + size <= most)
         return true;
     atomic_fetch_sub(memory, size);
     return false;
 }
 
+bool executors_take_memory(struct services *services, size_t size)
+{
+    return take(&services->executors->memory, size, EXECUTORS_MEMORY);
+}
+
 void executors_give_memory(struct services *services, size_t size)
 {
     atomic_fetch_sub(&services->executors->memory, size);
+}
+
+bool executors_take_waiting(struct services *services, size_t size)
+{
+    return take(&services->executors->waiting, size, EXECUTORS_WAITING);
+}
+
+void executors_give_waiting(struct services *services, size_t size)
+{
+    atomic_fetch_sub(&services->executors->waiting, size);
 }
 
 static int hash_derived(struct services *services, const struct id *sandbox,

@@ -38,6 +38,11 @@ int executors_secret(struct services *services, const struct id *sandbox,
 bool executors_take_memory(struct services *services, size_t size);
 void executors_give_memory(struct services *services, size_t size);
 
+/* The same for output that waits in streams of executors while a long line goes out. */
+#define EXECUTORS_WAITING ((size_t)64 << 20)
+bool executors_take_waiting(struct services *services, size_t size);
+void executors_give_waiting(struct services *services, size_t size);
+
 /* Whose a sandbox is, and the hash of its secret. */
 struct executor_place {
     struct id tenant;

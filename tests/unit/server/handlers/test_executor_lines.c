@@ -121,6 +121,59 @@ static void test_what_waits_too_long_cuts_the_line(void **state)
     assert_events(3, KEPT + 1 + WAITING + KEPT);
 }
 
+enum { MEMORY = 128 * 1024 };
+
+/* Memory of which there is so much. */
+static bool take_some(void *user, size_t size)
+{
+    size_t *taken = user;
+
+    if (*taken + size > MEMORY)
+        return false;
+    *taken += size;
+    return true;
+}
+
+static void give_some(void *user, size_t size)
+{
+    *(size_t *)user -= size;
+}
+
+static void test_memory_of_what_waits_is_asked_for(void **state)
+{
+    size_t taken = 0;
+    const struct executor_lines_options options = {.event = "output",
+                                                   .kept = KEPT,
+                                                   .waiting = 4 * (size_t)MEMORY,
+                                                   .take_memory = take_some,
+                                                   .give_memory = give_some,
+                                                   .memory_user = &taken};
+
+    executor_lines_free(lines);
+    assert_int_equal(executor_lines_new(&options, &lines, NULL), 0);
+    (void)state;
+    add_many(EXECUTOR_STDOUT, KEPT + 1);
+    add_many(EXECUTOR_STDERR, KEPT);
+    assert_int_equal(taken, 0);
+    add_many(EXECUTOR_STDERR, MEMORY / 2);
+    assert_true(taken > 0);
+    add(EXECUTOR_STDOUT, "\n"); /* what has waited goes out */
+    add(EXECUTOR_STDERR, "\n");
+    assert_int_equal(taken, 0);
+    assert_events(2, 2 * KEPT + 1 + MEMORY / 2);
+    add_many(EXECUTOR_STDOUT, KEPT + 1);
+    add_many(EXECUTOR_STDERR, MEMORY + KEPT + 1); /* more than there is: the line is cut */
+    add(EXECUTOR_STDERR, "\n");
+    assert_int_equal(taken, 0);
+    assert_events(2, 2 * KEPT + 2 + MEMORY);
+    add_many(EXECUTOR_STDOUT, KEPT + 1);
+    add_many(EXECUTOR_STDERR, MEMORY);
+    assert_true(taken > 0);
+    executor_lines_free(lines);
+    lines = NULL;
+    assert_int_equal(taken, 0);
+}
+
 static void test_both_streams_end_inside_lines(void **state)
 {
     (void)state;
@@ -185,6 +238,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_has_no_end_comes_at_the_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_long_line_goes_out_in_one_event, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_waits_too_long_cuts_the_line, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_memory_of_what_waits_is_asked_for, setup, teardown),
         cmocka_unit_test_setup_teardown(test_both_streams_end_inside_lines, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_character_is_not_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_carriage_return_inside_a_line_stays, setup,
