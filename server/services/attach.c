@@ -16,7 +16,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     QUEUE_BYTES = 32 * 1024, /* of a stream */
@@ -24,8 +23,8 @@ enum {
     PIECE_BYTES = 8 * 1024,  /* of output in one part */
     STEPS_A_TURN = 16,       /* parts of one stream before the next one's turn */
     KILL_MS = 2000,
-    RECORD_ATTEMPTS = 10, /* of an end, a second apart, before its streams are broken */
-    LOOK_MS = 250,        /* between two looks for the end of a main command */
+    RECORD_MS = 10 * 1000, /* for an end while PostgreSQL is away, before its stream is broken */
+    AGAIN_MS = 250,        /* between two attempts at it, or looks for the end of a main command */
 };
 
 /* What the guard of a stream asks about; whoever follows uses the sandbox. */
@@ -56,7 +55,7 @@ struct follow {
     bool kill_when_gone;
     bool is_orphan;               /* its client has left: the process is to be killed */
     struct agent_control *killer; /* while that is under way */
-    int64_t kill_end_usec;        /* when it is given up; 0: it has not begun */
+    int64_t give_up_usec;         /* on that, or on recording the end; 0: it has not begun */
     bool is_main;                 /* of a main command, whose end others record: */
     bool is_patient;              /* that is waited for */
 };
@@ -300,18 +299,14 @@ static void leave(struct moved *moved)
 
 /* --- the recorder */
 
-/* *ret_found is false for one that has no row (any more). */
-static int record(struct attach *attach, const struct follow *follow, const struct process_end *end,
-                  bool *ret_found, struct error *err)
+/* False when the time for it that begins with the first call has passed. */
+static bool has_time(struct follow *follow, int64_t ms)
 {
-    int status = -1;
+    int64_t now = monotonic_usec();
 
-    for (int i = 0; i < RECORD_ATTEMPTS && status < 0; i++) {
-        status = store_process_end(attach->services->db, &follow->scope, end, ret_found, err);
-        if (status < 0 && (err->code != ERR_UNAVAILABLE || sleep(1) > 0))
-            return -1;
-    }
-    return status;
+    if (follow->give_up_usec == 0)
+        follow->give_up_usec = now + ms * 1000;
+    return now < follow->give_up_usec;
 }
 
 /* Back to the mover, which sends what is known of the end. */
@@ -321,19 +316,23 @@ static void tell_end(struct attach *attach, struct follow *follow)
     mover_add(attach->mover, &follow->moved);
 }
 
-static void record_end(struct attach *attach, struct follow *follow)
+/* False when it is to be tried again: the ends of others, which wait behind it, need not. */
+static bool record_end(struct attach *attach, struct follow *follow)
 {
     const struct process_end end = agent_process_end(&follow->event.process, &follow->row.sandbox);
     struct error err;
-    bool found = false;
+    bool found = false; /* false for one that has no row (any more) */
 
-    if (record(attach, follow, &end, &found, &err) < 0) {
+    if (store_process_end(attach->services->db, &follow->scope, &end, &found, &err) < 0) {
+        if (err.code == ERR_UNAVAILABLE && has_time(follow, RECORD_MS))
+            return false;
         log_error("the end of a process cannot be recorded: %s", err.message);
         fail(follow, "the end cannot be recorded");
     } else if (found) {
         store_process_take_end(&follow->row, &end);
     }
     tell_end(attach, follow);
+    return true;
 }
 
 /*
@@ -384,16 +383,14 @@ static int begin_kill(struct attach *attach, struct follow *follow, struct error
  */
 static bool kill_orphan(struct attach *attach, struct follow *follow)
 {
-    int64_t now = monotonic_usec();
+    bool may_wait = has_time(follow, KILL_MS);
     struct error err;
     int done = -1;
 
-    if (follow->kill_end_usec == 0)
-        follow->kill_end_usec = now + KILL_MS * INT64_C(1000);
     (void)error_set(&err, ERR_UNAVAILABLE, "the sandbox's agent does not answer");
     if (follow->killer || begin_kill(attach, follow, &err) == 0)
         done = agent_control_step(follow->killer, &err);
-    if (now < follow->kill_end_usec && (done == 0 || !follow->killer))
+    if (may_wait && (done == 0 || !follow->killer))
         return false;
     if (done < 1 && err.code != ERR_NOT_FOUND && err.code != ERR_CONFLICT)
         log_warn("a command whose client has left may run on: %s", err.message);
@@ -410,12 +407,9 @@ static bool end_process(struct moved *moved, void *user)
         if (!kill_orphan(attach, follow))
             return false;
         follow_free(follow);
-    } else if (follow->is_main) {
-        return look_for_main(attach, follow);
-    } else {
-        record_end(attach, follow);
+        return true;
     }
-    return true;
+    return follow->is_main ? look_for_main(attach, follow) : record_end(attach, follow);
 }
 
 /* --- start and stop */
@@ -428,7 +422,7 @@ static void moved_free(struct moved *moved)
 static const struct mover_ops ops = {
     .name = "streams",
     .steps = STEPS_A_TURN,
-    .again_ms = LOOK_MS,
+    .again_ms = AGAIN_MS,
     .step = take_step,
     .fd = source_fd,
     .receive = receive,

@@ -5,6 +5,7 @@ import uuid
 
 import pytest
 
+from support.processes import Processes, new_sandbox
 from support.relay import Swallowing
 from support.wait import eventually
 
@@ -60,6 +61,24 @@ def test_running_work_finishes(calls, database, private_stack):
     recovered(calls)
     eventually(lambda: calls.info(sandbox_id)["status"] != "Running", 60)
     private_stack.assert_clean()
+
+
+def test_streams_do_not_wait_for_each_others_ends(calls, database):
+    """An end is told once it is recorded. Each stream waits 10 s for that, and then breaks off."""
+    sandbox_id = new_sandbox(calls)
+    processes = Processes(calls, sandbox_id)
+    streams = [processes.follow(processes.start("sleep 4")) for _ in range(6)]
+    database.crash()
+    with concurrent.futures.ThreadPoolExecutor(len(streams)) as pool:
+        readers = [pool.submit(list, stream) for stream in streams]
+        done, _ = concurrent.futures.wait(readers, timeout=35)
+        database.recover()
+    assert len(done) == len(streams)
+    assert "exit" not in [event[1] for reader in done for event in reader.result()]
+    for stream in streams:
+        stream.close()
+    recovered(calls)
+    assert calls.request("DELETE", f"/v1/sandboxes/{sandbox_id}").status == 204
 
 
 def test_broken_connections_are_replaced(calls, database):
