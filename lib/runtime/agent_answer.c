@@ -138,6 +138,14 @@ static const char *input_reason(uint32_t errnum)
     }
 }
 
+/* fork(2): EAGAIN is the sandbox's own limit, as pids.max of its control group is. */
+static const char *process_reason(uint32_t errnum)
+{
+    if (errnum == EAGAIN)
+        return "the sandbox has as many as it may have (sandbox.max_processes)";
+    return NULL;
+}
+
 static const char *failure_reason(const struct agent_error_message *message)
 {
     const char *reason = NULL;
@@ -146,6 +154,8 @@ static const char *failure_reason(const struct agent_error_message *message)
         reason = user_reason(message->errnum);
     else if (message->stage == AGENT_STAGE_INPUT)
         reason = input_reason(message->errnum);
+    else if (message->stage == AGENT_STAGE_PROCESS)
+        reason = process_reason(message->errnum);
     if (!reason)
         reason = strerrordesc_np((int)message->errnum);
     return reason ? reason : "unknown error";

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from support.client import assert_problem
-from support.processes import Processes, new_sandbox, output_of
+from support.processes import Processes, a_sandbox, new_sandbox, output_of
 from support.wait import eventually
 
 
@@ -116,6 +116,28 @@ def test_what_cannot_be_executed_is_named(box):
     ):
         problem = assert_problem(box.client.post(f"{box.sandbox}/exec", body), 422, "not_possible")
         assert problem["detail"].endswith(detail), problem
+
+
+FILL = """
+import os, time
+while True:
+    try:
+        if os.fork() == 0:
+            time.sleep(1000)
+    except OSError:
+        time.sleep(0.01)
+"""
+
+
+def test_a_sandbox_without_room_for_processes_says_so(stack):
+    client = stack.client()
+    with a_sandbox(client) as sandbox_id:
+        full = Processes(client, sandbox_id)
+        full.start(["python3", "-c", FILL])
+        refused = eventually(
+            lambda: (answer := full.try_exec("true")).status != 200 and answer, 30, "it is full"
+        )
+        assert "sandbox.max_processes" in assert_problem(refused, 503, "unavailable")["detail"]
 
 
 def exec_events(box, key=None, **body):
