@@ -8,6 +8,10 @@ enum { RULES_MAX = 256, RULE_MAX = 255 };
 
 #define MODES "off|warn|enforce"
 
+/* Visible ASCII but for what ends a word of a command line: no program or argument is called so. */
+#define OPERATORS "|&;<>()"
+#define LETTERS   "!-%'*-:=?-{}~"
+
 static const struct json_field rules_fields[] = {
     {.name = "mode",
      .type = JSON_TYPE_STRING,
@@ -19,14 +23,14 @@ static const struct json_field rules_fields[] = {
      .type = JSON_TYPE_STRINGS,
      .max = RULES_MAX,
      .offset = offsetof(struct command_rules, allow),
-     .schema = "{\"items\":{\"type\":\"string\",\"pattern\":\"^[!-.0-~]{1,255}$\"}}",
+     .schema = "{\"items\":{\"type\":\"string\",\"pattern\":\"^[!-%'*-.0-:=?-{}~]{1,255}$\"}}",
      .about = "Names of the programs that may run; all may when it is empty."},
     {.name = "block",
      .type = JSON_TYPE_STRINGS,
      .max = RULES_MAX,
      .offset = offsetof(struct command_rules, block),
      .schema = "{\"items\":{\"type\":\"string\",\"maxLength\":255,"
-               "\"pattern\":\"^[!-~]+( [!-~]+)*$\"}}",
+               "\"pattern\":\"^[" LETTERS "]+( [" LETTERS "]+)*$\"}}",
      .about = "Programs that may not, each with the words that must be among its arguments."},
 };
 const struct json_table command_rules_table = JSON_TABLE("CommandPolicy", rules_fields);
@@ -50,7 +54,12 @@ static const struct json_field view_fields[] = {
 };
 const struct json_table command_rules_view_table = JSON_TABLE("CommandPolicyView", view_fields);
 
-/* Visible ASCII; words with one space in between, where `has_words`. */
+static bool is_letter(char c)
+{
+    return c > ' ' && c <= '~' && !strchr(OPERATORS, c);
+}
+
+/* One word; words with one space in between, where `has_words`. */
 static bool is_rule(const char *text, bool has_words)
 {
     size_t length = strlen(text);
@@ -58,7 +67,7 @@ static bool is_rule(const char *text, bool has_words)
     for (size_t i = 0; i < length; i++) {
         bool is_space = has_words && text[i] == ' ' && i > 0 && text[i - 1] != ' ';
 
-        if (!is_space && (text[i] <= ' ' || text[i] > '~' || (!has_words && text[i] == '/')))
+        if (!is_space && (!is_letter(text[i]) || (!has_words && text[i] == '/')))
             return false;
     }
     return length > 0 && length <= RULE_MAX && text[length - 1] != ' ';
@@ -71,11 +80,12 @@ static int check_list(const char *field, const cJSON *list, bool has_words, stru
     cJSON_ArrayForEach(entry, list)
     {
         if (!is_rule(entry->valuestring, has_words))
-            return error_set_field(err, ERR_INVALID_FIELD, field,
-                                   "'%s' must hold %s in visible ASCII, of 1 to %d bytes", field,
-                                   has_words ? "words, with one space in between,"
-                                             : "names of programs, without a path,",
-                                   RULE_MAX);
+            return error_set_field(
+                err, ERR_INVALID_FIELD, field,
+                "'%s' must hold %s in visible ASCII without " OPERATORS ", of 1 to %d bytes", field,
+                has_words ? "a program and its words, with one space in between,"
+                          : "names of programs, without a path,",
+                RULE_MAX);
     }
     return 0;
 }
