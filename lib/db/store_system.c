@@ -10,6 +10,8 @@
 /* Rows that one round of retention looks at, of each kind. */
 enum { RETENTION_BATCH = 10000, PARTITION_HOURS_AHEAD = 24 };
 
+enum { PARTITIONS_A_CALL = 100 }; /* of samples_drop_partitions */
+
 static const char *const claim_rules[] = {
 #define STORE_CLAIM_WORD(symbol, word) [symbol] = (word),
     STORE_CLAIM_RULES(STORE_CLAIM_WORD)
@@ -318,6 +320,7 @@ int store_retention(struct db_pool *pool, const struct store_ages *ages, struct 
     db_results_clear(results, 4);
     if (retain_partitions(pool, ages->ended_s, &retained.sample_partitions, err) < 0)
         return -1;
+    retained.full |= retained.sample_partitions == PARTITIONS_A_CALL;
     *ret_retained = retained;
     return 0;
 }

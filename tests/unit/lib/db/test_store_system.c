@@ -465,6 +465,29 @@ static void test_partitions_come_and_go(void **state)
     assert_int_equal(retain(3600).sample_partitions, 0);
 }
 
+/* PostgreSQL has not so many locks that all could be dropped together. */
+static void test_many_partitions_go_the_oldest_first(void **state)
+{
+    struct store_retained retained;
+
+    (void)state;
+    postgres_execute("DO $$ BEGIN FOR i IN 0..100 LOOP EXECUTE format('CREATE TABLE samples_%s"
+                     " PARTITION OF samples FOR VALUES FROM (%L) TO (%L)',"
+                     " to_char(timestamp '2020-01-01' + i * interval '1 hour', 'YYYYMMDDHH24'),"
+                     " timestamptz '2020-01-01 00:00+00' + i * interval '1 hour',"
+                     " timestamptz '2020-01-01 01:00+00' + i * interval '1 hour'); END LOOP;"
+                     " END $$");
+    retained = retain(3600);
+    assert_int_equal(retained.sample_partitions, 100);
+    assert_true(retained.full);
+    assert_int_equal(postgres_number("SELECT count(*) FROM pg_class WHERE relname ="
+                                     " 'samples_2020010504'"),
+                     1);
+    retained = retain(3600);
+    assert_int_equal(retained.sample_partitions, 1);
+    assert_false(retained.full);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -487,6 +510,7 @@ int main(void)
         TEST(test_a_start_is_kept_until_its_end_is_old),
         TEST(test_a_start_of_a_container_that_is_gone_is_not_kept),
         TEST(test_partitions_come_and_go),
+        TEST(test_many_partitions_go_the_oldest_first),
     };
 
     return cmocka_run_group_tests_name("db/store_system", tests, postgres_group_setup,
