@@ -16,16 +16,23 @@ enum {
 bool executor_memory_take(void *user, size_t size)
 {
     struct executor_memory *memory = user;
+    const struct call *call = memory->call;
+    size_t needed = (memory->size + size + EXECUTORS_PIECE - 1) / EXECUTORS_PIECE;
+    unsigned more = (unsigned)(needed - memory->pieces);
 
-    if (!executors_take_memory(memory->services, size))
+    if (more > 0 && !executors_take_memory(call->services, &call->caller.tenant, more))
         return false;
-    memory->taken += size;
+    memory->size += size;
+    memory->pieces += more;
     return true;
 }
 
 void executor_memory_done(struct executor_memory *memory)
 {
-    executors_give_memory(memory->services, memory->taken);
+    const struct call *call = memory->call;
+
+    if (memory->pieces > 0)
+        executors_give_memory(call->services, &call->caller.tenant, memory->pieces);
 }
 
 int executor_answer_begin(struct executor_answer *answer, struct call *call, size_t size,

@@ -12,8 +12,9 @@ struct stream;
 
 /* The memory that one request holds of the budget. */
 struct executor_memory {
-    struct services *services;
-    size_t taken;
+    const struct call *call;
+    size_t size; /* bytes that were asked for */
+    unsigned pieces;
 };
 
 /* For struct process_spec; `user` is the struct. */

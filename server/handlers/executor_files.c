@@ -241,7 +241,7 @@ static int read_bytes(struct call *call, struct target *target, struct executor_
 int handle_executor_read_file(struct call *call, struct error *err)
 {
     _cleanup_(target_done) struct target target = {.given = NULL};
-    _cleanup_(executor_memory_done) struct executor_memory memory = {.services = call->services};
+    _cleanup_(executor_memory_done) struct executor_memory memory = {.call = call};
     _cleanup_(files_bytes_free) struct files_bytes bytes = {.data = NULL};
 
     if (read_bytes(call, &target, &memory, &bytes, err) == 0)

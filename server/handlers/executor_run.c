@@ -50,7 +50,7 @@ static int respond_result(struct call *call, const struct process_result *result
 int handle_executor_run(struct call *call, struct error *err)
 {
     _cleanup_(executor_command_done) struct executor_command command = {.text = NULL};
-    _cleanup_(executor_memory_done) struct executor_memory memory = {.services = call->services};
+    _cleanup_(executor_memory_done) struct executor_memory memory = {.call = call};
     _cleanup_(process_result_free) struct process_result result = {.out = NULL};
 
     if (executor_command_read(call, &command, err) < 0)

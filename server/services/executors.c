@@ -2,6 +2,7 @@
 
 #include "lib/db/store_executor.h"
 #include "lib/json/json.h"
+#include "server/services/places.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -18,8 +19,8 @@ _Static_assert((int)EXECUTORS_HASH_SIZE == (int)STORE_EXECUTOR_HASH_SIZE, "one h
 _Static_assert((int)EXECUTORS_HASH_SIZE == (int)SHA256_DIGEST_LENGTH, "it is SHA-256");
 
 struct executors {
-    atomic_size_t memory;  /* of answers */
-    atomic_size_t waiting; /* and of streams */
+    struct places *memory; /* of answers, in pieces */
+    atomic_size_t waiting; /* bytes, of streams */
     pthread_mutex_t lock;  /* over the following */
     bool has_key;
     unsigned char key[STORE_EXECUTOR_KEY_SIZE];
@@ -31,6 +32,10 @@ int executors_create(struct executors **ret_executors, struct error *err)
 
     if (!executors)
         return error_set_errno(err, ENOMEM, "cannot keep the key of sandboxes' secrets");
+    if (places_create(&executors->memory, err) < 0) {
+        free(executors);
+        return -1;
+    }
     (void)pthread_mutex_init(&executors->lock, NULL);
     *ret_executors = executors;
     return 0;
@@ -40,6 +45,7 @@ void executors_free(struct executors *executors)
 {
     if (!executors)
         return;
+    places_free(executors->memory);
     (void)pthread_mutex_destroy(&executors->lock);
     OPENSSL_cleanse(executors, sizeof(*executors));
     free(executors);
@@ -104,27 +110,25 @@ int executors_secret(struct services *services, const struct id *sandbox,
     return 0;
 }
 
-static bool take(atomic_size_t *memory, size_t size, size_t most)
+bool executors_take_memory(struct services *services, const struct id *tenant, unsigned pieces)
 {
-    if (atomic_fetch_add(memory, size) + size <= most)
-        return true;
-    atomic_fetch_sub(memory, size);
-    return false;
+    return places_take_many(services->executors->memory, tenant, pieces, EXECUTORS_PIECES_OF_TENANT,
+                            EXECUTORS_PIECES);
 }
 
-bool executors_take_memory(struct services *services, size_t size)
+void executors_give_memory(struct services *services, const struct id *tenant, unsigned pieces)
 {
-    return take(&services->executors->memory, size, EXECUTORS_MEMORY);
-}
-
-void executors_give_memory(struct services *services, size_t size)
-{
-    atomic_fetch_sub(&services->executors->memory, size);
+    places_give_many(services->executors->memory, tenant, pieces);
 }
 
 bool executors_take_waiting(struct services *services, size_t size)
 {
-    return take(&services->executors->waiting, size, EXECUTORS_WAITING);
+    atomic_size_t *waiting = &services->executors->waiting;
+
+    if (atomic_fetch_add(waiting, size) + size <= EXECUTORS_WAITING)
+        return true;
+    atomic_fetch_sub(waiting, size);
+    return false;
 }
 
 void executors_give_waiting(struct services *services, size_t size)

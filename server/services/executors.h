@@ -30,15 +30,19 @@ bool executors_is_chosen(const char *env_json);
 int executors_secret(struct services *services, const struct id *sandbox,
                      char ret_secret[static EXECUTORS_SECRET_SIZE], struct error *err);
 
-/*
- * Takes memory for large answers of executors, of which there is so much for all of them together;
- * false when it is used up. Whoever took it gives it back.
- */
-#define EXECUTORS_MEMORY ((size_t)768 << 20)
-bool executors_take_memory(struct services *services, size_t size);
-void executors_give_memory(struct services *services, size_t size);
+enum {
+    EXECUTORS_PIECE = 64 * 1024,               /* of memory */
+    EXECUTORS_PIECES = 768 * 16,               /* for large answers of all executors together */
+    EXECUTORS_PIECES_OF_TENANT = 768 * 16 / 2, /* of them */
+};
 
-/* The same for output that waits in streams of executors while a long line goes out. */
+/* Takes pieces of memory for large answers of a tenant's executors; false when they are used up.
+ * Whoever took them gives them back. */
+bool executors_take_memory(struct services *services, const struct id *tenant, unsigned pieces);
+void executors_give_memory(struct services *services, const struct id *tenant, unsigned pieces);
+
+/* Takes memory, in bytes, for output that waits in streams of executors while a long line goes out,
+ * of which there is so much for all of them together. */
 #define EXECUTORS_WAITING ((size_t)64 << 20)
 bool executors_take_waiting(struct services *services, size_t size);
 void executors_give_waiting(struct services *services, size_t size);

@@ -64,39 +64,56 @@ static bool add(struct places *places, const struct id *tenant)
     return true;
 }
 
-static bool take(struct places *places, const struct id *tenant, unsigned most,
+static bool fits(unsigned has, unsigned count, unsigned most)
+{
+    return has <= most && count <= most - has;
+}
+
+static bool take(struct places *places, const struct id *tenant, unsigned count, unsigned most,
                  unsigned most_of_all)
 {
     size_t at = find(places, tenant);
     unsigned has = at < places->count ? places->items[at].count : 0;
 
-    if (has >= most || places->taken >= most_of_all ||
+    if (!fits(has, count, most) || !fits(places->taken, count, most_of_all) ||
         (at == places->count && !add(places, tenant)))
         return false;
-    places->items[at].count++;
-    places->taken++;
+    places->items[at].count += count;
+    places->taken += count;
     return true;
 }
 
-bool places_take(struct places *places, const struct id *tenant, unsigned most,
-                 unsigned most_of_all)
+bool places_take_many(struct places *places, const struct id *tenant, unsigned count, unsigned most,
+                      unsigned most_of_all)
 {
     bool taken;
 
     (void)pthread_mutex_lock(&places->lock);
-    taken = take(places, tenant, most, most_of_all);
+    taken = take(places, tenant, count, most, most_of_all);
     (void)pthread_mutex_unlock(&places->lock);
     return taken;
 }
 
-void places_give(struct places *places, const struct id *tenant)
+void places_give_many(struct places *places, const struct id *tenant, unsigned count)
 {
     size_t at;
 
     (void)pthread_mutex_lock(&places->lock);
     at = find(places, tenant);
-    places->taken--;
-    if (--places->items[at].count == 0)
+    places->taken -= count;
+    places->items[at].count -= count;
+    if (places->items[at].count == 0)
         places->items[at] = places->items[--places->count];
     (void)pthread_mutex_unlock(&places->lock);
+}
+
+bool places_take(struct places *places, const struct id *tenant, unsigned most,
+                 unsigned most_of_all)
+{
+    return places_take_many(places, tenant, 1, most, most_of_all);
+}
+
+void places_give(struct places *places, const struct id *tenant)
+{
+    places_give_many(places, tenant, 1);
 }

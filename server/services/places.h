@@ -21,4 +21,9 @@ bool places_take(struct places *places, const struct id *tenant, unsigned most,
 /* Gives a place back that was taken. */
 void places_give(struct places *places, const struct id *tenant);
 
+/* The same for `count` (1 or more) at once: all of them, or none. */
+bool places_take_many(struct places *places, const struct id *tenant, unsigned count, unsigned most,
+                      unsigned most_of_all);
+void places_give_many(struct places *places, const struct id *tenant, unsigned count);
+
 #endif

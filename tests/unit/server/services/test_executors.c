@@ -23,13 +23,19 @@ static int teardown(void **state)
 
 static void test_memory_is_bounded(void **state)
 {
+    struct id tenants[3];
+
     (void)state;
-    assert_true(executors_take_memory(&services, EXECUTORS_MEMORY - 1));
-    assert_false(executors_take_memory(&services, 2));
-    assert_true(executors_take_memory(&services, 1));
-    assert_false(executors_take_memory(&services, 1));
-    executors_give_memory(&services, EXECUTORS_MEMORY);
-    assert_true(executors_take_memory(&services, EXECUTORS_MEMORY));
+    for (size_t i = 0; i < 3; i++)
+        tenants[i] = (struct id){.bytes = {(uint8_t)i}};
+    assert_true(executors_take_memory(&services, &tenants[0], EXECUTORS_PIECES_OF_TENANT - 1));
+    assert_false(executors_take_memory(&services, &tenants[0], 2));
+    assert_true(executors_take_memory(&services, &tenants[0], 1));
+    assert_true(executors_take_memory(&services, &tenants[1], EXECUTORS_PIECES_OF_TENANT));
+    assert_false(executors_take_memory(&services, &tenants[2], 1));
+    executors_give_memory(&services, &tenants[1], 2);
+    assert_false(executors_take_memory(&services, &tenants[0], 1));
+    assert_true(executors_take_memory(&services, &tenants[2], 2));
 }
 
 static void test_what_chooses_a_secret(void **state)
