@@ -306,7 +306,7 @@ static void start_killing(struct command *command)
 {
     command->phase = COMMAND_KILLING;
     command->deadline_usec = INT64_MAX;
-    (void)tree_signal(command->mark, SIGKILL);
+    (void)tree_signal(command->mark, command->pid, SIGKILL);
 }
 
 void command_exited(struct command *command, int status, const struct rusage *usage)
@@ -350,7 +350,7 @@ void command_expire(struct command *command, int64_t now_usec)
     if (command->phase == COMMAND_RUNNING && command->grace_ms > 0) {
         command->phase = COMMAND_TERMINATING;
         command->deadline_usec = now_usec + (int64_t)command->grace_ms * 1000;
-        (void)tree_signal(command->mark, SIGTERM);
+        (void)tree_signal(command->mark, command->pid, SIGTERM);
     } else {
         start_killing(command);
     }
@@ -377,7 +377,7 @@ bool command_settled(struct command *command)
         return true;
     command->phase = COMMAND_KILLING;
     /* Each death brings a SIGCHLD, upon which this is asked again. */
-    return tree_signal(command->mark, SIGKILL);
+    return tree_signal(command->mark, command->pid, SIGKILL);
 }
 
 void command_end(struct command *command)

@@ -237,8 +237,9 @@ static int signal_one(const struct process *process, bool group, int signum)
 
 static int signal_tree(const struct process *process, int signum)
 {
-    bool none = process->command.active ? tree_signal(process->command.mark, signum)
-                                        : tree_signal_ended(process->command.mark, signum);
+    bool none = process->command.active
+                    ? tree_signal(process->command.mark, process->command.pid, signum)
+                    : tree_signal_ended(process->command.mark, signum);
 
     return none ? ESRCH : 0;
 }

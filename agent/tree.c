@@ -162,8 +162,9 @@ static pid_t parse_pid(const char *name)
     return *name == '\0' ? pid : 0;
 }
 
-/* Signals the members among one batch of directory entries. */
-static bool signal_entries(int dir_fd, const char *entries, size_t size, uint64_t mark, int signum)
+/* Signals the members among one batch of directory entries, and `own`. */
+static bool signal_entries(int dir_fd, const char *entries, size_t size, uint64_t mark, pid_t own,
+                           int signum)
 {
     bool none = true;
 
@@ -172,7 +173,7 @@ static bool signal_entries(int dir_fd, const char *entries, size_t size, uint64_
         pid_t pid = parse_pid(entry->d_name);
 
         offset += entry->d_reclen;
-        if (pid <= 1 || !is_member(dir_fd, entry->d_name, mark))
+        if (pid <= 1 || (pid != own && !is_member(dir_fd, entry->d_name, mark)))
             continue;
         if (kill(pid, signum) == 0)
             none = false;
@@ -180,7 +181,7 @@ static bool signal_entries(int dir_fd, const char *entries, size_t size, uint64_
     return none;
 }
 
-static bool signal_scan(uint64_t mark, int signum)
+static bool signal_scan(uint64_t mark, pid_t own, int signum)
 {
     _cleanup_close_ int dir_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     _Alignas(struct dirent64) char entries[4096];
@@ -190,7 +191,7 @@ static bool signal_scan(uint64_t mark, int signum)
     if (dir_fd < 0)
         return true;
     while ((got = syscall(SYS_getdents64, dir_fd, entries, sizeof(entries))) > 0)
-        none = signal_entries(dir_fd, entries, (size_t)got, mark, signum) && none;
+        none = signal_entries(dir_fd, entries, (size_t)got, mark, own, signum) && none;
     return none;
 }
 
@@ -205,16 +206,16 @@ bool tree_signal_all(int signum)
     return true;
 }
 
-bool tree_signal(uint64_t mark, int signum)
+bool tree_signal(uint64_t mark, pid_t pid, int signum)
 {
     if (!tree.children)
         return true;
     if (tree.active == 1 && !tree.leftovers)
         return tree_signal_all(signum);
-    return signal_scan(mark, signum);
+    return signal_scan(mark, pid, signum);
 }
 
 bool tree_signal_ended(uint64_t mark, int signum)
 {
-    return !tree.children || signal_scan(mark, signum);
+    return !tree.children || signal_scan(mark, 0, signum);
 }

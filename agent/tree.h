@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/resource.h>
+#include <sys/types.h>
 
 /*
  * Learns the agent's own limit. EPERM unless the agent is process 1: all that this module may
@@ -46,8 +47,9 @@ void tree_reaped(bool no_children);
  * the next. */
 bool tree_signal_all(int signum);
 
-/* Sends `signum` to every member. True when there was none, not even one to be reaped. */
-bool tree_signal(uint64_t mark, int signum);
+/* Sends `signum` to every member, and to the command's own process `pid` (0: it was reaped), which
+ * may not have joined yet. True when there was none, not even one to be reaped. */
+bool tree_signal(uint64_t mark, pid_t pid, int signum);
 
 /* The same for a command that is over: what it had left running. */
 bool tree_signal_ended(uint64_t mark, int signum);

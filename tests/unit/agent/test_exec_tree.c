@@ -1,4 +1,6 @@
 /* Deadlines and whole process trees. */
+#include "lib/agentproto/frame.h"
+#include "lib/agentproto/message.h"
 #include "lib/base/util.h"
 #include "tests/unit/agent/run_fixture.h"
 
@@ -8,6 +10,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -193,6 +196,39 @@ static void test_lost_client_ends_its_command(void **state)
     run_end(&observer);
 }
 
+static void send_exec(int fd, const char *script)
+{
+    const char *argv[] = {"sh", "-c", script};
+    const char *env[] = {"PATH=/usr/bin:/bin"};
+    const struct agent_exec_message message = {
+        .command = {.cwd = "/", .user = NOBODY, .argc = 3, .envc = 1, .argv = argv, .env = env}};
+    uint8_t frame[AGENT_HEADER_SIZE + 512];
+    size_t size =
+        agent_exec_encode(&message, frame + AGENT_HEADER_SIZE, sizeof(frame) - AGENT_HEADER_SIZE);
+
+    agent_frame_header(frame, AGENT_FRAME_EXEC, (uint32_t)size);
+    assert_int_equal(send(fd, frame, AGENT_HEADER_SIZE + size, MSG_NOSIGNAL),
+                     AGENT_HEADER_SIZE + size);
+}
+
+/* Its process may not have begun to be the command's when it is to die. */
+static void test_a_client_that_leaves_at_once_ends_its_command(void **state)
+{
+    enum { CLIENTS = 200 };
+    struct run observer = run_begin(state);
+
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        int fd = agent_fixture_socket(agent_group(state));
+
+        send_exec(fd, "exec sleep 600.27");
+        close(fd);
+    }
+    observer.request.timeout_ms = 30000;
+    run_shell(&observer, "while pgrep -xf '[s]leep 600.27'; do sleep 0.1; done");
+    assert_false(observer.result.timed_out);
+    run_end(&observer);
+}
+
 static void *run_companion(void *context)
 {
     run_shell(context, "echo up; exec sleep 600.26");
@@ -242,6 +278,7 @@ int main(void)
         cmocka_unit_test(test_a_disguise_does_not_outlive_the_deadline),
         cmocka_unit_test(test_fork_bomb_is_one_tree),
         cmocka_unit_test(test_lost_client_ends_its_command),
+        cmocka_unit_test(test_a_client_that_leaves_at_once_ends_its_command),
     };
     int failed = cmocka_run_group_tests_name("agent: process trees", tests, agent_group_set_up,
                                              agent_group_tear_down);
