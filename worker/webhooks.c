@@ -15,9 +15,9 @@
 #include <sys/random.h>
 
 enum {
-    EVENTS_A_ROUND = 1000,
-    PER_WEBHOOK = 4,           /* at once, of each worker */
-    LEASE_EXTRA_MS = 5000,     /* beyond the time limit: to record the end */
+    EVENTS_A_ROUND = 50,   /* of each up to WEBHOOKS_MAX deliveries, within a statement's time */
+    PER_WEBHOOK = 4,       /* at once, of each worker */
+    LEASE_EXTRA_MS = 5000, /* beyond the time limit: to record the end */
     LOOK_AGAIN_USEC = 1000000, /* for events and for what is due */
 };
 

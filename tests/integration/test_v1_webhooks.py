@@ -347,3 +347,28 @@ def test_a_name_of_a_private_address_is_not_connected_to(stack):
         assert delivery["state"] == "pending" and delivery["last_status"] is None
         assert receiver.deliveries == []
         assert admin.request("DELETE", f"/v1/webhooks/{webhook['id']}").status == 204
+
+
+def test_many_events_for_many_webhooks_are_taken_in_turn(private_stack):
+    """All of them in one statement take longer than a statement may: none would ever be sent. What is
+    due to a suspended tenant waits."""
+    postgres = private_stack.postgres
+    tenant = tenancy.new_tenant(private_stack)["id"]
+    admin = tenancy.as_role(private_stack, "admin", tenant)
+    for _ in range(10):
+        make(admin, PUBLIC, ["sandbox.updated"])
+    postgres.execute(
+        f"UPDATE tenants SET state = 'suspended' WHERE id = '{tenant}';"
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$BEGIN PERFORM pg_sleep(0.001); RETURN NEW; END$$;"
+        "CREATE TRIGGER slow BEFORE INSERT ON webhook_deliveries FOR EACH ROW"
+        f" WHEN (NEW.tenant_id = '{tenant}') EXECUTE FUNCTION slow()"
+    )
+    try:
+        postgres.execute("INSERT INTO events (tenant_id, kind)"
+                         f" SELECT '{tenant}', 'sandbox.updated' FROM generate_series(1, 600)")
+        made = f"SELECT count(*) FROM webhook_deliveries WHERE tenant_id = '{tenant}'"
+        eventually(lambda: postgres.value(made) == 6000, 120, "all events are deliveries")
+    finally:
+        postgres.execute("DROP TRIGGER slow ON webhook_deliveries; DROP FUNCTION slow;"
+                         f"DELETE FROM webhooks WHERE tenant_id = '{tenant}'")
