@@ -289,13 +289,21 @@ static int decode_bool(const cJSON *value, const char *name, void *member, struc
 /* Every entry of the array, or member of the object, is a string. */
 static int check_strings(const cJSON *value, const char *name, struct error *err)
 {
+    char field[ERROR_FIELD_MAX + 24];
     const cJSON *entry;
+    size_t index = 0;
 
     cJSON_ArrayForEach(entry, value)
     {
-        if (!cJSON_IsString(entry))
-            return error_set_field(err, ERR_INVALID_FIELD, name, "'%s' must hold only strings",
-                                   name);
+        if (cJSON_IsString(entry)) {
+            index++;
+            continue;
+        }
+        if (entry->string)
+            (void)snprintf(field, sizeof(field), "%s.%s", name, entry->string);
+        else
+            (void)snprintf(field, sizeof(field), "%s[%zu]", name, index);
+        return wrong_type(field, "a string", err);
     }
     return 0;
 }

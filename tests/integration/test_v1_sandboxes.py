@@ -126,7 +126,7 @@ INVALID = [
     ({"command": ["a", 1]}, "command"),
     ({"entrypoint": {"a": "b"}}, "entrypoint"),
     ({"environment": {"1A": "x"}}, "environment.1A"),
-    ({"environment": {"A": 1}}, "environment"),
+    ({"environment": {"A": 1}}, "environment.A"),
     ({"environment": {"A": "x"}, "env": {"A": "x"}}, "env"),
     ({"ports": [{"port": 0}]}, "ports[0].port"),
     ({"ports": [{"protocol": "udp", "port": 1}]}, "ports[0].protocol"),

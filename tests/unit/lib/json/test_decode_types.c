@@ -110,9 +110,9 @@ static void test_refusals_name_the_field(void **state)
         {"{\"inner\":{}}", "inner.count"},
         {"{\"inner\":{\"count\":10}}", "inner.count"},
         {"{\"inner\":{\"count\":1,\"more\":1}}", "inner.more"},
-        {"{\"names\":[1]}", "names"},
+        {"{\"names\":[\"a\",1]}", "names[1]"},
         {"{\"names\":[\"a\",\"b\",\"c\"]}", "names"},
-        {"{\"labels\":{\"k\":null}}", "labels"},
+        {"{\"labels\":{\"k\":null}}", "labels.k"},
         {"{\"labels\":[]}", "labels"},
     };
 
