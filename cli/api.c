@@ -501,21 +501,18 @@ static cJSON *parse_answer(const struct answer *answer)
 }
 
 /* A part of the service that is away, or all of it behind a proxy, is told by these. */
-static enum error_code refusal_code(long status, const char *code)
+static enum error_code refusal_code(long status)
 {
     if (status == 404)
         return ERR_NOT_FOUND;
-    return (status >= 502 && status <= 504 && (!code || strcmp(code, "runtime_missing") != 0))
-               ? ERR_UNAVAILABLE
-               : ERR_CONFLICT;
+    return status >= 502 && status <= 504 ? ERR_UNAVAILABLE : ERR_CONFLICT;
 }
 
 /* The service's refusal as an error. */
 static int refused(long status, const struct answer *answer, struct error *err)
 {
     _cleanup_cjson_ cJSON *problem = parse_answer(answer);
-    enum error_code code =
-        refusal_code(status, cJSON_GetStringValue(table_member(problem, "code")));
+    enum error_code code = refusal_code(status);
     const char *detail = cJSON_GetStringValue(table_member(problem, "detail"));
     const char *request = cJSON_GetStringValue(table_member(problem, "request_id"));
 

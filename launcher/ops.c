@@ -13,7 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FREEZE_DEADLINE_USEC = 2 * 1000 * 1000 };
+/* A process that waits for a disk stands still when it has it. */
+enum { FREEZE_DEADLINE_USEC = 5 * 1000 * 1000 };
 
 static enum ops_result answer_status(struct launcher_answer *answer, int status)
 {

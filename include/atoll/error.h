@@ -47,7 +47,7 @@
     X(ERR_NOT_IMPLEMENTED, "not_implemented", 501, "There is no such method or upgrade here")      \
     X(ERR_BAD_GATEWAY, "bad_gateway", 502, "A part of the service broke off its answer")           \
     X(ERR_UNAVAILABLE, "unavailable", 503, "A part of the service is away; try again shortly")     \
-    X(ERR_RUNTIME_MISSING, "runtime_missing", 503, "The image of this runtime is not installed")   \
+    X(ERR_RUNTIME_MISSING, "runtime_missing", 422, "The image of this runtime is not installed")   \
     X(ERR_HTTP_VERSION, "http_version", 505, "Only HTTP/1.1 and HTTP/1.0 are spoken")              \
     X(ERR_INSUFFICIENT_STORAGE, "insufficient_storage", 507, "The sandbox's disk is full")
 

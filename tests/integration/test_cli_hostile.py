@@ -217,7 +217,7 @@ def test_what_is_not_the_service_is_no_success(run, service, words, body):
 
 @pytest.mark.parametrize("status, body, code", [
     (502, b"<html>", 3), (503, b'{"code": "unavailable", "detail": "soon"}', 3), (504, b"", 3),
-    (503, b'{"code": "runtime_missing", "detail": "no image"}', 1), (500, b"", 1), (301, b"", 1),
+    (422, b'{"code": "runtime_missing", "detail": "no image"}', 1), (500, b"", 1), (301, b"", 1),
     (404, b"", 4), (401, b'{"detail": 1}', 1),
 ])
 def test_what_a_status_exits_with(run, service, status, body, code):

@@ -50,7 +50,7 @@ def test_bun_runs_or_says_that_its_image_is_missing(client, stack):
         assert result["stdout"].startswith("Hello from Bun!\n1.")
         return
     response = client.try_execute(client.create("bun", code))
-    assert response.status == 503, response
+    assert response.status == 422, response
     assert response.json["code"] == "runtime_missing"
 
 
