@@ -3,6 +3,7 @@
 #include "lib/base/util.h"
 #include "server/handlers/schemas.h"
 #include "server/handlers/v1_sandbox_values.h"
+#include "server/services/container_launch.h"
 #include "server/services/runtimes.h"
 
 #include <atoll/launcher_proto.h>
@@ -339,10 +340,7 @@ static int take_image(const struct create_body *body, struct container_spec *spe
     if (body->runtime)
         image = runtime_find(body->runtime)->image;
     if (!name_valid(image, LAUNCHER_IMAGE_SIZE - 1))
-        return error_set_field(err, ERR_NOT_SUPPORTED, "image",
-                               "the image '%s' is not installed here: GET /v1/images lists those "
-                               "that are",
-                               image);
+        return container_image_missing(image, err);
     if (v1_value_text(image, &spec->image, err) < 0 ||
         v1_value_text(body->runtime, &spec->runtime, err) < 0)
         return -1;

@@ -94,6 +94,14 @@ static int destroy(struct services *services, const struct id *tenant, const str
     return error_set(err, failure.code, "%s", failure.message);
 }
 
+int container_image_missing(const char *image, struct error *err)
+{
+    return error_set_field(err, ERR_NOT_SUPPORTED, "image",
+                           "the image '%s' is not installed here: GET /v1/images lists those that "
+                           "are",
+                           image);
+}
+
 int container_launch(struct services *services, const struct container_record *record,
                      struct error *err)
 {
@@ -105,10 +113,7 @@ int container_launch(struct services *services, const struct container_record *r
     if (launcher_client_create(services->launcher, &request, NULL, err) == 0)
         return container_command_start(services, record, err);
     if (err->code == ERR_RUNTIME_MISSING)
-        return error_set_field(err, ERR_NOT_SUPPORTED, "image",
-                               "the image '%s' is not installed here: GET /v1/images lists those "
-                               "that are",
-                               record->image);
+        return container_image_missing(record->image, err);
     return -1;
 }
 

@@ -12,6 +12,9 @@
 /* The launcher's bit of a capability by its name without CAP_, 0 for one that cannot be given. */
 uint32_t container_capability(const char *name);
 
+/* ERR_NOT_SUPPORTED (field image), which says where the names are. Returns -1. */
+int container_image_missing(const char *image, struct error *err);
+
 /*
  * Makes the sandbox of the record's generation and starts its main command; what is left of an
  * earlier generation is ended first. ERR_NOT_SUPPORTED (field image) when the image is not
