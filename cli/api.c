@@ -1,20 +1,15 @@
 #include "cli/api.h"
 
-#include "cli/dev_wait.h"
 #include "cli/plain.h"
-#include "cli/query.h"
-#include "cli/redact.h"
-#include "cli/token.h"
-#include "lib/base/address.h"
+#include "cli/table.h"
 #include "lib/base/util.h"
 
 #include <curl/curl.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
 enum {
     CONNECT_TIMEOUT_S = 10,
@@ -22,21 +17,13 @@ enum {
     ANSWER_MAX = 256 << 20, /* all that a command may write, as JSON */
     EVENT_MAX = 1 << 20,    /* the service's have 64 KiB at most */
     VALUES_MAX = 1000000,   /* of an answer: each takes some 100 bytes of memory, however short */
-    TOKEN_TTL_S = 300,
-    TOKEN_FILE_MAX = 65536,
-    LIST_LIMIT_DEFAULT = 1000,
-    PAGE_MAX = 200,
     EVENT_WORD_SIZE = 128,
-    CURSOR_SIZE = 256,
 };
 
 struct api {
     CURL *curl;
-    char *url;       /* without a slash at its end */
-    char *shown_url; /* the same, without a password of a proxy in front */
-    char *credential;
+    struct peer peer;
     bool json;
-    bool local;                        /* no proxy leads there */
     const volatile sig_atomic_t *stop; /* NULL: nothing does */
 };
 
@@ -77,9 +64,7 @@ void api_free(struct api *api)
     if (!api)
         return;
     curl_easy_cleanup(api->curl);
-    free(api->url);
-    free(api->shown_url);
-    free(api->credential);
+    peer_done(&api->peer);
     free(api);
 }
 
@@ -93,125 +78,9 @@ void api_stop_at(struct api *api, const volatile sig_atomic_t *stop)
     api->stop = stop;
 }
 
-struct api_peer api_peer(const struct api *api)
+const struct peer *api_peer(const struct api *api)
 {
-    return (struct api_peer){.url = api->url,
-                             .shown_url = api->shown_url,
-                             .credential = api->credential,
-                             .is_local = api->local};
-}
-
-/* What the local server wrote when it began to listen. */
-static int local_url(const struct config *config, char **ret_url, struct error *err)
-{
-    _cleanup_free_ char *text = NULL;
-    char url[DEV_URL_SIZE];
-    char path[PATH_MAX];
-    size_t size;
-
-    (void)snprintf(path, sizeof(path), "%s/server/address", config->state_run_dir);
-    if (read_file(AT_FDCWD, path, 512, &text, &size, err) < 0)
-        return error_set(err, ERR_UNAVAILABLE,
-                         "no server runs here (%s): name one by --url or ATOLL_URL", path);
-    text[strcspn(text, "\n")] = '\0';
-    if (dev_wait_url(text, url) < 0)
-        return error_set(err, ERR_UNAVAILABLE, "%s holds no address", path);
-    *ret_url = strdup(url);
-    return *ret_url ? 0 : error_set_errno(err, ENOMEM, "%s", path);
-}
-
-/* An empty option is a script's variable that is not set: no other service is meant by it. */
-static int find_url(struct api *api, const struct config *config, const struct arguments *arguments,
-                    struct error *err)
-{
-    const char *option = argument_value(arguments, "--url");
-    const char *named = option ? option : getenv("ATOLL_URL");
-
-    if (!option && (!named || named[0] == '\0')) {
-        api->local = true;
-        return local_url(config, &api->url, err);
-    }
-    if (strncmp(named, "http://", 7) != 0 && strncmp(named, "https://", 8) != 0)
-        return error_set(err, ERR_BAD_REQUEST, "%s must begin with http:// or https://",
-                         option ? "--url" : "ATOLL_URL");
-    api->url = strdup(named);
-    if (!api->url)
-        return error_set_errno(err, ENOMEM, "--url");
-    for (size_t length = strlen(api->url); api->url[length - 1] == '/'; length--)
-        api->url[length - 1] = '\0';
-    return 0;
-}
-
-static int credential_from_file(const char *path, char **ret_credential, struct error *err)
-{
-    size_t size;
-
-    if (read_file(AT_FDCWD, path, TOKEN_FILE_MAX, ret_credential, &size, err) < 0)
-        return -1;
-    (*ret_credential)[strcspn(*ret_credential, "\r\n")] = '\0';
-    return 0;
-}
-
-DEFINE_CLEANUP(CURLU *, curl_url, curl_url_cleanup)
-DEFINE_CLEANUP(char *, curl_text, curl_free)
-
-/* True when only this machine gets to the URL's host. */
-static bool is_loopback(const char *url)
-{
-    _cleanup_(cleanup_curl_url) CURLU *parts = curl_url();
-    _cleanup_(cleanup_curl_text) char *host = NULL;
-
-    return parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
-           curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-           (host_is_loopback(host) || strcmp(host, "[::1]") == 0);
-}
-
-/* Who can read the key can make any token: of an operator, which no other host must see. */
-static int make_credential(const struct api *api, const struct config *config,
-                           char **ret_credential, struct error *err)
-{
-    struct error failure;
-
-    if (!api->local && !is_loopback(api->url))
-        return error_set(err, ERR_BAD_REQUEST,
-                         "no token: name one by --token, --token-file, ATOLL_TOKEN or ATOLL_API_KEY"
-                         " (one that is made here goes to this host only)");
-    if (token_make_operator(config, TOKEN_TTL_S, ret_credential, &failure) == 0)
-        return 0;
-    return error_set(err, ERR_BAD_REQUEST,
-                     "no token: name one by --token, --token-file, ATOLL_TOKEN or ATOLL_API_KEY"
-                     " (none can be made here: %s)",
-                     failure.message);
-}
-
-static int find_credential(struct api *api, const struct config *config,
-                           const struct arguments *arguments, struct error *err)
-{
-    const char *file = argument_value(arguments, "--token-file");
-    const char *text = argument_value(arguments, "--token");
-    bool is_option = text != NULL;
-
-    if (!text && file)
-        return credential_from_file(file, &api->credential, err);
-    if (!text)
-        text = getenv("ATOLL_TOKEN");
-    if (!is_option && (!text || text[0] == '\0'))
-        text = getenv("ATOLL_API_KEY");
-    if (!is_option && (!text || text[0] == '\0'))
-        return make_credential(api, config, &api->credential, err);
-    api->credential = strdup(text);
-    return api->credential ? 0 : error_set_errno(err, ENOMEM, "--token");
-}
-
-/* A header's value is made of it: a line's end in it would begin another header. */
-static int check_credential(const char *credential, struct error *err)
-{
-    if (credential[0] == '\0')
-        return error_set(err, ERR_BAD_REQUEST, "the token is empty");
-    for (const char *at = credential; *at != '\0'; at++)
-        if (*at <= ' ' || *at > '~')
-            return error_set(err, ERR_BAD_REQUEST, "the token holds a character that none has");
-    return 0;
+    return &api->peer;
 }
 
 int api_open(const struct cli *cli, const struct arguments *arguments, struct api **ret_api,
@@ -221,13 +90,8 @@ int api_open(const struct cli *cli, const struct arguments *arguments, struct ap
 
     if (!api)
         return error_set_errno(err, ENOMEM, "cannot call the service");
-    if (find_url(api, &cli->config, arguments, err) < 0 ||
-        find_credential(api, &cli->config, arguments, err) < 0 ||
-        check_credential(api->credential, err) < 0)
+    if (peer_find(&cli->config, arguments, &api->peer, err) < 0)
         return -1;
-    api->shown_url = redact(api->url);
-    if (!api->shown_url)
-        return error_set_errno(err, ENOMEM, "cannot call the service");
     api->json = argument_value(arguments, "--json");
     api->curl = curl_easy_init();
     if (!api->curl)
@@ -403,7 +267,7 @@ static bool add_headers(const struct api *api, const char *type, const char *med
 {
     _cleanup_free_ char *bearer = NULL;
 
-    if (asprintf(&bearer, "Bearer %s", api->credential) < 0) {
+    if (asprintf(&bearer, "Bearer %s", api->peer.credential) < 0) {
         bearer = NULL;
         return false;
     }
@@ -437,7 +301,7 @@ static bool set_request(struct api *api, const struct request *request, const ch
            (!request->source || set_source(curl, request->source)) && set_stop(curl, api) &&
            curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method) == CURLE_OK &&
            curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
-           (!api->local || curl_easy_setopt(curl, CURLOPT_NOPROXY, "*") == CURLE_OK) &&
+           (!api->peer.is_local || curl_easy_setopt(curl, CURLOPT_NOPROXY, "*") == CURLE_OK) &&
            curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S) == CURLE_OK &&
            curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
            curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK &&
@@ -457,7 +321,7 @@ static int perform(struct api *api, const struct request *request, struct answer
     _cleanup_free_ char *url = NULL;
     CURLcode code;
 
-    if (asprintf(&url, "%s%s", api->url, request->path) < 0)
+    if (asprintf(&url, "%s%s", api->peer.url, request->path) < 0)
         url = NULL;
     if (!url || (request->body && !text) ||
         !add_headers(api, type_of(request), media_of(answer), &headers) ||
@@ -467,10 +331,11 @@ static int perform(struct api *api, const struct request *request, struct answer
     answer->max = answer->take ? EVENT_MAX : ANSWER_MAX;
     code = curl_easy_perform(api->curl);
     if (answer->is_long)
-        return error_set(err, ERR_CONFLICT, "%s answers with more than %zu bytes", api->shown_url,
-                         answer->max);
+        return error_set(err, ERR_CONFLICT, "%s answers with more than %zu bytes",
+                         api->peer.shown_url, answer->max);
     if (code != CURLE_OK && !answer->stopped)
-        return error_set(err, ERR_UNAVAILABLE, "%s: %s", api->shown_url, curl_easy_strerror(code));
+        return error_set(err, ERR_UNAVAILABLE, "%s: %s", api->peer.shown_url,
+                         curl_easy_strerror(code));
     (void)curl_easy_getinfo(api->curl, CURLINFO_RESPONSE_CODE, ret_status);
     return 0;
 }
@@ -500,8 +365,8 @@ static cJSON *parse_answer(const struct answer *answer)
                : NULL;
 }
 
-/* A part of the service that is away, or all of it behind a proxy, is told by these. */
-static enum error_code refusal_code(long status)
+/* A part of the service that is away, or all of it behind a proxy, is told by 502 to 504. */
+enum error_code api_refusal_code(long status)
 {
     if (status == 404)
         return ERR_NOT_FOUND;
@@ -512,7 +377,7 @@ static enum error_code refusal_code(long status)
 static int refused(long status, const struct answer *answer, struct error *err)
 {
     _cleanup_cjson_ cJSON *problem = parse_answer(answer);
-    enum error_code code = refusal_code(status);
+    enum error_code code = api_refusal_code(status);
     const char *detail = cJSON_GetStringValue(table_member(problem, "detail"));
     const char *request = cJSON_GetStringValue(table_member(problem, "request_id"));
 
@@ -521,9 +386,10 @@ static int refused(long status, const struct answer *answer, struct error *err)
     return error_set(err, code, "%s (%ld, request %s)", detail, status, request ? request : "?");
 }
 
-static int not_the_service(const struct api *api, struct error *err)
+int api_not_the_service(const struct api *api, struct error *err)
 {
-    return error_set(err, ERR_CONFLICT, "%s does not answer as the service does", api->shown_url);
+    return error_set(err, ERR_CONFLICT, "%s does not answer as the service does",
+                     api->peer.shown_url);
 }
 
 static int call(struct api *api, const struct request *request, bool print, cJSON **ret_answer,
@@ -539,7 +405,7 @@ static int call(struct api *api, const struct request *request, bool print, cJSO
     if (result == 0 && answer.size > 0) {
         json = parse_answer(&answer);
         if (!json)
-            result = not_the_service(api, err);
+            result = api_not_the_service(api, err);
     }
     if (result == 0 && print && answer.size > 0)
         plain_json(stdout, answer.data);
@@ -584,111 +450,12 @@ int api_show_member(struct api *api, const char *method, const char *path, const
         return -1;
     word = table_member(answer, member);
     if (!cJSON_IsString(word))
-        return not_the_service(api, err);
+        return api_not_the_service(api, err);
     text = table_value_text(word, COLUMN_TEXT);
     if (!text)
         return error_set_errno(err, ENOMEM, "cannot print it");
     if (!api->json)
         (void)puts(text);
-    return CLI_OK;
-}
-
-/* A list as it is gathered, page by page. */
-struct gathering {
-    cJSON *items;             /* for the table */
-    uint64_t left;            /* items that may still come */
-    char cursor[CURSOR_SIZE]; /* of the next page; "": there is none */
-};
-
-/* Leaves those items of a page that are wanted, and no more than may come. */
-static void sift(const struct api_list *list, cJSON *items, struct gathering *gathering)
-{
-    cJSON *item = items->child;
-
-    while (item) {
-        cJSON *next = item->next;
-
-        if (gathering->left > 0 && (!list->wanted || list->wanted(item)))
-            gathering->left--;
-        else
-            cJSON_Delete(cJSON_DetachItemViaPointer(items, item));
-        item = next;
-    }
-}
-
-/* Of a list that is sifted here, nobody knows how many it takes. */
-static unsigned page_limit(const struct api_list *list, const struct gathering *gathering)
-{
-    return list->wanted || gathering->left > PAGE_MAX ? PAGE_MAX : (unsigned)gathering->left;
-}
-
-static int get_page(struct api *api, const struct api_list *list, const struct gathering *gathering,
-                    cJSON **ret_page, struct error *err)
-{
-    char limit[16];
-    const struct parameter parameters[] = {
-        {"limit", limit},
-        {"cursor", gathering->cursor[0] != '\0' ? gathering->cursor : NULL},
-    };
-    struct request request = {.method = "GET"};
-    _cleanup_free_ char *path = NULL;
-
-    (void)snprintf(limit, sizeof(limit), "%u", page_limit(list, gathering));
-    if (query_make(list->path, parameters, ARRAY_SIZE(parameters), &path, err) < 0)
-        return -1;
-    request.path = path;
-    /* A page that is sifted is printed afterwards. */
-    return call(api, &request, api->json && !list->wanted, ret_page, err);
-}
-
-/* The page with what is left of it. */
-static int print_page(const cJSON *page, struct error *err)
-{
-    _cleanup_free_ char *text = cJSON_PrintUnformatted(page);
-
-    if (!text)
-        return error_set_errno(err, ENOMEM, "cannot list");
-    plain_json(stdout, text);
-    return 0;
-}
-
-static int take_page(struct api *api, const struct api_list *list, struct gathering *gathering,
-                     struct error *err)
-{
-    _cleanup_cjson_ cJSON *page = NULL;
-    const char *next;
-    cJSON *items;
-    cJSON *item;
-
-    if (get_page(api, list, gathering, &page, err) < 0)
-        return -1;
-    items = cJSON_GetObjectItemCaseSensitive(page, "items");
-    next = cJSON_GetStringValue(table_member(page, "next_cursor"));
-    /* The same page again would come for ever. */
-    if (!cJSON_IsArray(items) ||
-        (next && (strcmp(next, gathering->cursor) == 0 || strlen(next) >= CURSOR_SIZE)))
-        return not_the_service(api, err);
-    (void)snprintf(gathering->cursor, CURSOR_SIZE, "%s", next ? next : "");
-    sift(list, items, gathering);
-    if (api->json)
-        return list->wanted ? print_page(page, err) : 0;
-    while ((item = cJSON_DetachItemFromArray(items, 0)))
-        cJSON_AddItemToArray(gathering->items, item);
-    return 0;
-}
-
-int api_list(struct api *api, const struct api_list *list, struct error *err)
-{
-    _cleanup_cjson_ cJSON *items = cJSON_CreateArray();
-    struct gathering gathering = {.items = items, .left = list->limit};
-
-    do {
-        if (take_page(api, list, &gathering, err) < 0)
-            return -1;
-    } while (gathering.cursor[0] != '\0' && gathering.left > 0);
-    if (!api->json)
-        table_print(stdout, items, list->columns, list->column_count,
-                    (int64_t)time(NULL) * 1000000);
     return CLI_OK;
 }
 
@@ -734,16 +501,6 @@ int api_send(struct api *api, const char *path, int fd, struct error *err)
     if (source.error != 0)
         return error_set_errno(err, source.error, "cannot read what is sent");
     return result < 0 ? -1 : CLI_OK;
-}
-
-int api_limit(const struct arguments *arguments, uint64_t *ret_limit, struct error *err)
-{
-    const char *text = argument_value(arguments, "--limit");
-
-    *ret_limit = LIST_LIMIT_DEFAULT;
-    if (text && (!parse_u64(text, INT32_MAX, ret_limit) || *ret_limit == 0))
-        return error_set(err, ERR_BAD_REQUEST, "--limit needs a number of items");
-    return 0;
 }
 
 int api_check_id(const char *text, struct error *err)

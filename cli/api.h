@@ -1,18 +1,15 @@
 /*
  * The service as the commands call it: over HTTP, as any client does.
  *
- * Where it is: --url, else ATOLL_URL, else what the local server wrote into its run folder. Who
- * asks: --token or --token-file, else ATOLL_TOKEN, else ATOLL_API_KEY, else a short token made with
- * the local key, where that is readable and the service is on this host.
- *
  * Errors of the calls: ERR_UNAVAILABLE when the service cannot be reached, ERR_NOT_FOUND for 404,
  * ERR_CONFLICT for everything else that it refuses; with its detail and its request id.
  */
 #ifndef CLI_API_H
 #define CLI_API_H
 
-#include "cli/table.h"
+#include "cli/peer.h"
 #include "cli/verb.h"
+#include "lib/json/json.h"
 
 #include <atoll/cleanup.h>
 #include <signal.h>
@@ -31,15 +28,8 @@ DEFINE_CLEANUP(struct api *, api, api_free)
 /* True for --json: what the service says is printed as it is. */
 bool api_json(const struct api *api);
 
-/* Where the service is and who asks, for channel.h; the strings are the api's. */
-struct api_peer {
-    const char *url;       /* without a slash at its end */
-    const char *shown_url; /* the same, as errors tell it */
-    const char *credential;
-    bool is_local; /* no proxy leads there */
-};
-
-struct api_peer api_peer(const struct api *api);
+/* Where the service is and who asks; the api's. */
+const struct peer *api_peer(const struct api *api);
 
 /* What is asked for from here on is broken off once *stop is not 0: ERR_UNAVAILABLE. NULL: never.
  */
@@ -63,17 +53,6 @@ int api_show(struct api *api, const char *method, const char *path, const cJSON 
 int api_show_member(struct api *api, const char *method, const char *path, const cJSON *body,
                     const char *member, struct error *err);
 
-struct api_list {
-    const char *path; /* with or without a query */
-    const struct column *columns;
-    size_t column_count;
-    bool (*wanted)(const cJSON *item); /* NULL: all are */
-    uint64_t limit;                    /* items */
-};
-
-/* Prints a list, page by page. */
-int api_list(struct api *api, const struct api_list *list, struct error *err);
-
 /* An event of a stream (text/event-stream); for the call it is handed to. */
 struct api_event {
     const char *name; /* "" where it has none */
@@ -96,8 +75,11 @@ int api_save(struct api *api, const char *path, FILE *out, struct error *err);
  */
 int api_send(struct api *api, const char *path, int fd, struct error *err);
 
-/* The items of --limit, 1000 when it did not come. */
-int api_limit(const struct arguments *arguments, uint64_t *ret_limit, struct error *err);
+/* The error's code for an HTTP status that is a refusal. */
+enum error_code api_refusal_code(long status);
+
+/* Fails with ERR_CONFLICT: what answered cannot be the service. */
+int api_not_the_service(const struct api *api, struct error *err);
 
 /* ERR_BAD_REQUEST unless the text is an id; it may be put into a path then. */
 int api_check_id(const char *text, struct error *err);

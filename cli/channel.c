@@ -111,14 +111,7 @@ static bool set_connection(CURL *curl, const char *url, bool is_local)
            curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
 }
 
-static enum error_code refusal_code(unsigned long status)
-{
-    if (status == 404)
-        return ERR_NOT_FOUND;
-    return status >= 502 && status <= 504 ? ERR_UNAVAILABLE : ERR_CONFLICT;
-}
-
-static int connect_curl(struct channel *channel, const struct api_peer *peer, struct error *err)
+static int connect_curl(struct channel *channel, const struct peer *peer, struct error *err)
 {
     curl_socket_t fd;
     CURLcode code;
@@ -207,11 +200,11 @@ static int check_head(const char *head, const char *key, struct error *err)
     static const char name[] = "\r\nSec-WebSocket-Accept:";
     _cleanup_free_ char *accept = make_accept(key);
     const char *field = strcasestr(head, name);
-    unsigned long status = strncmp(head, "HTTP/1.1 ", 9) == 0 ? strtoul(head + 9, NULL, 10) : 0;
+    long status = strncmp(head, "HTTP/1.1 ", 9) == 0 ? strtol(head + 9, NULL, 10) : 0;
 
     if (status != 101)
-        return error_set(err, refusal_code(status),
-                         "the service answered %lu, and opens no WebSocket", status);
+        return error_set(err, api_refusal_code(status),
+                         "the service answered %ld, and opens no WebSocket", status);
     if (!accept)
         return error_set_errno(err, ENOMEM, "cannot read the service's answer");
     field = field ? field + strlen(name) : "";
@@ -222,7 +215,7 @@ static int check_head(const char *head, const char *key, struct error *err)
 }
 
 /* The request that asks for a WebSocket. */
-static int make_request(const struct api_peer *peer, const char *path, const char *key,
+static int make_request(const struct peer *peer, const char *path, const char *key,
                         char **ret_request, struct error *err)
 {
     const char *authority = strstr(peer->url, "://") + 3;
@@ -246,7 +239,7 @@ static int make_request(const struct api_peer *peer, const char *path, const cha
     return 0;
 }
 
-static int shake_hands(struct channel *channel, const struct api_peer *peer, const char *path,
+static int shake_hands(struct channel *channel, const struct peer *peer, const char *path,
                        struct error *err)
 {
     int64_t deadline_usec = monotonic_usec() + (int64_t)OPEN_TIMEOUT_S * 1000000;
@@ -265,7 +258,7 @@ static int shake_hands(struct channel *channel, const struct api_peer *peer, con
     return check_head(channel->head, key, err);
 }
 
-static int begin(struct channel *channel, const struct api_peer *peer, const char *path,
+static int begin(struct channel *channel, const struct peer *peer, const char *path,
                  struct error *err)
 {
     static const struct wslay_event_callbacks callbacks = {
@@ -286,14 +279,13 @@ static int begin(struct channel *channel, const struct api_peer *peer, const cha
 int channel_open(const struct api *api, const char *path, channel_take take, void *user,
                  struct channel **ret_channel, struct error *err)
 {
-    const struct api_peer peer = api_peer(api);
     _cleanup_channel_ struct channel *channel = calloc(1, sizeof(*channel));
 
     if (!channel)
         return error_set_errno(err, ENOMEM, "cannot call the service");
     channel->take = take;
     channel->user = user;
-    if (begin(channel, &peer, path, err) < 0)
+    if (begin(channel, api_peer(api), path, err) < 0)
         return -1;
     *ret_channel = TAKE_PTR(channel);
     return 0;

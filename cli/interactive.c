@@ -5,6 +5,7 @@
 #include "cli/ending.h"
 #include "cli/outcome.h"
 #include "cli/plain.h"
+#include "cli/table.h"
 #include "lib/base/util.h"
 
 #include <endian.h>

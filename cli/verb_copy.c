@@ -2,6 +2,7 @@
 #include "cli/api.h"
 #include "cli/local_file.h"
 #include "cli/query.h"
+#include "cli/table.h"
 #include "cli/verb_functions.h"
 #include "lib/base/util.h"
 

@@ -5,6 +5,7 @@
 #include "cli/following.h"
 #include "cli/format.h"
 #include "cli/interactive.h"
+#include "cli/list.h"
 #include "cli/outcome.h"
 #include "cli/plain.h"
 #include "cli/query.h"
@@ -251,16 +252,15 @@ int verb_exec(struct cli *cli, const struct arguments *arguments, struct error *
 int verb_processes(struct cli *cli, const struct arguments *arguments, struct error *err)
 {
     _cleanup_api_ struct api *api = NULL;
-    struct api_list list = {.columns = process_columns,
-                            .column_count = ARRAY_SIZE(process_columns)};
+    struct list list = {.columns = process_columns, .column_count = ARRAY_SIZE(process_columns)};
     char path[PATH_SIZE];
 
-    if (api_check_id(arguments->words[0], err) < 0 || api_limit(arguments, &list.limit, err) < 0 ||
+    if (api_check_id(arguments->words[0], err) < 0 || list_limit(arguments, &list.limit, err) < 0 ||
         api_open(cli, arguments, &api, err) < 0)
         return -1;
     (void)snprintf(path, sizeof(path), "/v1/sandboxes/%s/processes", arguments->words[0]);
     list.path = path;
-    return api_list(api, &list, err);
+    return list_print(api, &list, err);
 }
 
 /* The first request for the output. */

@@ -1,5 +1,6 @@
 /* atoll ls, cat. */
 #include "cli/api.h"
+#include "cli/list.h"
 #include "cli/query.h"
 #include "cli/verb_functions.h"
 #include "lib/base/util.h"
@@ -32,13 +33,13 @@ int verb_ls(struct cli *cli, const struct arguments *arguments, struct error *er
 {
     _cleanup_api_ struct api *api = NULL;
     _cleanup_free_ char *path = NULL;
-    struct api_list list = {.columns = file_columns, .column_count = ARRAY_SIZE(file_columns)};
+    struct list list = {.columns = file_columns, .column_count = ARRAY_SIZE(file_columns)};
 
-    if (api_check_id(arguments->words[0], err) < 0 || api_limit(arguments, &list.limit, err) < 0 ||
+    if (api_check_id(arguments->words[0], err) < 0 || list_limit(arguments, &list.limit, err) < 0 ||
         make_path(arguments, "files", &path, err) < 0 || api_open(cli, arguments, &api, err) < 0)
         return -1;
     list.path = path;
-    return api_list(api, &list, err);
+    return list_print(api, &list, err);
 }
 
 int verb_cat(struct cli *cli, const struct arguments *arguments, struct error *err)

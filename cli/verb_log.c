@@ -1,6 +1,7 @@
 /* atoll events, usage. */
 #include "cli/api.h"
 #include "cli/following.h"
+#include "cli/list.h"
 #include "cli/plain.h"
 #include "cli/query.h"
 #include "cli/verb_functions.h"
@@ -109,9 +110,9 @@ int verb_events(struct cli *cli, const struct arguments *arguments, struct error
     };
     _cleanup_api_ struct api *api = NULL;
     _cleanup_free_ char *path = NULL;
-    struct api_list list = {.columns = event_columns, .column_count = ARRAY_SIZE(event_columns)};
+    struct list list = {.columns = event_columns, .column_count = ARRAY_SIZE(event_columns)};
 
-    if (api_limit(arguments, &list.limit, err) < 0 ||
+    if (list_limit(arguments, &list.limit, err) < 0 ||
         query_make("/v1/events", parameters, ARRAY_SIZE(parameters), &path, err) < 0 ||
         api_open(cli, arguments, &api, err) < 0)
         return -1;
@@ -119,7 +120,7 @@ int verb_events(struct cli *cli, const struct arguments *arguments, struct error
         return follow_events(api, path, argument_value(arguments, "--limit") ? &list.limit : NULL,
                              err);
     list.path = path;
-    return api_list(api, &list, err);
+    return list_print(api, &list, err);
 }
 
 int verb_usage(struct cli *cli, const struct arguments *arguments, struct error *err)

@@ -2,6 +2,7 @@
 #include "cli/api.h"
 #include "cli/body.h"
 #include "cli/format.h"
+#include "cli/list.h"
 #include "cli/plain.h"
 #include "cli/query.h"
 #include "cli/verb_functions.h"
@@ -65,17 +66,17 @@ int verb_ps(struct cli *cli, const struct arguments *arguments, struct error *er
 {
     _cleanup_api_ struct api *api = NULL;
     _cleanup_free_ char *path = NULL;
-    struct api_list list = {
+    struct list list = {
         .columns = sandbox_columns,
         .column_count = ARRAY_SIZE(sandbox_columns),
         .wanted = argument_value(arguments, "--all") ? NULL : is_up,
     };
 
-    if (api_limit(arguments, &list.limit, err) < 0 || list_path(arguments, &path, err) < 0 ||
+    if (list_limit(arguments, &list.limit, err) < 0 || list_path(arguments, &path, err) < 0 ||
         api_open(cli, arguments, &api, err) < 0)
         return -1;
     list.path = path;
-    return api_list(api, &list, err);
+    return list_print(api, &list, err);
 }
 
 /* Does `action` with one sandbox, and prints its id. */

@@ -2,6 +2,7 @@
 #include "cli/api.h"
 #include "cli/body.h"
 #include "cli/format.h"
+#include "cli/list.h"
 #include "cli/verb_functions.h"
 #include "lib/base/util.h"
 
@@ -40,11 +41,11 @@ static int list(struct cli *cli, const struct arguments *arguments, const char *
                 const struct column *columns, size_t count, struct error *err)
 {
     _cleanup_api_ struct api *api = NULL;
-    struct api_list what = {.path = path, .columns = columns, .column_count = count};
+    struct list what = {.path = path, .columns = columns, .column_count = count};
 
-    if (api_limit(arguments, &what.limit, err) < 0 || api_open(cli, arguments, &api, err) < 0)
+    if (list_limit(arguments, &what.limit, err) < 0 || api_open(cli, arguments, &api, err) < 0)
         return -1;
-    return api_list(api, &what, err);
+    return list_print(api, &what, err);
 }
 
 /* Does `method` with what `folder` has under the id that is the first word. */
