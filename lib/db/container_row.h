@@ -14,6 +14,13 @@
     " run_timeout_s, max_retries, command_timeout_ms, idle_timeout_s, max_lifetime_s, exit_code,"  \
     " exit_signal, created_at, started_at, last_active_at, expires_at"
 
+/*
+ * When the idle timeout of a container that nobody uses has passed. While PostgreSQL was away no
+ * use could be written: the time counts anew from its start.
+ */
+#define CONTAINER_IDLE_ENDS                                                                        \
+    "greatest(last_active_at, pg_postmaster_start_time()) + idle_timeout_s * interval '1 second'"
+
 /* Reads the first row of *result, which becomes the record's and is NULL afterwards. */
 int container_row_take(PGresult **result, struct container_record *ret_record, struct error *err);
 

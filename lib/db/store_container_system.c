@@ -1,5 +1,6 @@
 #include "lib/db/store_container_system.h"
 
+#include "lib/db/container_row.h"
 #include "lib/db/transaction.h"
 
 #include <errno.h>
@@ -26,7 +27,7 @@ static const struct db_statement stop_idle_statement = {
     "containers_stop_idle",
     "WITH due AS (SELECT id FROM sandboxes s WHERE is_up AND node_id = $1::text"
     " AND state = 'running' AND active_runs = 0 AND state_reason IS DISTINCT FROM 'stop_requested'"
-    " AND last_active_at + idle_timeout_s * interval '1 second' <= now()"
+    " AND " CONTAINER_IDLE_ENDS " <= now()"
     " AND NOT EXISTS (SELECT FROM processes p WHERE p.sandbox_id = s.id AND p.kind = 'exec'"
     " AND p.ended_at IS NULL)"
     " ORDER BY id LIMIT $2::bigint FOR UPDATE SKIP LOCKED),"

@@ -1,18 +1,21 @@
 #include "lib/db/store_why.h"
 
+#include "lib/db/container_row.h"
 #include "lib/db/refusal.h"
 #include "lib/db/transaction.h"
 
-#define IDLE_ENDS                                                                                  \
+/* Whether its idle time runs. */
+#define IDLE_TIME_RUNS                                                                             \
     "(active_runs = 0 AND CASE kind WHEN 'container' THEN state = 'running'"                       \
     " ELSE state IN ('stopped', 'running') END)"
 
 static const struct db_statement why_statement = {
     "why",
     "SELECT s.id, s.kind, s.state, CASE WHEN s.state = 'deleting' THEN NULL"
-    " WHEN active_runs > 0 THEN 'run' WHEN " IDLE_ENDS " THEN 'use' ELSE 'lifetime' END,"
+    " WHEN active_runs > 0 THEN 'run' WHEN " IDLE_TIME_RUNS " THEN 'use' ELSE 'lifetime' END,"
     " active_runs, e.at, e.from_state, e.to_state, e.reason, e.actor, e.request_id,"
-    " CASE WHEN " IDLE_ENDS " THEN last_active_at + idle_timeout_s * interval '1 second' END,"
+    " CASE WHEN NOT " IDLE_TIME_RUNS " THEN NULL WHEN kind = 'container' THEN " CONTAINER_IDLE_ENDS
+    " ELSE last_active_at + idle_timeout_s * interval '1 second' END,"
     " CASE WHEN s.state <> 'deleting' THEN expires_at END,"
     " CASE kind WHEN 'container' THEN 'stop' ELSE 'delete' END"
     " FROM sandboxes s LEFT JOIN LATERAL (SELECT at, from_state, to_state, actor, request_id,"

@@ -81,6 +81,26 @@ def test_streams_do_not_wait_for_each_others_ends(calls, database):
     assert calls.request("DELETE", f"/v1/sandboxes/{sandbox_id}").status == 204
 
 
+def test_what_was_used_meanwhile_is_not_idle(calls, database, private_stack):
+    """No use can be written while PostgreSQL is away: a terminal may be open all the time."""
+    worker = private_stack.daemons["worker"]
+    worker.stop()
+    used = new_sandbox(calls, idle_timeout=600)
+    private_stack.postgres.execute(
+        "UPDATE sandboxes SET last_active_at = now() - interval '1 hour'"
+        f" WHERE id = '{uuid.UUID(used)}'")
+    database.stop()
+    database.recover()
+    recovered(calls)
+    worker.start()
+    unused = new_sandbox(calls, idle_timeout=1)
+    stopped = f"/v1/sandboxes/{unused}"
+    eventually(lambda: calls.get(stopped).json["state"] == "stopped", 30, "the worker has looked")
+    assert calls.get(f"/v1/sandboxes/{used}").json["state"] == "running"
+    for sandbox_id in (used, unused):
+        assert calls.request("DELETE", f"/v1/sandboxes/{sandbox_id}").status == 204
+
+
 def test_broken_connections_are_replaced(calls, database):
     calls.create()
     database.execute(
