@@ -364,6 +364,9 @@ static void test_an_idle_container_is_stopped(void **state)
     step_container(app, &default_tenant, &paused, 1, SANDBOX_RUNNING, SANDBOX_PAUSED);
     postgres_execute("UPDATE sandboxes SET last_active_at = now() - interval '3601 seconds'");
     (void)number_of("UPDATE sandboxes SET last_active_at = now() WHERE id = '%s'", &used);
+    assert_int_equal(run_task(worker_stop_idle), 0); /* PostgreSQL began since */
+    (void)number_of("UPDATE sandboxes SET idle_timeout_s = 1 WHERE id <> '%s'", &used);
+    postgres_execute("SELECT pg_sleep_until(pg_postmaster_start_time() + interval '1 second')");
     add_live(&idle, 1, 11);
     add_live(&used, 1, 11);
     add_live(&paused, 1, 11);
