@@ -78,8 +78,9 @@ void api_stop_at(struct api *api, const volatile sig_atomic_t *stop)
     api->stop = stop;
 }
 
-const struct peer *api_peer(const struct api *api)
+const struct peer *api_peer(struct api *api)
 {
+    peer_renew(&api->peer);
     return &api->peer;
 }
 
@@ -321,6 +322,7 @@ static int perform(struct api *api, const struct request *request, struct answer
     _cleanup_free_ char *url = NULL;
     CURLcode code;
 
+    peer_renew(&api->peer);
     if (asprintf(&url, "%s%s", api->peer.url, request->path) < 0)
         url = NULL;
     if (!url || (request->body && !text) ||

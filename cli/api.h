@@ -28,8 +28,8 @@ DEFINE_CLEANUP(struct api *, api, api_free)
 /* True for --json: what the service says is printed as it is. */
 bool api_json(const struct api *api);
 
-/* Where the service is and who asks; the api's. */
-const struct peer *api_peer(const struct api *api);
+/* Where the service is and who asks, for a request from here on; the api's. */
+const struct peer *api_peer(struct api *api);
 
 /* What is asked for from here on is broken off once *stop is not 0: ERR_UNAVAILABLE. NULL: never.
  */

@@ -276,7 +276,7 @@ static int begin(struct channel *channel, const struct peer *peer, const char *p
     return shake_hands(channel, peer, path, err);
 }
 
-int channel_open(const struct api *api, const char *path, channel_take take, void *user,
+int channel_open(struct api *api, const char *path, channel_take take, void *user,
                  struct channel **ret_channel, struct error *err)
 {
     _cleanup_channel_ struct channel *channel = calloc(1, sizeof(*channel));

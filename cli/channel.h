@@ -16,7 +16,7 @@ typedef void (*channel_take)(void *user, enum channel_kind kind, const char *dat
 struct channel;
 
 /* Errors as of any call of the service; the caller frees the result. */
-int channel_open(const struct api *api, const char *path, channel_take take, void *user,
+int channel_open(struct api *api, const char *path, channel_take take, void *user,
                  struct channel **ret_channel, struct error *err);
 
 /* NULL is allowed. */

@@ -114,8 +114,9 @@ static const char docs_of_ends[] =
     "`exec`, `logs --follow` and `events --follow` go on behind the last byte, or event, that\n"
     "came: nothing is missing, and nothing comes twice. So does `exec -t`, where what was typed\n"
     "last may be missing, and `exec -i` as long as it has sent nothing: whether the last input\n"
-    "arrived nobody can tell. What cannot go on exits with 3, and says which `atoll logs` prints\n"
-    "the rest: the command does not depend on us.\n\n"
+    "arrived nobody can tell. What cannot go on exits with 3, or with 1 where the service refuses\n"
+    "it, as it does once a token has expired, and says which `atoll logs` prints the rest: the\n"
+    "command does not depend on us. A token that is made here is made anew as often as needed.\n\n"
     "It ends with us when a signal, such as that of Ctrl-C, ends `atoll exec`, or when nobody\n"
     "reads its output any more: it gets the same signal, in a terminal HUP.";
 

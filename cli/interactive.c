@@ -29,7 +29,7 @@ enum {
 
 /* A command that runs on our streams. */
 struct session {
-    const struct api *api;
+    struct api *api;
     const char *sandbox;
     const char *process;
     struct channel *channel;
@@ -309,7 +309,7 @@ static int hold_signals(int *ret_fd, struct error *err)
 
 /* Runs the session of a process: *followed says how far it came, *ret_ending which signal ends us;
  * 0: none. */
-static int run_attached(const struct api *api, bool has_terminal, struct followed *followed,
+static int run_attached(struct api *api, bool has_terminal, struct followed *followed,
                         int *ret_ending, struct error *err)
 {
     _cleanup_console_ struct console console = {.is_raw = false};

@@ -111,8 +111,10 @@ static int find_credential(struct peer *peer, const struct config *config,
         text = getenv("ATOLL_TOKEN");
     if (!is_option && (!text || text[0] == '\0'))
         text = getenv("ATOLL_API_KEY");
-    if (!is_option && (!text || text[0] == '\0'))
+    if (!is_option && (!text || text[0] == '\0')) {
+        peer->config = config;
         return make_credential(peer, config, &peer->credential, err);
+    }
     peer->credential = strdup(text);
     return peer->credential ? 0 : error_set_errno(err, ENOMEM, "--token");
 }
@@ -143,6 +145,17 @@ int peer_find(const struct config *config, const struct arguments *arguments, st
     *ret_peer = peer;
     peer = (struct peer){.url = NULL};
     return 0;
+}
+
+void peer_renew(struct peer *peer)
+{
+    struct error unused;
+    char *credential;
+
+    if (!peer->config || make_credential(peer, peer->config, &credential, &unused) < 0)
+        return;
+    free(peer->credential);
+    peer->credential = credential;
 }
 
 void peer_done(struct peer *peer)

@@ -221,7 +221,7 @@ static int exec_followed(struct api *api, const char *sandbox, const char *path,
     if (*output.ending != 0 || output.write_error == EPIPE)
         return exec_ended(api, &output, output.write_error == EPIPE ? SIGPIPE : *output.ending);
     if (result < 0)
-        return output.process[0] != '\0' && err->code == ERR_UNAVAILABLE
+        return output.process[0] != '\0' && err->code != ERR_NOT_FOUND
                    ? outcome_left(sandbox, output.process, output.offset, err)
                    : -1;
     if (output.missed > 0)

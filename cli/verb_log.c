@@ -32,7 +32,7 @@ static const struct column usage_columns[] = {
 /* Events that are followed. */
 struct events {
     const char *path;
-    char last[64]; /* the id of the one that came last; "": none yet */
+    char last[64]; /* the id of the one that came last, or was the last before we followed */
     bool as_json;
     bool has_limit;
     uint64_t left;   /* that may still come, where there is a limit */
@@ -63,16 +63,32 @@ static bool print_event(const struct api_event *event, void *user)
     return !has_ended(events);
 }
 
-/* Without an id, what happened meanwhile could not be told from what was before. */
 static char *rest_path(const void *user)
 {
     const struct events *events = user;
     const struct parameter parameter = {"after", events->last};
     char *path;
 
-    return events->last[0] != '\0' && query_make(events->path, &parameter, 1, &path, NULL) == 0
-               ? path
-               : NULL;
+    return query_make(events->path, &parameter, 1, &path, NULL) == 0 ? path : NULL;
+}
+
+/*
+ * Where the log ends now: a stream that is cut before its first event goes on from here. A page
+ * without an event of the caller's says how far back it looked; "0-0" is the log's begin.
+ */
+static int find_end(struct api *api, struct events *events, struct error *err)
+{
+    _cleanup_cjson_ cJSON *page = NULL;
+    const char *place;
+
+    if (api_get(api, "/v1/events?limit=1", &page, err) < 0)
+        return -1;
+    place = cJSON_GetStringValue(
+        table_member(cJSON_GetArrayItem(table_member(page, "items"), 0), "id"));
+    if (!place)
+        place = cJSON_GetStringValue(table_member(page, "next_cursor"));
+    (void)snprintf(events->last, sizeof(events->last), "%s", place ? place : "0-0");
+    return 0;
 }
 
 /* `limit` NULL: until Ctrl-C. */
@@ -93,8 +109,11 @@ static int follow_events(struct api *api, const char *path, const uint64_t *limi
         .has_ended = has_ended,
         .user = &events,
     };
-    int result = following_run(api, &following, err);
+    int result;
 
+    if (find_end(api, &events, err) < 0)
+        return -1;
+    result = following_run(api, &following, err);
     return events.write_error != 0
                ? error_set_errno(err, events.write_error, "cannot write what happens")
                : result;

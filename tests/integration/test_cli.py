@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from support.relay import Held, Relay
+from support.relay import Held, Relay, Watched
 from support.stack import binary
 from support.wait import eventually
 
@@ -65,6 +65,13 @@ def test_run_knows_a_file_for_bun_by_its_name(run, stack):
         assert run("run", str(file)).stdout == "object\n"
     else:
         assert "'bun'" in run("run", str(file), code=125).stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["--", "an argument"]])
+def test_run_minds_the_interpreter_that_a_script_names(run, stack, arguments):
+    file = stack.folder / "script.sh"
+    file.write_text('#!/bin/bash\necho "${BASH_VERSION:+bash}:$1"')
+    assert run("run", str(file), *arguments).stdout == f"bash:{''.join(arguments[1:])}\n"
 
 
 def test_run_prints_bytes_as_they_are(run):
@@ -622,6 +629,99 @@ def test_events_are_followed(run, stack):
         follower.terminate()
         follower.wait(timeout=30)
         read.join(timeout=30)
+    run("rm", made)
+
+
+def test_events_that_are_followed_go_on_when_their_stream_is_cut_before_the_first(run, stack):
+    made = run("create").stdout.strip()
+    stack.created.add(made)
+    with Watched(stack.address, b"text/event-stream") as relay:
+        with subprocess.Popen(
+            [str(binary("atoll")), "events", "--follow", "--json", "--sandbox", made, "--limit", "1"],
+            env={**stack.environment, "ATOLL_URL": relay.url}, cwd="/", text=True,
+            stdout=subprocess.PIPE,
+        ) as following:
+            assert relay.seen.wait(timeout=30), "the stream is open"
+            relay.cut()
+            run("stop", made, "--timeout", "0")
+            assert json.loads(following.stdout.readline())["sandbox_id"] == made
+            assert following.wait(timeout=60) == 0
+        relay.shutdown()
+    run("rm", made)
+
+
+# --- the token that is made here
+
+
+@pytest.fixture
+def rotated(stack):
+    """A server with a key of its own, and what gives it another."""
+
+    def change():
+        fresh = stack.write_key("fresh.key", os.urandom(32).hex().encode())
+        fresh.rename(stack.folder / "own.key")
+
+    def environment(relay):
+        return {**stack.environment, "ATOLL_AUTH_HS256_KEY_FILE": str(stack.folder / "own.key"),
+                "ATOLL_URL": relay.url}
+
+    change()
+    address = stack.another_server(ATOLL_AUTH_HS256_KEY_FILE=stack.folder / "own.key")
+    return address, environment, change
+
+
+@pytest.mark.parametrize("options", [[], ["-i"]])
+def test_a_command_outlives_the_token_that_was_made_for_it(run, stack, rotated, options):
+    """It lasts for minutes only. A new key ends it at once."""
+    address, environment, change = rotated
+    made = run("create").stdout.strip()
+    stack.created.add(made)
+    with Relay(address) as relay:
+        told = environment(relay)
+        old = stack.client(address=address, token=subprocess.run(
+            [str(binary("atoll")), "token"], env=told, check=True, text=True,
+            stdout=subprocess.PIPE,
+        ).stdout.strip())
+        with subprocess.Popen(
+            [str(binary("atoll")), "exec", *options, made, "--", "sh", "-c",
+             "echo first; until [ -e go ]; do sleep 0.05; done; echo last"],
+            env=told, cwd="/", text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        ) as command:
+            assert command.stdout.readline() == "first\n"
+            change()
+            eventually(lambda: old.get("/v1/sandboxes").status == 401, 30, "the token has ended")
+            relay.cut()
+            run("exec", made, "--", "touch", "go")
+            assert command.stdout.readline() == "last\n"
+            assert command.wait(timeout=60) == 0
+        relay.shutdown()
+    run("rm", made)
+
+
+def test_a_command_whose_token_has_ended_is_told_to_go_on(run, stack, rotated):
+    """Nobody can make a new one of a token that was given."""
+    address, environment, change = rotated
+    made = run("create").stdout.strip()
+    stack.created.add(made)
+    with Relay(address) as relay:
+        told = environment(relay)
+        token = subprocess.run(
+            [str(binary("atoll")), "token"], env=told, check=True, text=True,
+            stdout=subprocess.PIPE,
+        ).stdout.strip()
+        with subprocess.Popen(
+            [str(binary("atoll")), "exec", made, "--token", token, "--", "sh", "-c",
+             "echo first; sleep 600"],
+            env=told, cwd="/", text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        ) as command:
+            assert command.stdout.readline() == "first\n"
+            change()
+            old = stack.client(address=address, token=token)
+            eventually(lambda: old.get("/v1/sandboxes").status == 401, 30, "the token has ended")
+            relay.cut()
+            assert f"`atoll logs {made} " in command.stderr.read()
+            assert command.wait(timeout=60) == 1
+        relay.shutdown()
     run("rm", made)
 
 

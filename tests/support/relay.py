@@ -48,6 +48,23 @@ class Relay(socketserver.ThreadingTCPServer):
         self.cut()
 
 
+class Watched(Relay):
+    """Tells when some bytes have passed back to a client."""
+
+    def __init__(self, address, wanted):
+        self.seen = threading.Event()
+        self.wanted = wanted
+        super().__init__(address)
+
+    def copy(self, source, target):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+                if data.startswith(b"HTTP/") and self.wanted in data:
+                    self.seen.set()
+            target.shutdown(socket.SHUT_WR)
+
+
 class Held(Relay):
     """Passes on the first 100 KB of a connection's answers, the rest only when released."""
 
