@@ -3,6 +3,7 @@
 #include "cli/body.h"
 #include "cli/format.h"
 #include "cli/outcome.h"
+#include "cli/table.h"
 #include "cli/verb_functions.h"
 #include "lib/base/util.h"
 
@@ -12,6 +13,8 @@
 
 /* Of the code, and of standard input; the service's limits are lower or the same. */
 enum { INPUT_MAX = 16 << 20 };
+
+#define SHELL_COMMAND "/bin/sh main.sh"
 
 /* How each runtime is told its arguments: by a command line for /bin/sh. */
 static const struct {
@@ -23,7 +26,7 @@ static const struct {
     {"node", ".js", "node index.js"},
     {"bun", ".bun.ts", "bun run index.ts"}, /* before .ts, which it ends in, too */
     {"typescript", ".ts", NULL},
-    {"shell", ".sh", "/bin/sh main.sh"},
+    {"shell", ".sh", SHELL_COMMAND},
 };
 
 static bool ends_in(const char *text, const char *suffix)
@@ -59,6 +62,17 @@ static int append_quoted(FILE *out, const char *word)
     return fputc('\'', out);
 }
 
+/* A script that names its interpreter is run by that, with arguments as without. */
+static const char *command_of(size_t runtime, const cJSON *body)
+{
+    const char *command = runtimes[runtime].command;
+    const char *code = cJSON_GetStringValue(table_member(body, "code"));
+
+    if (strcmp(command, SHELL_COMMAND) == 0 && strncmp(code, "#!", 2) == 0)
+        return "./main.sh";
+    return command;
+}
+
 static int add_command(cJSON *body, const struct arguments *arguments, size_t runtime,
                        struct error *err)
 {
@@ -74,7 +88,7 @@ static int add_command(cJSON *body, const struct arguments *arguments, size_t ru
     out = open_memstream(&text, &size);
     if (!out)
         return error_set_errno(err, errno, "run");
-    (void)fputs(runtimes[runtime].command, out);
+    (void)fputs(command_of(runtime, body), out);
     for (size_t i = 0; i < arguments->rest_count; i++)
         (void)append_quoted(out, arguments->rest[i]);
     if (fclose(out) != 0 || !text)
