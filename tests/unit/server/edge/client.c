@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-enum { PATIENCE_MS = 20000, BODY_MAX = 64 * 1024 * 1024 };
+enum { PATIENCE_MS = 60000, BODY_MAX = 64 * 1024 * 1024 };
 
 int client_connect(uint16_t port)
 {

@@ -272,7 +272,7 @@ struct edge_options service_options(void)
         .max_connections = 2048,
         .upstreams = 4,
         .max_queued = 64,
-        .queue_timeout_ms = 10000,
+        .queue_timeout_ms = 60000,
         .limits =
             {
                 .max_body_bytes = 8 * 1024 * 1024,

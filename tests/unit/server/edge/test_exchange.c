@@ -23,7 +23,7 @@
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"                                        \
     "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"
 
-/* Answers each request on each connection with the same bytes, one write a byte. */
+/* Answers each request on each connection with the same bytes, one write a byte or all at once. */
 struct upstream {
     int listener;
     uint16_t port;
@@ -32,6 +32,7 @@ struct upstream {
     uint16_t edge_port;
     const char *answer;
     bool close_after;
+    bool at_once;
     atomic_uint connections;
 };
 
@@ -51,8 +52,10 @@ static bool read_request(int fd)
 static void serve_connection(const struct upstream *upstream, int fd)
 {
     while (read_request(fd)) {
-        for (const char *c = upstream->answer; *c; c++)
-            if (send(fd, c, 1, MSG_NOSIGNAL) != 1)
+        size_t step = upstream->at_once ? strlen(upstream->answer) : 1;
+
+        for (const char *c = upstream->answer; *c; c += step)
+            if (send(fd, c, step, MSG_NOSIGNAL) != (ssize_t)step)
                 return;
         if (upstream->close_after)
             return;
@@ -248,7 +251,8 @@ static void test_answers_that_break_off(void **state)
     }
 }
 
-/* Bytes behind an answer would be taken for the next one. */
+/* Bytes behind an answer would be taken for the next one. They come with it: those that come later
+ * than the next request cannot be told from its answer. */
 static void test_trailing_bytes_end_the_connection(void **state)
 {
     struct upstream upstream;
@@ -260,6 +264,7 @@ static void test_trailing_bytes_end_the_connection(void **state)
                    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 404 X\r\n"
                    "Content-Length: 0\r\n\r\n",
                    true);
+    upstream.at_once = true;
     fd = client_connect(upstream.edge_port);
     for (int i = 0; i < 3; i++) {
         client_exchange(fd, GET, &response);
