@@ -22,7 +22,7 @@
 /* cmocka.h wants the headers above it. */
 #include <cmocka.h>
 
-enum { DEADLINE_USEC = 60 * 1000 * 1000, BACKLOG = 128, LISTEN_HIGH = 100 };
+enum { DEADLINE_USEC = 600 * 1000 * 1000, BACKLOG = 128, LISTEN_HIGH = 100 };
 
 static const char *agent_path(void)
 {
