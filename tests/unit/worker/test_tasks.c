@@ -37,7 +37,7 @@ static struct {
     bool resumed;       /* whom the next freeze or thaw concerns is resumed by somebody else */
 } launcher = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static struct config config = {.monitor_retention_s = 100, .events_retention_s = 100};
+static struct config config = {.monitor_retention_s = 1000, .events_retention_s = 1000};
 static struct db_pool *app;
 static struct worker worker;
 
@@ -176,7 +176,7 @@ static int setup(void **state)
         return -1;
     app = postgres_pool("atoll_app", 1);
     worker.pool = postgres_pool("atoll_system", 1);
-    return launcher_client_open(launcher.folder, 5000, &worker.launcher, NULL);
+    return launcher_client_open(launcher.folder, 60000, &worker.launcher, NULL);
 }
 
 static int teardown(void **state)
@@ -329,9 +329,9 @@ static void test_retention_follows_the_configuration(void **state)
     (void)state;
     assert_int_equal(
         store_sandbox_delete_begin(app, &default_scope, &id, &test_origin, &deletion, NULL), 0);
-    postgres_execute("UPDATE sandboxes SET deleted_at = now() - interval '99 seconds'");
+    postgres_execute("UPDATE sandboxes SET deleted_at = now() - interval '900 seconds'");
     assert_int_equal(run_task(worker_retain), 0);
-    postgres_execute("UPDATE sandboxes SET deleted_at = now() - interval '101 seconds'");
+    postgres_execute("UPDATE sandboxes SET deleted_at = now() - interval '1001 seconds'");
     assert_int_equal(run_task(worker_retain), 1);
     assert_int_equal(postgres_number("SELECT count(*) FROM sandboxes"), 0);
 }

@@ -64,7 +64,7 @@ static void test_a_terminated_connection_is_replaced_unseen(void **state)
         /* Returns when the backend has gone, up to the time given. */
         assert_int_equal(postgres_number("SELECT count(*) FROM (SELECT pid FROM pg_stat_activity"
                                          " WHERE usename = 'atoll_app' OFFSET 0) own"
-                                         " WHERE pg_terminate_backend(pid, 5000)"),
+                                         " WHERE pg_terminate_backend(pid, 60000)"),
                          1);
     }
 }

@@ -241,7 +241,7 @@ static uint64_t give_up(void)
 {
     uint64_t count;
 
-    assert_int_equal(store_delivery_give_up(system_pool, 100, 10, &count, NULL), 0);
+    assert_int_equal(store_delivery_give_up(system_pool, 1000, 10, &count, NULL), 0);
     return count;
 }
 
@@ -257,10 +257,11 @@ static void test_what_waits_too_long_is_given_up(void **state)
     make_events(3);
     fan_out();
     assert_int_equal(claim(1, 1, 60000), 1);
-    postgres_execute("UPDATE webhook_deliveries SET pending_since = now() - interval '99 seconds'");
+    postgres_execute(
+        "UPDATE webhook_deliveries SET pending_since = now() - interval '900 seconds'");
     assert_int_equal(give_up(), 0);
     postgres_execute(
-        "UPDATE webhook_deliveries SET pending_since = now() - interval '101 seconds'");
+        "UPDATE webhook_deliveries SET pending_since = now() - interval '1001 seconds'");
     assert_int_equal(give_up(), 2);
     assert_int_equal(count_in("pending"), 1);
     /* Sent anew, it has all of its time again. */
@@ -281,10 +282,10 @@ static void test_ended_deliveries_are_removed_with_age(void **state)
     make_events(3);
     fan_out();
     postgres_execute("UPDATE webhook_deliveries SET state = 'dead',"
-                     " ended_at = now() - interval '99 seconds'");
-    postgres_execute("UPDATE webhook_deliveries SET ended_at = now() - interval '101 seconds'"
+                     " ended_at = now() - interval '900 seconds'");
+    postgres_execute("UPDATE webhook_deliveries SET ended_at = now() - interval '1001 seconds'"
                      " WHERE event_id = (SELECT min(event_id) FROM webhook_deliveries)");
-    assert_int_equal(store_delivery_prune(system_pool, 100, 10, &count, NULL), 0);
+    assert_int_equal(store_delivery_prune(system_pool, 1000, 10, &count, NULL), 0);
     assert_int_equal(count, 1);
     assert_int_equal(postgres_number("SELECT count(*) FROM webhook_deliveries"), 2);
 }
@@ -329,16 +330,16 @@ static void test_removal_waits_for_nobody(void **state)
     make_events(3);
     fan_out();
     postgres_execute("UPDATE webhook_deliveries SET state = 'dead',"
-                     " ended_at = now() - interval '101 seconds'");
+                     " ended_at = now() - interval '1001 seconds'");
     other = PQconnectdb(postgres_url("postgres", url));
     PQclear(PQexec(other, "BEGIN"));
     PQclear(PQexec(other, "SELECT FROM webhook_deliveries ORDER BY event_id LIMIT 1 FOR UPDATE"));
     assert_int_equal(PQtransactionStatus(other), PQTRANS_INTRANS);
-    assert_int_equal(store_delivery_prune(system_pool, 100, 10, &count, NULL), 0);
+    assert_int_equal(store_delivery_prune(system_pool, 1000, 10, &count, NULL), 0);
     assert_int_equal(count, 2);
     execute(other, "ROLLBACK"); /* answered when its locks are gone, unlike PQfinish() */
     PQfinish(other);
-    assert_int_equal(store_delivery_prune(system_pool, 100, 10, &count, NULL), 0);
+    assert_int_equal(store_delivery_prune(system_pool, 1000, 10, &count, NULL), 0);
     assert_int_equal(count, 1);
 }
 

@@ -225,7 +225,7 @@ static void test_a_run_a_minute_past_its_deadline_is_lost(void **state)
 
     (void)state;
     (void)begin_run(app, &default_tenant, &run);
-    postgres_execute("UPDATE processes SET deadline_at = now() - interval '59 seconds'");
+    postgres_execute("UPDATE processes SET deadline_at = now() - interval '30 seconds'");
     assert_int_equal(mark_lost(), 0);
     postgres_execute("UPDATE processes SET deadline_at = now() - interval '61 seconds'");
     assert_int_equal(mark_lost(), 1);
@@ -460,9 +460,10 @@ static void test_partitions_come_and_go(void **state)
     assert_int_equal(postgres_number("SELECT count(*) FROM pg_class WHERE relname ="
                                      " 'samples_2020010100'"),
                      0);
-    assert_int_equal(
+    /* Of this hour and the next 24; another hour may have begun since the first were made. */
+    assert_in_range(
         postgres_number("SELECT count(*) FROM pg_inherits WHERE inhparent = 'samples'::regclass"),
-        25);
+        25, 26);
     assert_int_equal(retain(3600).sample_partitions, 0);
 }
 

@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-enum { MAX_OUTPUT = 1000, FAR_USEC = 30 * 1000 * 1000, NEAR_USEC = 20 * 1000 };
+enum { MAX_OUTPUT = 1000, FAR_USEC = 30 * 1000 * 1000, NEAR_USEC = 1000 * 1000 };
 
 struct scene {
     int agent_fd;

@@ -96,7 +96,7 @@ static struct launcher_client *fake_start(struct fake *fake)
 
     fake_listen(fake);
     assert_int_equal(pthread_create(&fake->thread, NULL, serve, fake), 0);
-    assert_int_equal(launcher_client_open(fake->folder, 5000, &client, &err), 0);
+    assert_int_equal(launcher_client_open(fake->folder, 60000, &client, &err), 0);
     return client;
 }
 
