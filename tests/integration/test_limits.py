@@ -9,8 +9,6 @@ from support.wait import eventually
 
 STACK_ENVIRONMENT = {
     "ATOLL_MAX_CONCURRENT": 2,
-    "ATOLL_BODY_TIMEOUT_MS": 1000,
-    "ATOLL_IDLE_TIMEOUT_MS": 1000,
     "ATOLL_MAX_CONNECTIONS": 64,
 }
 
@@ -70,24 +68,31 @@ def test_a_burst_never_passes_the_limit_and_loses_nothing(limited, private_stack
     assert limited.info(sandbox_id)["status"] == "Completed"
 
 
-def test_a_body_that_never_comes_is_408(private_stack):
+@pytest.fixture(scope="module")
+def hasty(private_stack):
+    """The address of a server that soon gives up on who sends nothing."""
+    return private_stack.another_server(
+        ATOLL_BODY_TIMEOUT_MS="3000", ATOLL_IDLE_TIMEOUT_MS="3000")
+
+
+def test_a_body_that_never_comes_is_408(private_stack, hasty):
     request = (
         b"POST /sandbox HTTP/1.1\r\nHost: atoll\r\nContent-Type: application/json\r\n"
         b"Authorization: Bearer " + private_stack.token().encode() + b"\r\n"
         b"Content-Length: 100\r\n\r\n{"
     )
-    with RawConnection(private_stack.address) as connection:
+    with RawConnection(hasty) as connection:
         assert status_lines(connection.send(request).read_to_end()) == [408]
 
 
-def test_a_header_that_never_ends_is_closed(private_stack):
-    with RawConnection(private_stack.address) as connection:
+def test_a_header_that_never_ends_is_closed(hasty):
+    with RawConnection(hasty) as connection:
         stream = connection.send(b"GET /health HTTP/1.1\r\nHost: at").read_to_end()
     assert status_lines(stream) in ([408], [])
 
 
-def test_an_idle_connection_is_closed(private_stack):
-    with RawConnection(private_stack.address) as connection:
+def test_an_idle_connection_is_closed(hasty):
+    with RawConnection(hasty) as connection:
         connection.send(b"GET /health HTTP/1.1\r\nHost: atoll\r\n\r\n")
         assert connection.response().status == 200
         assert connection.read_to_end() == b""

@@ -87,10 +87,12 @@ def test_no_use(stack, client, used, look, request):
 
 def test_a_quiet_command_is_use_for_as_long_as_it_runs(used):
     """The idle timeout passes many times while it runs; the worker looks each second."""
-    processes = Processes(used.client, new_sandbox(used.client, idle_timeout=1))
+    processes = Processes(used.client, new_sandbox(used.client))
     done = {}
     thread = threading.Thread(target=lambda: done.update(processes.exec("sleep 5")))
     thread.start()
+    eventually(lambda: used.client.get(processes.path).json["items"], what="it runs")
+    assert used.client.request("PATCH", processes.sandbox, {"idle_timeout": 1}).status == 200
     thread.join()
     assert done["state"] == "completed"
     eventually(lambda: used.client.get(processes.sandbox).json["state"] == "stopped")

@@ -11,8 +11,8 @@ from support.processes import new_sandbox
 from support.wait import eventually
 
 STACK_ENVIRONMENT = {
-    "ATOLL_IDLE_TIMEOUT": 3,
-    "ATOLL_MAX_LIFETIME": 8,
+    "ATOLL_IDLE_TIMEOUT": 4,
+    "ATOLL_MAX_LIFETIME": 16,
     "ATOLL_CLEANUP_INTERVAL": 1,
     "ATOLL_MONITOR_RETENTION": 60,
     "ATOLL_EVENTS_RETENTION": 60,
@@ -26,7 +26,7 @@ def gone(calls, sandbox_id):
 def test_an_idle_sandbox_is_removed(calls, private_stack):
     sandbox_id = calls.create()
     assert calls.info(sandbox_id)["status"] == "Created"
-    eventually(gone(calls, sandbox_id), 30, "the idle sandbox is removed")
+    eventually(gone(calls, sandbox_id), 60, "the idle sandbox is removed")
     assert private_stack.postgres.value(
         f"SELECT state FROM sandboxes WHERE id = '{sandbox_id}'"
     ) == "deleted"
@@ -40,14 +40,14 @@ def test_use_puts_the_idle_end_off(calls):
         calls.try_execute(used)
         return gone(calls, unused)()
 
-    eventually(unused_is_gone, 30, "the unused sandbox is removed", interval=0.3)
+    eventually(unused_is_gone, 60, "the unused sandbox is removed", interval=0.3)
     assert calls.get(f"/sandbox/{used}").status == 200
 
     def used_is_gone():
         calls.try_execute(used)
         return gone(calls, used)()
 
-    eventually(used_is_gone, 30, "the maximum lifetime ends a busy sandbox", interval=0.3)
+    eventually(used_is_gone, 60, "the maximum lifetime ends a busy sandbox", interval=0.3)
 
 
 def test_a_run_past_the_lifetime_is_ended(calls, private_stack):
@@ -70,7 +70,7 @@ def test_two_workers_share_the_work(calls, private_stack):
     try:
         ids = [calls.create() for _ in range(20)]
         for sandbox_id in ids:
-            eventually(gone(calls, sandbox_id), 30)
+            eventually(gone(calls, sandbox_id), 60)
         rows = private_stack.postgres.rows(
             "SELECT sandbox_id, count(*) AS times FROM events WHERE to_state = 'deleted' "
             f"AND sandbox_id = ANY(ARRAY{ids}::uuid[]) GROUP BY 1"
@@ -109,7 +109,7 @@ def test_retention_forgets_what_is_old_and_keeps_what_is_not(calls, private_stac
     before = rows(young)
     assert min(before) > 0
     private_stack.worker.restart()
-    eventually(lambda: rows(old) == [0, 0, 0], 30, "the old rows are gone")
+    eventually(lambda: rows(old) == [0, 0, 0], 60, "the old rows are gone")
     assert rows(young) == before
 
 
@@ -128,27 +128,29 @@ def stopped_by(calls, sandbox_id, reason):
 
 def test_an_idle_container_is_stopped_and_can_be_started(calls, private_stack):
     sandbox_id = new_sandbox(calls, idle_timeout=1, max_lifetime=600)
-    eventually(stopped_by(calls, sandbox_id, "idle_timeout"), 30, "the idle container is stopped")
-    eventually(lambda: not private_stack.sandbox_processes(), 10, "nothing of it runs")
+    eventually(stopped_by(calls, sandbox_id, "idle_timeout"), 60, "the idle container is stopped")
+    eventually(lambda: not private_stack.sandbox_processes(), 60, "nothing of it runs")
     assert calls.post(f"/v1/sandboxes/{sandbox_id}/start").json["state"] == "running"
-    eventually(stopped_by(calls, sandbox_id, "idle_timeout"), 30, "it is stopped again")
+    eventually(stopped_by(calls, sandbox_id, "idle_timeout"), 60, "it is stopped again")
     assert calls.request("DELETE", f"/v1/sandboxes/{sandbox_id}").status == 204
 
 
 def test_a_paused_container_is_not_idle(calls):
-    """Two of one age: the one that runs is stopped, the paused one stays."""
-    paused = new_sandbox(calls, idle_timeout=1, max_lifetime=600)
+    """Two of one idle timeout: the one that runs is stopped, the paused one stays."""
+    paused = new_sandbox(calls, idle_timeout=600, max_lifetime=600)
     assert calls.post(f"/v1/sandboxes/{paused}/pause").status == 200
+    path = f"/v1/sandboxes/{paused}"
+    assert calls.request("PATCH", path, {"idle_timeout": 1}).status == 200
     running = new_sandbox(calls, idle_timeout=1, max_lifetime=600)
-    eventually(stopped_by(calls, running, "idle_timeout"), 30, "the running one is stopped")
+    eventually(stopped_by(calls, running, "idle_timeout"), 60, "the running one is stopped")
     assert container(calls, paused)["state"] == "paused"
     for sandbox_id in (paused, running):
         assert calls.request("DELETE", f"/v1/sandboxes/{sandbox_id}").status == 204
 
 
 def test_the_lifetime_deletes_a_container(calls, private_stack):
-    sandbox_id = new_sandbox(calls, max_lifetime=2)
-    eventually(lambda: container(calls, sandbox_id) is None, 30, "the container is deleted")
+    sandbox_id = new_sandbox(calls, max_lifetime=10)
+    eventually(lambda: container(calls, sandbox_id) is None, 60, "the container is deleted")
     private_stack.assert_clean()
     assert private_stack.postgres.value(
         "SELECT detail->>'rule' FROM events WHERE kind = 'sandbox.deleting' "
@@ -166,7 +168,7 @@ def test_a_container_whose_host_lost_it_is_stopped(calls, private_stack):
     """As after a restart of the host: nothing of it lives, its row says running."""
     sandbox_id = new_sandbox(calls, max_lifetime=600, idle_timeout=600)
     kill_all(private_stack.sandbox_processes())
-    eventually(stopped_by(calls, sandbox_id, "lost"), 40, "the lost container is stopped")
+    eventually(stopped_by(calls, sandbox_id, "lost"), 60, "the lost container is stopped")
     assert calls.post(f"/v1/sandboxes/{sandbox_id}/start").json["state"] == "running"
     assert calls.request("DELETE", f"/v1/sandboxes/{sandbox_id}").status == 204
 
@@ -180,7 +182,7 @@ def test_a_restart_of_the_daemons_loses_no_container(calls, private_stack):
     before = set(private_stack.sandbox_processes())
     lost = new_sandbox(client, max_lifetime=600, idle_timeout=600)
     kill_all(set(private_stack.sandbox_processes()) - before)
-    eventually(stopped_by(client, lost, "lost"), 40, "the worker has looked")
+    eventually(stopped_by(client, lost, "lost"), 60, "the worker has looked")
     assert container(client, kept)["state"] == "running"
     for sandbox_id in (kept, lost):
         assert client.request("DELETE", f"/v1/sandboxes/{sandbox_id}").status == 204
@@ -190,11 +192,11 @@ def test_the_disk_outlives_what_stopped_its_container(calls, private_stack):
     """The main command leaves a mark; after the loss of its processes it finds it."""
     command = "test -e /sandbox/mark && exit 9; touch /sandbox/mark; sync; sleep 1000"
     sandbox_id = new_sandbox(calls, command=command, max_lifetime=600, idle_timeout=600)
-    eventually(lambda: writes(private_stack) == 0, 20, "the mark is on the disk")
+    eventually(lambda: writes(private_stack) == 0, 60, "the mark is on the disk")
     kill_all(private_stack.sandbox_processes())
-    eventually(stopped_by(calls, sandbox_id, "lost"), 40, "the lost container is stopped")
+    eventually(stopped_by(calls, sandbox_id, "lost"), 60, "the lost container is stopped")
     assert calls.post(f"/v1/sandboxes/{sandbox_id}/start").json["state"] == "running"
-    eventually(stopped_by(calls, sandbox_id, "command_exited"), 30, "its command ends")
+    eventually(stopped_by(calls, sandbox_id, "command_exited"), 60, "its command ends")
     assert container(calls, sandbox_id)["exit_code"] == 9
     assert calls.request("DELETE", f"/v1/sandboxes/{sandbox_id}").status == 204
 
@@ -212,7 +214,7 @@ def test_a_disk_without_a_sandbox_is_removed(calls, private_stack):
     stray = folder / f"{'e' * 32}.disk"
     stray.write_bytes(b"")
     private_stack.worker.restart()
-    eventually(lambda: not stray.exists(), 30, "the disk without a sandbox is removed")
+    eventually(lambda: not stray.exists(), 60, "the disk without a sandbox is removed")
     assert disk.exists()
     assert calls.request("DELETE", f"/v1/sandboxes/{sandbox_id}").status == 204
     assert not disk.exists()

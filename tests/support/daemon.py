@@ -41,7 +41,7 @@ class Daemon:
                 cwd="/", **identity,
             )
         if wait and self.ready:
-            eventually(self.is_ready, 30, f"{self.name} is ready; its log:\n{self.log_tail()}")
+            eventually(self.is_ready, 120, f"{self.name} is ready; its log:\n{self.log_tail()}")
         return self
 
     def is_ready(self):
@@ -56,7 +56,7 @@ class Daemon:
         if self.alive:
             self.process.send_signal(number)
         if self.process:
-            self.process.wait(timeout=30)
+            self.process.wait(timeout=120)
 
     def pause(self):
         self.process.send_signal(signal.SIGSTOP)

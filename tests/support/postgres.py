@@ -109,6 +109,13 @@ class Postgres:
         (value,) = row.values()
         return value
 
+    def hand_in_counts(self):
+        """Ends the server's connections, so that pg_stat_* has all that they have read so far."""
+        self.execute(
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity "
+            "WHERE usename = 'atoll_app'"
+        )
+
     def accepts(self):
         return self.psql("SELECT 1", database="postgres")[0] == 0
 

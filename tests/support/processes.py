@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import re
 
 from support import inventory
 from support.sse import EventStream
@@ -37,11 +38,13 @@ def output_of(event):
 
 
 def agent_of(stack, sandbox_id):
-    """The host's pid of the sandbox's agent, which is the oldest process of it."""
-    return min(
+    """The host's pid of the sandbox's agent, which is process 1 inside: pid_namespaces(7)."""
+    (agent,) = (
         pid for pid in inventory.processes(stack.uid_base, stack.uid_count)
         if sandbox_id in inventory.of_process(pid, "cgroup")
+        and re.search(r"^NSpid:.*\t1$", inventory.of_process(pid, "status"), re.M)
     )
+    return agent
 
 
 class Processes:

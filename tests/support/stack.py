@@ -342,9 +342,13 @@ class Stack:
 
         eventually(clean, timeout, "nothing of any sandbox is left on the host")
 
+    def sandbox_ids(self):
+        """Of the rows of sandboxes that are not deleted. Others' may go at any time."""
+        rows = self.postgres.rows("SELECT id FROM sandboxes WHERE state <> 'deleted'")
+        return {row["id"] for row in rows}
+
     def sandbox_count(self):
-        """Rows of sandboxes that are not deleted."""
-        return self.postgres.value("SELECT count(*) FROM sandboxes WHERE state <> 'deleted'")
+        return len(self.sandbox_ids())
 
     def logs(self):
         return "\n".join(

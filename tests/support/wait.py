@@ -5,7 +5,7 @@ import time
 INTERVAL_S = 0.02
 
 
-def eventually(probe, timeout=15.0, what=None, interval=INTERVAL_S):
+def eventually(probe, timeout=60.0, what=None, interval=INTERVAL_S):
     """Calls probe() until it returns something true, and returns that.
 
     An AssertionError or OSError of the probe counts as "not yet"; the last one is part of the
