@@ -162,11 +162,12 @@ static int send_transaction(struct db_connection *connection, struct transaction
     return !commits || PQpipelineSync(connection->pg) ? 0 : -1;
 }
 
-/* Queues those from `first` to `end`, and sends them. */
+/* Queues those from `first` to `end`, and sends them. Where results are still due to others, who
+ * gave up on them, nothing more is waited for: the connection is closed when it is given back. */
 static int send_all(struct db_connection *connection, struct transaction *first,
                     const struct transaction *end, int64_t deadline_usec, struct error *err)
 {
-    if (!PQenterPipelineMode(connection->pg))
+    if (PQpipelineStatus(connection->pg) != PQ_PIPELINE_OFF || !PQenterPipelineMode(connection->pg))
         return db_error_away(err);
     for (struct transaction *each = first; each != end; each = next_of(each))
         if (send_transaction(connection, each, is_last(each, end)) < 0)
