@@ -114,6 +114,13 @@ static void decide(struct admission *admission, struct waiter *waiter, enum outc
     (void)pthread_cond_signal(&waiter->decided);
 }
 
+/* The first of those that wait watches the turns' ends for all. */
+static void wake_first(struct admission *admission)
+{
+    if (!TAILQ_EMPTY(&admission->queue))
+        (void)pthread_cond_signal(&TAILQ_FIRST(&admission->queue)->decided);
+}
+
 /*
  * Admits whoever may go now. Nobody who waits could go when this returns, so that one who comes
  * later and fits overtakes nobody.
@@ -130,9 +137,7 @@ static void admit_waiting(struct admission *admission)
         admission->round = waiter->round > admission->round ? waiter->round : admission->round;
         decide(admission, waiter, ADMITTED);
     }
-    /* The first of those that go on waiting watches the turns' ends for all. */
-    if (!TAILQ_EMPTY(&admission->queue))
-        (void)pthread_cond_signal(&TAILQ_FIRST(&admission->queue)->decided);
+    wake_first(admission);
 }
 
 /* Ends the turns that have lasted too long: what takes long need not be waited for. Others' shares
@@ -217,8 +222,10 @@ static void wait_for_decision(struct admission *admission, struct waiter *waiter
         (void)pthread_cond_timedwait(&waiter->decided, &admission->lock, &until);
         end_long_turns(admission);
     }
-    if (waiter->outcome == WAITING)
-        decide(admission, waiter, GAVE_WAY);
+    if (waiter->outcome != WAITING)
+        return;
+    decide(admission, waiter, GAVE_WAY);
+    wake_first(admission);
 }
 
 /* Called with the lock. */
@@ -263,8 +270,7 @@ void admission_started(struct admission *admission, struct admission_ticket *tic
     ticket->timed = true;
     ticket->end = monotonic_usec() + admission->limits.turn_ms * INT64_C(1000);
     TAILQ_INSERT_TAIL(&admission->turns, ticket, link);
-    if (!TAILQ_EMPTY(&admission->queue))
-        (void)pthread_cond_signal(&TAILQ_FIRST(&admission->queue)->decided);
+    wake_first(admission);
     (void)pthread_mutex_unlock(&admission->lock);
 }
 
