@@ -315,8 +315,10 @@ static void note_refusal(struct auth *auth, const struct http_request *request,
 static int answer_refusal(struct auth *auth, struct http_request *request,
                           const struct attempt *attempt, const struct error *why, struct error *err)
 {
-    if (why->code != ERR_UNAUTHENTICATED && why->code != ERR_FORBIDDEN)
-        return error_set(err, why->code, "%s", why->message);
+    if (why->code != ERR_UNAUTHENTICATED && why->code != ERR_FORBIDDEN) {
+        *err = *why;
+        return -1;
+    }
     log_debug("request refused: %s", why->message);
     note_refusal(auth, request, attempt->reason,
                  attempt->is_verified ? &attempt->record.identity : NULL);

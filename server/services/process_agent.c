@@ -16,7 +16,7 @@ int process_check(const struct process_spec *spec, struct error *err)
     return spec->user ? agent_check_user(spec->user, err) : 0;
 }
 
-/* The stored environment with the command's own over it, as JSON text. */
+/* The stored environment with the command's own over it, as JSON text. NULL without memory. */
 static char *merge(const char *stored_json, const struct process_spec *spec)
 {
     _cleanup_cjson_ cJSON *merged = cJSON_Parse(stored_json);
@@ -25,11 +25,13 @@ static char *merge(const char *stored_json, const struct process_spec *spec)
     cJSON_ArrayForEach(entry, spec->environment)
     {
         cJSON_DeleteItemFromObjectCaseSensitive(merged, entry->string);
-        (void)cJSON_AddStringToObject(merged, entry->string, entry->valuestring);
+        if (!cJSON_AddStringToObject(merged, entry->string, entry->valuestring))
+            return NULL;
     }
-    if (spec->terminal && !cJSON_GetObjectItemCaseSensitive(merged, "TERM"))
-        (void)cJSON_AddStringToObject(merged, "TERM", TERMINAL_KIND);
-    return merged ? cJSON_PrintUnformatted(merged) : NULL;
+    if (spec->terminal && !cJSON_GetObjectItemCaseSensitive(merged, "TERM") &&
+        !cJSON_AddStringToObject(merged, "TERM", TERMINAL_KIND))
+        return NULL;
+    return cJSON_PrintUnformatted(merged);
 }
 
 /* Drops what describes the default user: the agent knows what is true of another. */

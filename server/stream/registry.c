@@ -270,8 +270,9 @@ int streams_create(const struct streams_options *options, struct streams **ret_s
         return error_set_errno(err, ENOMEM, "cannot make the table of streams");
     streams->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (streams->wake_fd < 0) {
+        (void)error_set_errno(err, errno, "cannot make the table of streams");
         free(streams);
-        return error_set_errno(err, errno, "cannot make the table of streams");
+        return -1;
     }
     init(streams, options);
     failure = pthread_create(&streams->keeper, NULL, keep, streams);
