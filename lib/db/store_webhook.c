@@ -64,8 +64,9 @@ static const struct db_statement patch_statement = {
 
 static const struct db_statement delete_statement = {
     "webhook_delete", "WITH changed AS (DELETE FROM webhooks WHERE " OWN_WEBHOOK
-                      " RETURNING *)," NOTE("webhook.deleted", "$3", "$4") " SELECT id FROM"
-                                                                           " changed"};
+                      " AND ($5::bigint < 0 OR version = $5::bigint) RETURNING *)," NOTE(
+                          "webhook.deleted", "$3", "$4") " SELECT id FROM"
+                                                         " changed"};
 
 #define DELIVERY_COLUMNS                                                                           \
     "id, webhook_id, payload ->> 'id', payload::text, state, attempts,"                            \
@@ -229,16 +230,23 @@ int store_webhook_patch(struct db_pool *pool, const struct db_scope *scope, cons
 }
 
 int store_webhook_delete(struct db_pool *pool, const struct db_scope *scope, const struct id *id,
-                         const struct store_origin *origin, struct error *err)
+                         int64_t version, const struct store_origin *origin, struct error *err)
 {
     const struct db_param params[] = {db_uuid(&scope->tenant), db_uuid(id), db_text(origin->actor),
-                                      db_text(origin->request_id)};
-    const struct db_call call = DB_CALL(delete_statement, params);
-    _cleanup_pg_result_ PGresult *result = NULL;
+                                      db_text(origin->request_id), db_int8(version)};
+    const struct db_call calls[] = {{&lock_statement, params, 2},
+                                    DB_CALL(delete_statement, params)};
+    PGresult *results[2] = {NULL};
+    int status = 0;
 
-    if (db_run(pool, scope, DB_DURABLE, &call, 1, &result, err) < 0)
+    if (db_run(pool, scope, DB_DURABLE, calls, 2, results, err) < 0)
         return -1;
-    return PQntuples(result) == 1 ? 0 : refuse_missing("webhook", err);
+    if (PQntuples(results[0]) == 0)
+        status = refuse_missing("webhook", err);
+    else if (PQntuples(results[1]) == 0)
+        status = refuse_version("webhook", err);
+    db_results_clear(results, 2);
+    return status;
 }
 
 static void read_delivery(const PGresult *result, int row, struct webhook_delivery *ret_delivery)

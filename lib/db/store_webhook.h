@@ -87,9 +87,9 @@ int store_webhook_patch(struct db_pool *pool, const struct db_scope *scope, cons
                         const struct store_origin *origin, struct webhook_record *ret_record,
                         struct error *err);
 
-/* With its deliveries. Durable. */
+/* With its deliveries; ERR_PRECONDITION as of a change. Durable. */
 int store_webhook_delete(struct db_pool *pool, const struct db_scope *scope, const struct id *id,
-                         const struct store_origin *origin, struct error *err);
+                         int64_t version, const struct store_origin *origin, struct error *err);
 
 /* A delivery: one event for one webhook. Strings belong to `owner`, or to the list. */
 struct webhook_delivery {

@@ -349,7 +349,7 @@ int handle_v1_webhook_patch(struct call *call, struct error *err)
     patch = (struct webhook_patch){
         .url = request.url,
         .kinds_json = kinds,
-        .set_active = cJSON_HasObjectItem(body, "is_active"),
+        .set_active = cJSON_IsBool(cJSON_GetObjectItemCaseSensitive(body, "is_active")),
         .is_active = request.is_active,
     };
     if (webhooks_patch(call->services, &call->caller, &call->id, &patch, version, &record, err) < 0)
@@ -359,7 +359,10 @@ int handle_v1_webhook_patch(struct call *call, struct error *err)
 
 int handle_v1_webhook_delete(struct call *call, struct error *err)
 {
-    if (webhooks_delete(call->services, &call->caller, &call->id, err) < 0)
+    int64_t version;
+
+    if (etag_expected(call, &version, err) < 0 ||
+        webhooks_delete(call->services, &call->caller, &call->id, version, err) < 0)
         return -1;
     http_respond_empty(call->request, 204);
     return 0;

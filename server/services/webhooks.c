@@ -78,12 +78,12 @@ int webhooks_patch(struct services *services, const struct caller *caller, const
 }
 
 int webhooks_delete(struct services *services, const struct caller *caller, const struct id *id,
-                    struct error *err)
+                    int64_t version, struct error *err)
 {
     struct db_scope scope = caller_scope(caller);
     struct store_origin origin = caller_origin(caller);
 
-    return store_webhook_delete(services->db, &scope, id, &origin, err);
+    return store_webhook_delete(services->db, &scope, id, version, &origin, err);
 }
 
 int webhooks_deliveries(struct services *services, const struct caller *caller,

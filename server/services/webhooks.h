@@ -26,7 +26,7 @@ int webhooks_patch(struct services *services, const struct caller *caller, const
                    struct webhook_record *ret_record, struct error *err);
 
 int webhooks_delete(struct services *services, const struct caller *caller, const struct id *id,
-                    struct error *err);
+                    int64_t version, struct error *err);
 
 int webhooks_deliveries(struct services *services, const struct caller *caller,
                         const struct id *webhook, const struct webhook_delivery_filter *filter,

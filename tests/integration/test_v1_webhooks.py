@@ -143,8 +143,20 @@ def test_changes_are_conditional(admin):
     assert changed.json["url"] == PUBLIC and changed.headers["ETag"] != tag
     late = admin.request("PATCH", where, {"is_active": True}, headers={"If-Match": tag})
     assert_problem(late, 412, "precondition_failed")
+    late = admin.request("DELETE", where, headers={"If-Match": tag})
+    assert_problem(late, 412, "precondition_failed")
     assert admin.get(where, headers={"If-None-Match": changed.headers["ETag"]}).status == 304
-    assert admin.request("PATCH", where, {"kinds": []}).json["kinds"] == []
+    current = admin.request("PATCH", where, {"kinds": []})
+    assert current.json["kinds"] == []
+    tag = current.headers["ETag"]
+    assert admin.request("DELETE", where, headers={"If-Match": tag}).status == 204
+
+
+def test_a_change_leaves_what_is_null(admin):
+    webhook = make(admin, PUBLIC)
+    nulls = {"url": None, "kinds": None, "is_active": None}
+    changed = admin.request("PATCH", f"/v1/webhooks/{webhook['id']}", nulls).json
+    assert [changed[name] for name in nulls] == [webhook[name] for name in nulls]
 
 
 def test_pages(admin):
