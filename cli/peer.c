@@ -150,7 +150,7 @@ int peer_find(const struct config *config, const struct arguments *arguments, st
 void peer_renew(struct peer *peer)
 {
     struct error unused;
-    char *credential;
+    char *credential = NULL;
 
     if (!peer->config || make_credential(peer, peer->config, &credential, &unused) < 0)
         return;
