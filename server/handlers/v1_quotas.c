@@ -57,7 +57,9 @@ const struct json_table v1_quota_table = JSON_TABLE("Quota", quota_fields);
 
 static int respond(struct call *call, struct quota_record *record, struct error *err)
 {
-    return etag_respond(call, 200, record->version, json_encode(&v1_quota_table, record), err);
+    /* The version counts changes of the limits, not of what is used: never 304. */
+    etag_add(call, record->version);
+    return call_respond_json(call, 200, json_encode(&v1_quota_table, record), err);
 }
 
 int handle_v1_quota_own(struct call *call, struct error *err)

@@ -198,6 +198,12 @@ static bool changes(const struct route *route)
     return route->method != HTTP_GET;
 }
 
+/* A GET that may be answered with 304. */
+static bool minds_none_match(const struct route *route)
+{
+    return (route->flags & ROUTE_VERSIONED) && !(route->flags & ROUTE_LIVE) && !changes(route);
+}
+
 static bool takes_body(const struct route *route)
 {
     return route->request || route->body || route->takes;
@@ -278,7 +284,7 @@ static void put_responses(struct openapi *api, cJSON *operation, const struct ro
     if ((route->flags & ROUTE_VERSIONED) && route->response)
         schema_put(&api->set, headers, "ETag",
                    reference(api, "headers", changes(route) ? "ETagOfChange" : "ETag"));
-    if ((route->flags & ROUTE_VERSIONED) && !changes(route)) {
+    if (minds_none_match(route)) {
         cJSON *response = put_object(api, responses, "304");
 
         put_text(api, response, "description", problem_status_text(304));
@@ -355,9 +361,10 @@ static void put_parameters(struct openapi *api, cJSON *operation, const struct r
     add_query_parameters(api, parameters, route->query);
     if (changes(route) && route->role != ROLE_NONE)
         cJSON_AddItemToArray(parameters, reference(api, "parameters", "IdempotencyKey"));
-    if (route->flags & ROUTE_VERSIONED)
-        cJSON_AddItemToArray(
-            parameters, reference(api, "parameters", changes(route) ? "IfMatch" : "IfNoneMatch"));
+    if (minds_none_match(route))
+        cJSON_AddItemToArray(parameters, reference(api, "parameters", "IfNoneMatch"));
+    if ((route->flags & ROUTE_VERSIONED) && changes(route))
+        cJSON_AddItemToArray(parameters, reference(api, "parameters", "IfMatch"));
     schema_put(&api->set, operation, "parameters", parameters);
 }
 

@@ -23,6 +23,8 @@ enum {
     ROUTE_TRANSFER = 64,     /* the body is passed on as it comes, whatever its size */
     ROUTE_SOCKET = 128,      /* a WebSocket: its answer is 101 */
     ROUTE_VERSIONED = 8,     /* answers an ETag; GET minds If-None-Match, a change If-Match */
+    ROUTE_LIVE = 512,        /* with ROUTE_VERSIONED, a GET that shows more than its ETag counts:
+                                it is answered whole, never with 304 */
     ROUTE_ANY_METHOD = 32,   /* `method` is the usual one; any other does the same */
 };
 

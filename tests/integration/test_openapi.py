@@ -41,6 +41,15 @@ def test_the_server_shows_what_it_prints(anonymous):
     assert json.loads(printed) == response.json
 
 
+def test_304_is_described_where_it_is_given(anonymous):
+    """Not of what shows more than its ETag counts."""
+    paths = anonymous.get("/openapi.json").json["paths"]
+    live = {path for path, operations in paths.items()
+            if "ETag" in operations.get("get", {}).get("responses", {}).get("200", {}).get("headers", {})
+            and "304" not in operations["get"]["responses"]}
+    assert live == {"/v1/sandboxes/{id}", *(path for path in paths if path.endswith("/quota"))}
+
+
 def test_every_answer_is_as_described(private_stack, capfd):
     if not PROGRAM.exists():
         pytest.fail(f"{PROGRAM} is missing: run `scripts/setup test` with access to PyPI")

@@ -67,6 +67,14 @@ def test_versions(operator, tenant):
     assert put('"1"').headers["ETag"] == '"2"'
 
 
+def test_what_is_used_is_shown_whatever_version_is_known(stack, operator, tenant, member):
+    tag = member.get("/v1/quota").headers["ETag"]
+    member.create()
+    for path in ("/v1/quota", f"/v1/tenants/{tenant}/quota"):
+        client = member if path == "/v1/quota" else operator
+        assert client.get(path, headers={"If-None-Match": tag}).status == 200
+
+
 def test_two_first_puts_of_one_version_are_not_both_taken(operator, tenant):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(
