@@ -372,19 +372,6 @@ int agent_reading_reply(void *context, const struct agent_frame *frame, bool *re
     return 0;
 }
 
-int agent_ping_reply(void *context, const struct agent_frame *frame, bool *ret_done,
-                     struct error *err)
-{
-    uint64_t version;
-
-    (void)context;
-    if (frame->type != AGENT_FRAME_DONE ||
-        !agent_done_decode(frame->payload, frame->size, &version) || version != AGENT_PROTO_VERSION)
-        return agent_protocol_error(err);
-    *ret_done = true;
-    return 0;
-}
-
 void agent_conversation_free(struct agent_conversation *conversation)
 {
     free(conversation->out.data);

@@ -41,13 +41,11 @@ struct agent_reading {
     uint64_t size; /* of the whole file */
 };
 
-/* For agent_channel_exchange; the context is a conversation, a reading, nothing. */
+/* For agent_channel_exchange; the context is a conversation, a reading. */
 int agent_conversation_reply(void *context, const struct agent_frame *frame, bool *ret_done,
                              struct error *err);
 int agent_reading_reply(void *context, const struct agent_frame *frame, bool *ret_done,
                         struct error *err);
-int agent_ping_reply(void *context, const struct agent_frame *frame, bool *ret_done,
-                     struct error *err);
 
 /* The error of an agent that says what it may not. */
 int agent_protocol_error(struct error *err);

@@ -218,60 +218,6 @@ int agent_client_exec(struct agent_client *client, const struct agent_exec_reque
     return agent_client_run(client, NULL, NULL, request, deadline_usec, ret_result, err);
 }
 
-int agent_client_ping(struct agent_client *client, int64_t deadline_usec, struct error *err)
-{
-    _cleanup_(agent_outgoing_free) struct agent_outgoing outgoing = {0};
-
-    agent_outgoing_frame(&outgoing, AGENT_FRAME_PING, "", 0);
-    return agent_channel_exchange(&client->channel, &outgoing, agent_ping_reply, NULL,
-                                  deadline_usec, err);
-}
-
-int agent_client_write_files(struct agent_client *client, const struct sandbox_files *files,
-                             const struct agent_owner *owner, int64_t deadline_usec,
-                             struct error *err)
-{
-    _cleanup_(agent_outgoing_free) struct agent_outgoing outgoing = {0};
-    struct agent_conversation conversation = {
-        .files = files->items,
-        .file_count = files->count,
-    };
-
-    if (files->count == 0)
-        return 0;
-    if (agent_request_writes(&outgoing, files, owner, err) < 0)
-        return -1;
-    if (agent_channel_exchange(&client->channel, &outgoing, agent_conversation_reply, &conversation,
-                               deadline_usec, err) < 0)
-        return -1;
-    if (!conversation.failed)
-        return 0;
-    *err = conversation.failure;
-    return -1;
-}
-
-int agent_client_read_file(struct agent_client *client, const char *path, const char *user,
-                           size_t max, int64_t deadline_usec, char **ret_data, size_t *ret_size,
-                           struct error *err)
-{
-    _cleanup_(agent_outgoing_free) struct agent_outgoing outgoing = {0};
-    _cleanup_(agent_reading_free) struct agent_reading reading = {.content.max = (uint64_t)max + 1};
-
-    /* One byte more than allowed tells a larger file, whatever size it claims. */
-    if (agent_request_read(&outgoing, path, user, (uint64_t)max + 1, err) < 0)
-        return -1;
-    if (agent_channel_exchange(&client->channel, &outgoing, agent_reading_reply, &reading,
-                               deadline_usec, err) < 0)
-        return -1;
-    if (reading.failed) {
-        *err = reading.failure;
-        return error_wrap(err, "cannot read %.255s", path);
-    }
-    if (reading.content.size > max)
-        return error_set(err, ERR_TOO_LARGE, "%.255s has more than %zu bytes", path, max);
-    return agent_collected_take(&reading.content, ret_data, ret_size, err);
-}
-
 void agent_exec_result_free(struct agent_exec_result *result)
 {
     free(result->out);

@@ -89,15 +89,6 @@ bool agent_client_lost(const struct agent_client *client);
 /* True when the agent still listens and nothing is under way: the next call starts afresh. */
 bool agent_client_idle(const struct agent_client *client);
 
-/* Asks whether the agent is there. */
-int agent_client_ping(struct agent_client *client, int64_t deadline_usec, struct error *err);
-
-/* Writes files, each whole or not at all, parents included. Stops being sure at the first error:
- * files after the one it names may have been written. */
-int agent_client_write_files(struct agent_client *client, const struct sandbox_files *files,
-                             const struct agent_owner *owner, int64_t deadline_usec,
-                             struct error *err);
-
 /* Runs a command; free the result with agent_exec_result_free. Where it is overdue, freeing the
  * client tells the agent to kill the command. */
 int agent_client_exec(struct agent_client *client, const struct agent_exec_request *request,
@@ -112,12 +103,6 @@ int agent_client_run(struct agent_client *client, const struct sandbox_files *fi
                      const struct agent_owner *owner, const struct agent_exec_request *request,
                      int64_t deadline_usec, struct agent_exec_result *ret_result,
                      struct error *err);
-
-/* Reads a regular file with the rights of `user`. ERR_TOO_LARGE when it has more than `max` bytes.
- * `ret_data` is allocated and NUL-terminated beyond its size. */
-int agent_client_read_file(struct agent_client *client, const char *path, const char *user,
-                           size_t max, int64_t deadline_usec, char **ret_data, size_t *ret_size,
-                           struct error *err);
 
 /* Accepts a zeroed result. */
 void agent_exec_result_free(struct agent_exec_result *result);

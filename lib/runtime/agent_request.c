@@ -181,16 +181,3 @@ int agent_request_start(struct agent_outgoing *outgoing, const struct agent_star
                            agent_start_encode(&message, payload, size));
     return 0;
 }
-
-int agent_request_read(struct agent_outgoing *outgoing, const char *path, const char *user,
-                       uint64_t limit, struct error *err)
-{
-    const struct agent_read_message message = {.limit = limit, .user = user, .path = path};
-    uint8_t payload[CONTROL_MAX];
-
-    if (agent_check_path("path", path, err) < 0 || agent_check_user(user, err) < 0)
-        return -1;
-    agent_outgoing_frame(outgoing, AGENT_FRAME_READ, payload,
-                         agent_read_encode(&message, payload, sizeof(payload)));
-    return 0;
-}

@@ -20,8 +20,4 @@ int agent_request_exec(struct agent_outgoing *outgoing, const struct agent_exec_
 int agent_request_start(struct agent_outgoing *outgoing, const struct agent_start_request *request,
                         struct error *err);
 
-/* Adds a READ of the first `limit` bytes. */
-int agent_request_read(struct agent_outgoing *outgoing, const char *path, const char *user,
-                       uint64_t limit, struct error *err);
-
 #endif

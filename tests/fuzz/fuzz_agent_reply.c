@@ -38,25 +38,28 @@ static void call_run(struct agent_client *client, int64_t deadline_usec)
     }
 }
 
-static void call_read(struct agent_client *client, int64_t deadline_usec)
+static void call_exec(struct agent_client *client, int64_t deadline_usec)
 {
+    static const char *const argv[] = {"x", NULL};
+    static const char *const env[] = {NULL};
+    const struct agent_exec_request request = {
+        .argv = argv, .env = env, .cwd = "/", .user = "u", .max_output = MAX_OUTPUT};
+    struct agent_exec_result result;
     struct error err;
-    char *content;
-    size_t size;
 
-    while (agent_client_read_file(client, "/f", "u", MAX_OUTPUT, deadline_usec, &content, &size,
-                                  &err) == 0) {
-        if (size > MAX_OUTPUT)
+    while (agent_client_exec(client, &request, deadline_usec, &result, &err) == 0) {
+        if (result.out_size > MAX_OUTPUT || result.err_size > MAX_OUTPUT)
             abort();
-        free(content);
+        agent_exec_result_free(&result);
     }
 }
 
-static void call_ping(struct agent_client *client, int64_t deadline_usec)
+static void call_disk(struct agent_client *client, int64_t deadline_usec)
 {
     struct error err;
+    uint64_t used;
 
-    while (agent_client_ping(client, deadline_usec, &err) == 0)
+    while (agent_files_disk(client, deadline_usec, &used, &err) == 0)
         ;
 }
 
@@ -332,7 +335,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const streams[])(struct agent_client *) = {call_attach, call_watch, call_search};
     static void (*const calls[])(struct agent_client *, int64_t) = {
-        call_run,   call_read,    call_ping,   call_start,    call_list, call_wait,
+        call_run,   call_exec,    call_disk,   call_start,    call_list, call_wait,
         call_files, call_content, call_upload, call_download, call_pack, call_unpack};
     struct agent_client *client;
     struct error err;

@@ -1,5 +1,6 @@
 /* Commands through the real agent. */
 #include "tests/unit/agent/run_fixture.h"
+#include "tests/unit/support/agent_calls.h"
 
 #include <atoll/cleanup.h>
 #include <setjmp.h>
@@ -264,11 +265,11 @@ static void test_many_connections(void **state)
     for (int i = 0; i < CONNECTIONS; i++)
         clients[i] = agent_fixture_connect(agent_group(state));
     for (int i = 0; i < 60; i++)
-        assert_int_equal(agent_client_ping(clients[i], agent_fixture_deadline(), &err), 0);
+        assert_int_equal(agent_call_ping(clients[i], agent_fixture_deadline(), &err), 0);
     for (int i = 0; i < 60; i++)
         agent_client_free(clients[i]);
     for (int i = 60; i < CONNECTIONS; i++)
-        assert_int_equal(agent_client_ping(clients[i], agent_fixture_deadline(), &err), 0);
+        assert_int_equal(agent_call_ping(clients[i], agent_fixture_deadline(), &err), 0);
     for (int i = 60; i < CONNECTIONS; i++)
         agent_client_free(clients[i]);
     run.client = agent_fixture_connect(agent_group(state));

@@ -2,6 +2,7 @@
 #include "lib/runtime/agent_archive.h"
 #include "lib/runtime/agent_files.h"
 #include "tests/unit/agent/agent_fixture.h"
+#include "tests/unit/support/agent_calls.h"
 
 #include <atoll/cleanup.h>
 #include <errno.h>
@@ -47,8 +48,8 @@ static int put(struct transfer *transfer, const char *content, size_t size)
         .path = transfer->path, .content = (char *)(uintptr_t)content, .size = size};
     const struct sandbox_files files = {.items = &file, .count = 1};
 
-    return agent_client_write_files(transfer->client, &files, &transfer->owner,
-                                    agent_fixture_deadline(), &transfer->err);
+    return agent_call_write(transfer->client, &files, &transfer->owner, agent_fixture_deadline(),
+                            &transfer->err);
 }
 
 static void assert_content(struct transfer *transfer, const char *content, size_t size)
@@ -56,8 +57,8 @@ static void assert_content(struct transfer *transfer, const char *content, size_
     _cleanup_free_ char *data = NULL;
     size_t got = 0;
 
-    if (agent_client_read_file(transfer->client, transfer->path, transfer->owner.user, 64 << 20,
-                               agent_fixture_deadline(), &data, &got, &transfer->err) < 0)
+    if (agent_call_read(transfer->client, transfer->path, transfer->owner.user, 64 << 20,
+                        agent_fixture_deadline(), &data, &got, &transfer->err) < 0)
         fail_msg("%s", transfer->err.message);
     assert_int_equal(got, size);
     assert_memory_equal(data, content, size);
@@ -68,8 +69,8 @@ static int get(struct transfer *transfer, size_t max)
     _cleanup_free_ char *data = NULL;
     size_t size;
 
-    return agent_client_read_file(transfer->client, transfer->path, transfer->owner.user, max,
-                                  agent_fixture_deadline(), &data, &size, &transfer->err);
+    return agent_call_read(transfer->client, transfer->path, transfer->owner.user, max,
+                           agent_fixture_deadline(), &data, &size, &transfer->err);
 }
 
 /* Nothing but the named entries is in the folder, so no temporary file was left. */
@@ -121,8 +122,8 @@ static void test_owner_and_mode(void **state)
     struct stat status;
     char folder[128];
 
-    assert_int_equal(agent_client_write_files(transfer.client, &files, &transfer.owner,
-                                              agent_fixture_deadline(), &transfer.err),
+    assert_int_equal(agent_call_write(transfer.client, &files, &transfer.owner,
+                                      agent_fixture_deadline(), &transfer.err),
                      0);
     assert_int_equal(stat(transfer.path, &status), 0);
     assert_int_equal(status.st_uid, 65534);
@@ -394,8 +395,7 @@ static void test_without_an_archive_program_there_are_no_archives(void **state)
         -1);
     assert_int_equal(transfer.err.code, ERR_NOT_POSSIBLE);
     assert_non_null(strstr(transfer.err.message, "archive program"));
-    assert_int_equal(agent_client_ping(transfer.client, agent_fixture_deadline(), &transfer.err),
-                     0);
+    assert_int_equal(agent_call_ping(transfer.client, agent_fixture_deadline(), &transfer.err), 0);
     end(&transfer);
 }
 

@@ -2,6 +2,7 @@
 #include "lib/agentproto/frame.h"
 #include "lib/agentproto/message.h"
 #include "tests/unit/agent/agent_fixture.h"
+#include "tests/unit/support/agent_calls.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -51,7 +52,7 @@ static void assert_alive(const struct agent_fixture *fixture)
     struct agent_client *client = agent_fixture_connect(fixture);
     struct error err = {0};
 
-    if (agent_client_ping(client, agent_fixture_deadline(), &err) < 0)
+    if (agent_call_ping(client, agent_fixture_deadline(), &err) < 0)
         fail_msg("%s", err.message);
     agent_client_free(client);
 }

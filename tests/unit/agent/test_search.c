@@ -2,6 +2,7 @@
 #include "lib/base/util.h"
 #include "lib/runtime/agent_search.h"
 #include "tests/unit/agent/agent_fixture.h"
+#include "tests/unit/support/agent_calls.h"
 
 #include <limits.h>
 #include <setjmp.h>
@@ -190,7 +191,7 @@ static void test_a_costly_search_ends_with_its_time(void **state)
     search(&place, &request);
     assert_true(place.matches.is_late);
     assert_int_equal(place.matches.count, 0);
-    assert_int_equal(agent_client_ping(other.client, agent_fixture_deadline(), &other.err), 0);
+    assert_int_equal(agent_call_ping(other.client, agent_fixture_deadline(), &other.err), 0);
     end(&other);
     end(&place);
 }

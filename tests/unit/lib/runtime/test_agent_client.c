@@ -5,6 +5,7 @@
 #include "lib/agentproto/message.h"
 #include "lib/base/util.h"
 #include "lib/runtime/agent_files.h"
+#include "tests/unit/support/agent_calls.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -110,7 +111,7 @@ static int run(struct scene *scene)
 
 static int ping(struct scene *scene)
 {
-    return agent_client_ping(scene->client, monotonic_usec() + FAR_USEC, &scene->err);
+    return agent_call_ping(scene->client, monotonic_usec() + FAR_USEC, &scene->err);
 }
 
 static void assert_broken(struct scene *scene)
@@ -516,16 +517,16 @@ static void test_read_is_bounded(void **state)
 
     (void)state;
     say_frame(&scene, AGENT_FRAME_DATA, "123456", 6);
-    assert_int_equal(agent_client_read_file(scene.client, "/f", "user", 4,
-                                            monotonic_usec() + FAR_USEC, &data, &size, &scene.err),
+    assert_int_equal(agent_call_read(scene.client, "/f", "user", 4, monotonic_usec() + FAR_USEC,
+                                     &data, &size, &scene.err),
                      -1);
     assert_int_equal(scene.err.code, ERR_INTERNAL);
     end(&scene);
     scene = begin();
     say_frame(&scene, AGENT_FRAME_DATA, "12345", 5);
     say_done(&scene, 5);
-    assert_int_equal(agent_client_read_file(scene.client, "/f", "user", 4,
-                                            monotonic_usec() + FAR_USEC, &data, &size, &scene.err),
+    assert_int_equal(agent_call_read(scene.client, "/f", "user", 4, monotonic_usec() + FAR_USEC,
+                                     &data, &size, &scene.err),
                      -1);
     assert_int_equal(scene.err.code, ERR_TOO_LARGE);
     assert_null(data);

@@ -1,6 +1,7 @@
 #include "server/services/agents.h"
 
 #include "lib/base/util.h"
+#include "tests/unit/support/agent_calls.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -113,7 +114,7 @@ static void test_what_is_broken_off_is_closed(void **state)
     struct error err;
 
     (void)state;
-    assert_int_equal(agent_client_ping(client, monotonic_usec(), &err), -1);
+    assert_int_equal(agent_call_ping(client, monotonic_usec(), &err), -1);
     agents_give(agents, &one, 1, client);
     assert_true(is_closed(0, 0));
     assert_null(agents_take(agents, &one, 1));
