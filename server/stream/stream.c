@@ -203,16 +203,6 @@ bool stream_write(struct stream *stream, const void *data, size_t size, unsigned
     return fits;
 }
 
-size_t stream_room(struct stream *stream)
-{
-    size_t room;
-
-    (void)pthread_mutex_lock(&stream->lock);
-    room = stream->state == STREAM_OPEN ? ring_room(&stream->output) : 0;
-    (void)pthread_mutex_unlock(&stream->lock);
-    return room;
-}
-
 /* The first end counts. True when this was it. */
 static bool end(struct stream *stream, enum stream_state state)
 {

@@ -112,9 +112,6 @@ size_t stream_push_some(struct stream *stream, const void *data, size_t size);
  */
 bool stream_write(struct stream *stream, const void *data, size_t size, unsigned timeout_ms);
 
-/* Bytes that a push may have now. */
-size_t stream_room(struct stream *stream);
-
 /* Ends an open stream: what is queued still goes out. */
 void stream_finish(struct stream *stream);
 

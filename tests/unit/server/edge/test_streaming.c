@@ -3,6 +3,7 @@
 #include "server/stream/stream.h"
 #include "tests/unit/server/edge/client.h"
 #include "tests/unit/server/edge/service.h"
+#include "tests/unit/support/stream_room.h"
 
 #include <pthread.h>
 #include <setjmp.h>

@@ -2,6 +2,7 @@
 #include "server/stream/mover.h"
 
 #include "lib/base/util.h"
+#include "tests/unit/support/stream_room.h"
 
 #include <fcntl.h>
 #include <semaphore.h>

@@ -2,6 +2,7 @@
 #include "server/stream/stream.h"
 
 #include "lib/base/util.h"
+#include "tests/unit/support/stream_room.h"
 
 #include <poll.h>
 #include <pthread.h>
