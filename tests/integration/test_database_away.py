@@ -1,10 +1,13 @@
 """PostgreSQL goes away and comes back: running work ends well, new work hears 503, all recovers."""
 
 import concurrent.futures
+import os
+import signal
 import uuid
 
 import pytest
 
+from support import inventory
 from support.processes import Processes, new_sandbox
 from support.relay import Swallowing
 from support.wait import eventually
@@ -23,7 +26,7 @@ def recovered(calls):
         assert calls.get("/health").status == 200
         return calls.run("shell", "echo back")["stdout"] == "back\n"
 
-    return eventually(works, 30, "the service works again", interval=0.2)
+    return eventually(works, 60, "the service works again", interval=0.2)
 
 
 def test_away_and_back(calls, database):
@@ -49,7 +52,7 @@ def test_away_and_back(calls, database):
 
 def test_running_work_finishes(calls, database, private_stack):
     """The run starts with the database, ends without it; its client still gets the result."""
-    sandbox_id = calls.create("shell", "sleep 1.5; echo finished", timeout_ms=20000)
+    sandbox_id = calls.create("shell", "sleep 4; echo finished", timeout_ms=20000)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         run = pool.submit(calls.try_execute, sandbox_id)
         eventually(lambda: calls.info(sandbox_id)["status"] == "Running")
@@ -63,12 +66,17 @@ def test_running_work_finishes(calls, database, private_stack):
     private_stack.assert_clean()
 
 
-def test_streams_do_not_wait_for_each_others_ends(calls, database):
+def test_streams_do_not_wait_for_each_others_ends(calls, database, private_stack):
     """An end is told once it is recorded. Each stream waits 10 s for that, and then breaks off."""
     sandbox_id = new_sandbox(calls)
     processes = Processes(calls, sandbox_id)
-    streams = [processes.follow(processes.start("sleep 4")) for _ in range(6)]
+    streams = [processes.follow(processes.start(["sleep", "1000"])) for _ in range(6)]
     database.crash()
+    sleepers = [pid for pid in private_stack.sandbox_processes()
+                if inventory.of_process(pid, "comm") == "sleep\n"]
+    assert len(sleepers) == len(streams)
+    for pid in sleepers:
+        os.kill(pid, signal.SIGTERM)
     with concurrent.futures.ThreadPoolExecutor(len(streams)) as pool:
         readers = [pool.submit(list, stream) for stream in streams]
         done, _ = concurrent.futures.wait(readers, timeout=35)
@@ -95,7 +103,7 @@ def test_what_was_used_meanwhile_is_not_idle(calls, database, private_stack):
     worker.start()
     unused = new_sandbox(calls, idle_timeout=1)
     stopped = f"/v1/sandboxes/{unused}"
-    eventually(lambda: calls.get(stopped).json["state"] == "stopped", 30, "the worker has looked")
+    eventually(lambda: calls.get(stopped).json["state"] == "stopped", 60, "the worker has looked")
     assert calls.get(f"/v1/sandboxes/{used}").json["state"] == "running"
     for sandbox_id in (used, unused):
         assert calls.request("DELETE", f"/v1/sandboxes/{sandbox_id}").status == 204

@@ -387,16 +387,22 @@ def test_hostile_logs_are_removed_and_nothing_else(host, outside):
     assert refused.value.errno == errno.ESRCH
 
 
-def test_the_launcher_serves_while_it_removes_logs(host, outside):
-    """Many pieces of work, of which each request waits for one at most."""
+def answers_before_logs_are_removed(host):
     sandbox = host.sandbox(upper=TMPFS, keep_logs=1)
     for number in range(20000):
         (host.logs(sandbox) / str(number)).touch()
     host.launcher.destroy(sandbox)
     host.launcher.remove_logs(sandbox)
     assert host.launcher.alive() is not None
-    assert host.removed_logs() != []
-    eventually(lambda: host.removed_logs() == [], 60)
+    are_there = host.removed_logs() != []
+    eventually(lambda: host.removed_logs() == [])
+    return are_there
+
+
+def test_the_launcher_serves_while_it_removes_logs(host, outside):
+    """Many pieces of work, of which each request waits for one at most. That all of them are done
+    before this process looks happens on a busy machine, but not each time."""
+    assert any(answers_before_logs_are_removed(host) for _ in range(5))
 
 
 def test_a_mount_in_a_log_folder_is_not_emptied(host, outside):

@@ -16,7 +16,7 @@ from support.wait import eventually
 
 STACK_ENVIRONMENT = {
     "ATOLL_WEBHOOKS_ALLOW_PRIVATE": "true",
-    "ATOLL_WEBHOOKS_TIMEOUT_MS": 1500,
+    "ATOLL_WEBHOOKS_TIMEOUT_MS": 10000,
     "ATOLL_WEBHOOKS_RETRY_DELAY_MS": 50,
     "ATOLL_WEBHOOKS_MAX_ATTEMPTS": 3,
 }
@@ -59,7 +59,7 @@ def deliveries(client, webhook, query=""):
 def in_state(client, webhook, state):
     """The deliveries of a webhook once there is one in this state."""
     return eventually(
-        lambda: deliveries(client, webhook, f"?state={state}"), 30, f"a delivery is {state}"
+        lambda: deliveries(client, webhook, f"?state={state}"), 60, f"a delivery is {state}"
     )
 
 
@@ -187,7 +187,7 @@ def test_a_webhook_is_its_tenants(admin, private_stack):
 def test_an_event_is_delivered_and_signed(admin, receiver, path):
     webhook = make(admin, receiver.url(path))
     sandbox_id = admin.create()
-    [arrived] = eventually(lambda: receiver.at(path), 30, "the event arrives")
+    [arrived] = eventually(lambda: receiver.at(path), 60, "the event arrives")
     assert arrived.is_signed_by(webhook["secret"]) and not arrived.is_signed_by("x" * 16)
     assert arrived.headers["Content-Type"] == "application/json"
     assert arrived.headers["Atoll-Event"] == "sandbox.created"
@@ -209,9 +209,9 @@ def test_only_the_kinds_that_were_asked_for(admin, receiver, path):
     def kinds(where):
         return {delivery.headers["Atoll-Event"] for delivery in receiver.at(path + where)}
 
-    eventually(lambda: "sandbox.deleted" in kinds("/one"), 30)
-    eventually(lambda: {"sandbox.created", "sandbox.deleted"} <= kinds("/family"), 30)
-    eventually(lambda: {"sandbox.deleted", "webhook.created"} <= kinds("/all"), 30)
+    eventually(lambda: "sandbox.deleted" in kinds("/one"), 60)
+    eventually(lambda: {"sandbox.created", "sandbox.deleted"} <= kinds("/family"), 60)
+    eventually(lambda: {"sandbox.deleted", "webhook.created"} <= kinds("/all"), 60)
     assert kinds("/one") == {"sandbox.deleted"}
     assert all(kind.startswith("sandbox.") for kind in kinds("/family"))
 
@@ -221,7 +221,7 @@ def test_only_the_project_that_was_asked_for(admin, receiver, path):
     make(admin, receiver.url(path + "/other"), project_id=other["id"])
     make(admin, receiver.url(path + "/tenant"))
     admin.create()
-    eventually(lambda: receiver.at(path + "/tenant"), 30)
+    eventually(lambda: receiver.at(path + "/tenant"), 60)
     assert receiver.at(path + "/other") == []
     missing = admin.post("/v1/webhooks", {"url": PUBLIC, "project_id": "0" * 31 + "1"})
     assert_problem(missing, 404, "not_found")
@@ -268,7 +268,7 @@ def test_a_slow_endpoint_holds_nobody_up(admin, receiver, path):
     quick = make(admin, receiver.url(path + "/quick"))
     for _ in range(10):
         admin.create()
-    eventually(lambda: len(deliveries(admin, quick, "?state=delivered")) == 10, 30)
+    eventually(lambda: len(deliveries(admin, quick, "?state=delivered")) == 10, 60)
     assert all(not deliveries(admin, webhook, "?state=delivered") for webhook in slow)
     receiver.gates[path + "/slow"].set()
 
@@ -283,7 +283,7 @@ def test_two_workers_deliver_once(admin, receiver, path, private_stack):
     try:
         for _ in range(30):
             admin.create()
-        eventually(lambda: len(deliveries(admin, webhook, "?state=delivered")) == 30, 30)
+        eventually(lambda: len(deliveries(admin, webhook, "?state=delivered")) == 30, 60)
     finally:
         assert second.stop() == 0
     events = [arrived.json["id"] for arrived in receiver.at(path)]
@@ -294,7 +294,7 @@ def test_what_a_killed_worker_had_begun_is_sent_again(admin, receiver, path, pri
     gate = receiver.gates[path] = threading.Event()
     webhook = make(admin, receiver.url(path))
     admin.create()
-    eventually(lambda: receiver.at(path), 30, "the delivery is under way")
+    eventually(lambda: receiver.at(path), 60, "the delivery is under way")
     private_stack.worker.kill()
     gate.set()
     assert deliveries(admin, webhook)[0]["state"] == "pending"
@@ -310,7 +310,7 @@ def test_events_of_the_worker_s_absence_are_not_missed(admin, receiver, path, pr
     sandboxes = {admin.create() for _ in range(5)}
     private_stack.worker.start()
     eventually(
-        lambda: {arrived.json["sandbox_id"] for arrived in receiver.at(path)} == sandboxes, 30
+        lambda: {arrived.json["sandbox_id"] for arrived in receiver.at(path)} == sandboxes, 60
     )
 
 
@@ -325,10 +325,10 @@ def test_a_suspended_tenant_s_deliveries_wait(admin, receiver, path, private_sta
     within = tenancy.as_role(private_stack, "operator", tenant)
     delivery = eventually(lambda: deliveries(within, webhook))[0]
     admin.create()
-    eventually(lambda: receiver.at(path + "/ours"), 30, "the worker delivers to others")
+    eventually(lambda: receiver.at(path + "/ours"), 60, "the worker delivers to others")
     assert receiver.at(path + "/theirs") == []
     assert operator.request("PATCH", state, {"state": "active"}).status == 200
-    arrived = eventually(lambda: receiver.at(path + "/theirs"), 30, "what waited is delivered")
+    arrived = eventually(lambda: receiver.at(path + "/theirs"), 60, "what waited is delivered")
     assert [(arrived[0].id, arrived[0].json["to_state"])] == [(delivery["id"], "suspended")]
     assert theirs.request("DELETE", f"/v1/webhooks/{webhook['id']}").status == 204
 
@@ -353,7 +353,7 @@ def test_a_name_of_a_private_address_is_not_connected_to(stack):
         webhook = make(admin, receiver.url("/", host="localhost"))
         admin.create()
         delivery = eventually(
-            lambda: [item for item in deliveries(admin, webhook) if item["last_error"]], 30
+            lambda: [item for item in deliveries(admin, webhook) if item["last_error"]], 60
         )[0]
         assert delivery["last_error"] == "the host's address is loopback"
         assert delivery["state"] == "pending" and delivery["last_status"] is None
