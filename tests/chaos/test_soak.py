@@ -54,6 +54,7 @@ def measure(stack):
 @contextlib.contextmanager
 def no_growth(stack):
     """What the block does leaves every count where it was when the block is over."""
+    stack.assert_clean()
     counts = measure(stack)
     descriptors = {name: daemon.open_fds() for name, daemon in stack.daemons.items()}
     memory = {name: daemon.resident_kib() for name, daemon in stack.daemons.items()}

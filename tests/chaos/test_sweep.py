@@ -43,7 +43,7 @@ def foreign(private_stack):
     file.write_text("not yours")
     folder = private_stack.run_dir / "sandboxes" / "lost+found"
     folder.mkdir()
-    groups = [parent / "somebody-elses" for parent in sandbox_cgroups()]
+    groups = [parent / f"somebody-elses-{secrets.token_hex(4)}" for parent in sandbox_cgroups()]
     for group in groups:
         group.mkdir()
     yield [file, folder, *groups]
@@ -112,9 +112,15 @@ def ready(private_stack):
     client = private_stack.client()
     client.run("shell", "true")
     client.run("shell", "true")
-    (pid,) = eventually(private_stack.ready_processes)
-    (folder,) = (private_stack.run_dir / "sandboxes").glob("ready.*")
-    return pid, folder
+
+    def made():
+        folders = list((private_stack.run_dir / "sandboxes").glob("ready.*"))
+        pids = private_stack.ready_processes()
+        assert len(folders) == len(pids) == 1
+        assert f"/{folders[0].name}\n" in inventory.of_process(pids[0], "cgroup")
+        return pids[0], folders[0]
+
+    return eventually(made)
 
 
 def assert_gone(stack, pid, folder):

@@ -495,10 +495,13 @@ def test_large_output_of_both_streams(executor):
 
 
 def test_a_timed_out_command_says_so(client):
-    executor = Executor(client, make_sandbox(client, command_timeout=1))
-    result = executor.run("echo before; sleep 60")
+    for timeout in (1, 8, 60):  # which a busy machine may need for the first line
+        executor = Executor(client, make_sandbox(client, command_timeout=timeout))
+        result = executor.run("echo before; sleep 1000")
+        assert client.request("DELETE", f"/v1/sandboxes/{executor.id}").status == 204
+        if result["stdout"]:
+            break
     assert (result["stdout"], result["code"], result["error"]) == ("before\n", -1, "Command timed out")
-    assert client.request("DELETE", f"/v1/sandboxes/{executor.id}").status == 204
 
 
 def test_a_command_that_is_too_long_is_not_started(executor):
@@ -558,7 +561,7 @@ def test_who_does_not_read_his_answer_holds_nobody_up(client, own):
     reply = connection.getresponse()
     assert reply.read(10) == b'{"stdout":'
     for _ in range(4):
-        assert client.request("GET", "/health", timeout=10).status == 200
+        assert client.request("GET", "/health", timeout=60).status == 200
     assert json.loads(b'{"stdout":' + reply.read())["code"] == 0
     connection.close()
 

@@ -102,6 +102,7 @@ def test_a_page_passes_over_a_bounded_part_of_a_long_log(stack):
         " ELSE 'test.other' END FROM generate_series(1, 100000) i"
     )
     reads = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'events_tenant'"
+    stack.postgres.hand_in_counts()
     before = stack.postgres.value(reads)
     page = client.get("/v1/events?kind=test.first").json
     assert page["items"] == [] and page["next_cursor"]

@@ -45,7 +45,7 @@ def watch(member, sandbox, ready=True, **query):
 
 def run(member, sandbox, script):
     done = member.post(
-        f"/v1/sandboxes/{sandbox}/exec", {"command": script, "timeout": 120}
+        f"/v1/sandboxes/{sandbox}/exec", {"command": script, "timeout": 240}, timeout=300
     )
     assert done.status == 200 and done.json["exit_code"] == 0, (done, done.json)
 

@@ -450,13 +450,18 @@ def test_starts_and_ends_are_events(processes, client, sandbox_id):
 
 
 def test_who_waits_leaves_others_their_threads(processes, other):
-    process_id = processes.start("sleep 4")
+    process_id = processes.start("until [ -e go ]; do sleep 0.05; done")
 
     def wait(_):
         return processes.client.get(f"{processes.path}/{process_id}/wait?timeout=30")
 
     with concurrent.futures.ThreadPoolExecutor(200) as pool:
         waits = [pool.submit(wait, i) for i in range(200)]
+        eventually(lambda: any(w.done() for w in waits), what="no more may wait")
+        assert other.get("/v1/sandboxes").status == 200
+        go = f"{processes.sandbox}/files/content?path=go"  # an exec would wait for a place, too
+        octets = {"Content-Type": "application/octet-stream"}
+        assert processes.client.request("PUT", go, b"", headers=octets).status == 200
         while not all(w.done() for w in waits):
             assert other.get("/v1/sandboxes").status == 200
         answers = [w.result() for w in waits]

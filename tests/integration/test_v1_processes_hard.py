@@ -51,7 +51,7 @@ def test_a_hundred_megabytes_of_input(processes, stack):
 
 def test_a_flood_into_a_slow_reader(processes, stack, other):
     """The log is truncated with a flag, memory is bounded, and nobody else waits."""
-    process_id = processes.start("yes", timeout=3, log_bytes=MEGABYTE)
+    process_id = processes.start("yes", timeout=10, log_bytes=MEGABYTE)
     with attach(processes, process_id) as ws:
         ws.read_until(b"y\n")
         before = memory_of(stack)

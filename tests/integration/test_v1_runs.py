@@ -57,9 +57,9 @@ def test_the_end_is_the_real_one(client):
 
 
 def test_nothing_is_left_but_the_record(client, stack):
-    before = stack.sandbox_count()
+    before = stack.sandbox_ids()
     got = result(client, runtime="shell", code="sleep 1000 & exit 3")
-    assert stack.sandbox_count() == before
+    assert stack.sandbox_ids() <= before
     assert_problem(client.get(f"/v1/sandboxes/{got['id']}"), 404)
     row = stack.postgres.rows(
         "SELECT state, exit_code, cpu_usec > 0 AS used, wall_usec IS NOT NULL AS timed,"
@@ -96,10 +96,10 @@ def test_a_run_of_a_dead_server_is_lost_and_swept(stack):
     client = stack.client()
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         future = pool.submit(run, client, runtime="shell", code="sleep 1000", timeout_ms=600000)
-        eventually(lambda: running(stack) == 1, 20, "the run is under way")
+        eventually(lambda: running(stack) == 1, 60, "the run is under way")
         stack.server.restart()
         future.exception()
-    eventually(lambda: running(stack) == 0, 40, "the run is marked lost")
+    eventually(lambda: running(stack) == 0, 60, "the run is marked lost")
     assert stack.postgres.value(
         "SELECT count(*) FROM events WHERE kind = 'run.lost' AND detail->>'rule' = "
         "'server_restarted'"

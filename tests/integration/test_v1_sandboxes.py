@@ -176,10 +176,10 @@ NOT_SUPPORTED = [
 
 @pytest.mark.parametrize("body,field", NOT_SUPPORTED)
 def test_what_cannot_be_given_is_refused_and_leaves_nothing(sandboxes, stack, body, field):
-    before = stack.sandbox_count()
+    before = stack.sandbox_ids()
     problem = assert_problem(sandboxes.try_create(**body), 422, "not_supported")
     assert problem["field"] == field
-    assert stack.sandbox_count() == before
+    assert stack.sandbox_ids() <= before
 
 
 def test_another_tenant_finds_nothing(sandboxes, other):
@@ -424,7 +424,7 @@ def test_a_sandbox_outlives_every_daemon(sandboxes, stack):
     client = sandboxes.client = stack.client()
     assert client.get(f"/v1/sandboxes/{made['id']}").json["state"] == "running"
     assert run_folders(stack, made["id"]) == [f"{made['id']}.1"]
-    eventually(lambda: sandboxes.act(made["id"], "pause").status == 200, 10, "it can be paused")
+    eventually(lambda: sandboxes.act(made["id"], "pause").status == 200, 60, "it can be paused")
     assert sandboxes.get(made["id"])["state"] == "paused"
 
 
@@ -437,11 +437,11 @@ def stopped(sandboxes, sandbox_id):
 ])
 def test_the_end_of_the_main_command_stops_it(sandboxes, stack, command, exit_code, exit_signal):
     made = sandboxes.create(command=command)
-    eventually(stopped(sandboxes, made["id"]), 20, "the sandbox is stopped")
+    eventually(stopped(sandboxes, made["id"]), 60, "the sandbox is stopped")
     shown = sandboxes.get(made["id"])
     assert shown["state_reason"] == "command_exited"
     assert (shown["exit_code"], shown["exit_signal"]) == (exit_code, exit_signal)
-    eventually(lambda: run_folders(stack, made["id"]) == [], 10, "nothing of it runs")
+    eventually(lambda: run_folders(stack, made["id"]) == [], 60, "nothing of it runs")
     again = sandboxes.change(made["id"], "start")
     assert again["exit_code"] is None and again["exit_signal"] is None
 
@@ -451,17 +451,17 @@ def test_entrypoint_command_and_environment_make_the_main_command(sandboxes):
         entrypoint=["/bin/sh", "-c", 'test "$1$NAME" = ab && test "$PWD" = /sandbox && exit 42', "-"],
         command=["a"], env={"NAME": "b"},
     )
-    eventually(stopped(sandboxes, made["id"]), 20, "the sandbox is stopped")
+    eventually(stopped(sandboxes, made["id"]), 60, "the sandbox is stopped")
     assert sandboxes.get(made["id"])["exit_code"] == 42
 
 
 def test_a_new_environment_counts_from_the_next_start_on(sandboxes):
     made = sandboxes.create(command="exit $CODE", env={"CODE": "3"})
-    eventually(stopped(sandboxes, made["id"]), 20, "the sandbox is stopped")
+    eventually(stopped(sandboxes, made["id"]), 60, "the sandbox is stopped")
     assert sandboxes.get(made["id"])["exit_code"] == 3
     sandboxes.patch(f"{made['id']}/environment", {"environment": {"CODE": "4"}})
     sandboxes.change(made["id"], "start")
-    eventually(stopped(sandboxes, made["id"]), 20, "the sandbox is stopped again")
+    eventually(stopped(sandboxes, made["id"]), 60, "the sandbox is stopped again")
     assert sandboxes.get(made["id"])["exit_code"] == 4
 
 
@@ -478,7 +478,7 @@ def handles_term(stack, sandbox_id, field="SigCgt"):
 
 def test_a_stop_lets_the_main_command_end(sandboxes, stack):
     made = sandboxes.create(command="trap 'exit 5' TERM; while :; do sleep 0.05; done")
-    eventually(lambda: handles_term(stack, made["id"]), 20, "its command is ready for TERM")
+    eventually(lambda: handles_term(stack, made["id"]), 60, "its command is ready for TERM")
     shown = sandboxes.change(made["id"], "stop", {"timeout": 20})
     assert shown["state"] == "stopped" and shown["state_reason"] == "requested"
     assert shown["exit_code"] == 5
@@ -486,28 +486,28 @@ def test_a_stop_lets_the_main_command_end(sandboxes, stack):
 
 def test_a_stop_does_not_wait_longer_than_it_is_told(sandboxes, stack):
     made = sandboxes.create(command=["/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"])
-    eventually(lambda: handles_term(stack, made["id"], "SigIgn"), 20, "its command ignores TERM")
+    eventually(lambda: handles_term(stack, made["id"], "SigIgn"), 60, "its command ignores TERM")
     shown = sandboxes.change(made["id"], "stop", {"timeout": 1})
     assert shown["state"] == "stopped" and shown["exit_code"] is None
 
 
 def test_a_stop_of_a_paused_sandbox_lets_its_command_end(sandboxes, stack):
     made = sandboxes.create(command="trap 'exit 6' TERM; while :; do sleep 0.05; done")
-    eventually(lambda: handles_term(stack, made["id"]), 20, "its command is ready for TERM")
+    eventually(lambda: handles_term(stack, made["id"]), 60, "its command is ready for TERM")
     sandboxes.change(made["id"], "pause")
     assert sandboxes.change(made["id"], "stop", {"timeout": 20})["exit_code"] == 6
 
 
 def test_a_command_that_cannot_be_executed_leaves_nothing(sandboxes, stack):
-    before = stack.sandbox_count()
+    before = stack.sandbox_ids()
     response = sandboxes.try_create(command=["/no/such/program"])
     assert assert_problem(response, 422, "not_possible")["field"] == "command"
-    assert stack.sandbox_count() == before
+    assert stack.sandbox_ids() <= before
 
 
 def test_the_time_limit_of_the_main_command(sandboxes):
     made = sandboxes.create(command="sleep 1000", resources={"timeout": 1})
-    eventually(stopped(sandboxes, made["id"]), 30, "the time limit ends it")
+    eventually(stopped(sandboxes, made["id"]), 60, "the time limit ends it")
     shown = sandboxes.get(made["id"])
     assert shown["state_reason"] == "command_exited" and shown["exit_signal"] == 15
 
@@ -517,7 +517,7 @@ def test_a_failing_main_command_is_tried_again(sandboxes):
         command="test -e /tmp/second && exit 0; touch /tmp/second; exit 1",
         resources={"max_retries": 1},
     )
-    eventually(stopped(sandboxes, made["id"]), 30, "the second attempt ends")
+    eventually(stopped(sandboxes, made["id"]), 60, "the second attempt ends")
     assert sandboxes.get(made["id"])["exit_code"] == 0
 
 
@@ -525,7 +525,7 @@ COUNT_STARTS = "echo x >> /sandbox/starts; exit $(wc -l < /sandbox/starts)"
 
 
 def exit_code(sandboxes, sandbox_id):
-    eventually(stopped(sandboxes, sandbox_id), 20, "the main command ends")
+    eventually(stopped(sandboxes, sandbox_id), 60, "the main command ends")
     return sandboxes.get(sandbox_id)["exit_code"]
 
 

@@ -169,13 +169,14 @@ def test_a_killed_agent_is_no_end(stack, processes, sandbox_id):
 
 
 def test_a_killed_server_is_no_end(stack, processes, sandbox_id):
-    process_id = processes.start("echo before; sleep 1; echo after")
+    process_id = processes.start("echo before; until [ -e /tmp/go ]; do sleep 0.05; done; echo after")
     with attach(processes, process_id) as ws:
         seen = ws.read_until(b"before\n")
         stack.server.kill()
         assert ws.read_message() is None and ws.code is None
     stack.server.start()
     again = Processes(stack.client(), sandbox_id)
+    again.exec("touch /tmp/go")
     with attach(again, process_id, f"since={len(seen)}") as ws:
         out, _, exit_message = ws.read_to_end()
         assert out == b"after\n" and exit_message["exit_code"] == 0

@@ -33,7 +33,7 @@ def test_a_stop_answers_with_the_real_ends_recorded(processes):
     polite = ready(processes, "trap 'echo last words; exit 3' TERM; echo ready; "
                               "while :; do sleep 0.05; done")
     stubborn = ready(processes, IGNORES)
-    stop(processes, 1)
+    stop(processes, 10)
     assert_killed(processes, sleeper, "SIGTERM")
     assert_killed(processes, stubborn, "SIGKILL")
     process = processes.get(polite)
@@ -102,11 +102,13 @@ def test_an_idle_timeout_records_the_ends(stack, client):
     made = new_sandbox(client, idle_timeout=600)
     processes = Processes(client, made)
     process_id = processes.start(["sleep", "1000"])
+    # The time counts from PostgreSQL's start at the earliest, which may be a minute ago.
     stack.postgres.execute(
-        f"UPDATE sandboxes SET last_active_at = now() - interval '1 hour' WHERE id = '{made}'"
+        "UPDATE sandboxes SET idle_timeout_s = 1, last_active_at = now() - interval '1 hour'"
+        f" WHERE id = '{made}'"
     )
     stack.worker.restart()  # looks at once
-    eventually(lambda: client.get(processes.sandbox).json["state"] == "stopped", 30)
-    eventually(lambda: processes.get(process_id)["state"] != "running", 30)
+    eventually(lambda: client.get(processes.sandbox).json["state"] == "stopped")
+    eventually(lambda: processes.get(process_id)["state"] != "running")
     assert_killed(processes, process_id, "SIGKILL")
     assert client.request("DELETE", processes.sandbox).status == 204

@@ -202,6 +202,7 @@ for _ in range(200):
         break
 signal.pause()
 """
+    stack.assert_clean()  # also of what others left
     sandbox_id = client.create("python", code, timeout_ms=60000, memory_limit_mb=1024)
     run = pool.submit(client.try_execute, sandbox_id)
     eventually(lambda: len(stack.sandbox_processes()) >= 200)
