@@ -49,7 +49,7 @@ int executor_answer_begin(struct executor_answer *answer, struct call *call, siz
 
 static void pass_on(struct executor_answer *answer)
 {
-    if (!answer->stream || answer->text.size == 0)
+    if (!answer->stream)
         return;
     answer->failed =
         answer->failed || answer->text.failed ||

@@ -253,8 +253,8 @@ int handle_executor_read_file(struct call *call, struct error *err)
 
 static int respond_entries(struct call *call, struct agent_file_list *list, struct error *err)
 {
-    cJSON *body = cJSON_CreateObject();
-    cJSON *entries = cJSON_AddArrayToObject(body, "entries");
+    cJSON *entries = cJSON_CreateArray();
+    cJSON *body;
     bool exact;
 
     agent_file_list_sort(list, list->count);
@@ -262,7 +262,13 @@ static int respond_entries(struct call *call, struct agent_file_list *list, stru
         const char *name = list->items[i].path;
         _cleanup_free_ char *text = text_from_bytes(name, strlen(name), &exact);
 
-        cJSON_AddItemToArray(entries, cJSON_CreateString(text ? text : ""));
+        json_append(&entries, text ? cJSON_CreateString(text) : NULL);
+    }
+    body = entries ? cJSON_CreateObject() : NULL;
+    if (!cJSON_AddItemToObject(body, "entries", entries)) {
+        cJSON_Delete(entries);
+        cJSON_Delete(body);
+        return error_no_memory(err);
     }
     return call_respond_json(call, 200, body, err);
 }

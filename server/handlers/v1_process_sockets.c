@@ -247,24 +247,42 @@ static int add_json(cJSON *body, const char *name, const char *parameter, const 
         return 0;
     if (json_parse(text, strlen(text), &value, err) < 0)
         return error_set_field(err, ERR_INVALID_FIELD, parameter, "'%s' is not JSON", parameter);
-    cJSON_AddItemToObject(body, name, value);
-    return 0;
+    if (cJSON_AddItemToObject(body, name, value))
+        return 0;
+    cJSON_Delete(value);
+    return error_no_memory(err);
 }
 
-static void add_text(cJSON *body, const char *name, const char *text)
+static bool add_text(cJSON *body, const char *name, const char *text)
 {
-    if (text)
-        (void)cJSON_AddStringToObject(body, name, text);
+    return !text || cJSON_AddStringToObject(body, name, text);
 }
 
-static void add_terminal(cJSON *body, const struct exec_query *query)
+/* 0 is not given. */
+static bool add_number(cJSON *body, const char *name, int64_t value)
 {
-    cJSON *pty = query->has_terminal ? cJSON_AddObjectToObject(body, "pty") : NULL;
+    return value == 0 || cJSON_AddNumberToObject(body, name, (double)value);
+}
 
-    if (pty && query->rows > 0)
-        (void)cJSON_AddNumberToObject(pty, "rows", (double)query->rows);
-    if (pty && query->columns > 0)
-        (void)cJSON_AddNumberToObject(pty, "cols", (double)query->columns);
+static bool add_terminal(cJSON *body, const struct exec_query *query)
+{
+    cJSON *pty;
+
+    if (!query->has_terminal)
+        return true;
+    pty = cJSON_AddObjectToObject(body, "pty");
+    return pty && add_number(pty, "rows", query->rows) && add_number(pty, "cols", query->columns);
+}
+
+/* What is left out for a lack of memory would be another command. */
+static bool add_rest(cJSON *body, const struct exec_query *query)
+{
+    return add_text(body, "command", query->command) && add_text(body, "cwd", query->cwd) &&
+           add_text(body, "user", query->user) && add_text(body, "tag", query->tag) &&
+           add_number(body, "timeout", query->timeout) &&
+           cJSON_AddBoolToObject(body, "stdin", query->has_input) && add_terminal(body, query) &&
+           add_number(body, "log_bytes", V1_EXEC_LOG_BYTES) &&
+           add_number(body, "log_lines", V1_EXEC_LOG_LINES);
 }
 
 /* The same as a body of POST …/processes, whose rules then hold. */
@@ -276,17 +294,7 @@ static int body_of(const struct exec_query *query, cJSON *body, struct error *er
     if (add_json(body, "command", "arguments", query->arguments, err) < 0 ||
         add_json(body, "environment", "environment", query->environment, err) < 0)
         return -1;
-    add_text(body, "command", query->command);
-    add_text(body, "cwd", query->cwd);
-    add_text(body, "user", query->user);
-    add_text(body, "tag", query->tag);
-    if (query->timeout > 0)
-        (void)cJSON_AddNumberToObject(body, "timeout", (double)query->timeout);
-    (void)cJSON_AddBoolToObject(body, "stdin", query->has_input);
-    add_terminal(body, query);
-    (void)cJSON_AddNumberToObject(body, "log_bytes", (double)V1_EXEC_LOG_BYTES);
-    (void)cJSON_AddNumberToObject(body, "log_lines", V1_EXEC_LOG_LINES);
-    return 0;
+    return add_rest(body, query) ? 0 : error_no_memory(err);
 }
 
 static int take_command(struct call *call, struct v1_process_request *ret_request,
