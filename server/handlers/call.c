@@ -182,6 +182,13 @@ static int refuse_unknown_parameters(struct call *call, const struct json_table 
     return 0;
 }
 
+int call_no_query(struct call *call, struct error *err)
+{
+    static const struct json_table none = {.count = 0};
+
+    return refuse_unknown_parameters(call, &none, err);
+}
+
 int call_query(struct call *call, const struct json_table *table,
                struct call_query_storage *storage, void *target, struct error *err)
 {

@@ -46,6 +46,9 @@ struct call_query_storage {
 int call_query(struct call *call, const struct json_table *table,
                struct call_query_storage *storage, void *target, struct error *err);
 
+/* Refuses every parameter of the query: of a route that has none. */
+int call_no_query(struct call *call, struct error *err);
+
 /* Decodes a JSON object body by the table; *ret_body owns what `target` then points into. */
 int call_body(struct call *call, const struct json_table *table, cJSON **ret_body, void *target,
               struct error *err);

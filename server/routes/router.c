@@ -221,6 +221,20 @@ static int check_accept(const struct http_request *request, const struct route *
     return not_acceptable(route, media, err);
 }
 
+/*
+ * A parameter that nobody reads is a mistake of the caller's, as `stop?timeout=0`. Handlers of
+ * routes that have some see to theirs; public routes take what a probe adds, and executors know no
+ * tables.
+ */
+static int check_query(struct call *call, const struct match *match, struct error *err)
+{
+    const struct route *route = match->route;
+
+    if (route->query || route->role == ROLE_NONE || match->table->credential != ROUTE_TOKEN)
+        return 0;
+    return call_no_query(call, err);
+}
+
 /* Calls the route's handler, once for all requests with the same key. */
 static int run_route(struct passage *passage, const struct route *route, struct error *err)
 {
@@ -304,7 +318,7 @@ static int dispatch(struct passage *passage, const struct router *router, struct
         return -1;
     if (call->caller.role < match->route->role)
         return auth_refuse_role(router->auth, request, identity, err);
-    if (check_accept(request, match->route, err) < 0)
+    if (check_accept(request, match->route, err) < 0 || check_query(call, match, err) < 0)
         return -1;
     call->id = match->taken.ids[0];
     memcpy(call->ids, match->taken.ids, sizeof(call->ids));

@@ -233,6 +233,20 @@ def test_ids_that_are_none(client, sandbox_id):
         assert response.status in (400, 404, 405), (method, response)
 
 
+@pytest.mark.parametrize("method, path", [
+    ("GET", ""), ("GET", "/why"), ("DELETE", ""), ("POST", "/stop"), ("POST", "/exec"),
+])
+def test_a_parameter_that_a_route_does_not_have_is_refused(client, method, path):
+    """Before anything is done."""
+    made = f"/v1/sandboxes/{client.post('/v1/sandboxes', {}).json['id']}"
+    body = {"command": "true"} if path == "/exec" else None
+    response = client.request(method, f"{made}{path}?timeout=0", body)
+    problem = assert_problem(response, 400, "unknown_field")
+    assert problem["detail"] == "there is no parameter 'timeout'"
+    assert client.get(made).json["state"] == "running"
+    assert client.request("DELETE", made).status == 204
+
+
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=1001", "limit=-1", "limit=x", "limit=", "cursor=x", "cursor=%00"]
 )
