@@ -2,6 +2,7 @@
 
 #include "lib/base/util.h"
 #include "server/handlers/page.h"
+#include "server/http/accept.h"
 #include "server/services/events.h"
 #include "server/stream/stream.h"
 
@@ -274,7 +275,7 @@ static bool wants_stream(const struct call *call)
 {
     const char *accept = http_request_header(call->request, "Accept");
 
-    return accept && strstr(accept, STREAM_MEDIA_TYPE);
+    return accept_chooses(accept, STREAM_MEDIA_TYPE, "application/json");
 }
 
 int handle_event_list(struct call *call, struct error *err)

@@ -4,6 +4,7 @@
 #include "server/handlers/command_rules.h"
 #include "server/handlers/v1_process_request.h"
 #include "server/handlers/v1_process_view.h"
+#include "server/http/accept.h"
 #include "server/stream/stream.h"
 
 #include <string.h>
@@ -45,23 +46,28 @@ static const struct json_field logs_fields[] = {
 };
 const struct json_table v1_process_logs_query = JSON_TABLE("ProcessLogsQuery", logs_fields);
 
-static bool accepts(const struct call *call, const char *media)
-{
-    const char *accept = http_request_header(call->request, "Accept");
-
-    return accept && strstr(accept, media);
-}
-
 /* The form that Accept names; text when it names none. */
 static const char *choose_form(const struct call *call, struct attach_options *options)
 {
-    if (accepts(call, EVENTS_MEDIA)) {
+    const char *accept = http_request_header(call->request, "Accept");
+
+    if (accept_chooses(accept, EVENTS_MEDIA, TEXT_MEDIA)) {
         options->format = v1_process_event;
         options->heartbeat = heartbeat;
         return EVENTS_MEDIA;
     }
-    options->format = accepts(call, LINES_MEDIA) ? v1_process_line : v1_process_bytes;
-    return accepts(call, LINES_MEDIA) ? LINES_MEDIA : TEXT_MEDIA;
+    if (accept_chooses(accept, LINES_MEDIA, TEXT_MEDIA)) {
+        options->format = v1_process_line;
+        return LINES_MEDIA;
+    }
+    options->format = v1_process_bytes;
+    return TEXT_MEDIA;
+}
+
+static bool wants_events(const struct call *call)
+{
+    return accept_chooses(http_request_header(call->request, "Accept"), EVENTS_MEDIA,
+                          "application/json");
 }
 
 static int take_last_id(const struct call *call, struct logs_query *query, struct error *err)
@@ -210,7 +216,7 @@ int handle_v1_exec(struct call *call, struct error *err)
     if (v1_process_request_exec(call, &request, err) < 0 ||
         stdin_of(&request, &data, &size, &decoded, err) < 0)
         return -1;
-    if (accepts(call, EVENTS_MEDIA))
+    if (wants_events(call))
         return exec_stream(call, &request.spec, data, size, err);
     return exec_whole(call, &request.spec, data, size, err);
 }
@@ -229,7 +235,7 @@ static int answer_is_gone(const struct call *call, struct error *err)
 
 int handle_v1_exec_again(struct call *call, struct error *err)
 {
-    if (!accepts(call, EVENTS_MEDIA))
+    if (!wants_events(call))
         return answer_is_gone(call, err);
     if (respond_command(call, &call->ids[1], err) == 0)
         return 0;

@@ -6,7 +6,10 @@
 
 static const char spaces[] = " \t";
 
-/* How exactly a range names the type: 0 not at all, 1 by any type, 2 by its subtypes, 3 itself. */
+enum { EXACT = 3 };
+
+/* How exactly a range names the type: 0 not at all, 1 by any type, 2 by its subtypes, EXACT itself.
+ */
 static int exactness(const char *range, size_t length, const char *type, size_t type_length)
 {
     size_t family = strcspn(type, "/") + 1;
@@ -15,7 +18,7 @@ static int exactness(const char *range, size_t length, const char *type, size_t 
         return 1;
     if (length == family + 1 && range[family] == '*' && strncasecmp(range, type, family) == 0)
         return 2;
-    return length == type_length && strncasecmp(range, type, length) == 0 ? 3 : 0;
+    return length == type_length && strncasecmp(range, type, length) == 0 ? EXACT : 0;
 }
 
 /* Whether the parameters of a range hold a weight of zero. */
@@ -31,14 +34,13 @@ static bool weighs_nothing(const char *parameters, const char *end)
     return false;
 }
 
-bool accept_allows(const char *value, const char *media_type)
+/* Whether the value allows the type, and in *ret_exactness how exact the range is that says so. */
+static bool judge(const char *value, const char *media_type, int *ret_exactness)
 {
     size_t type_length = strcspn(media_type, "; \t");
     bool allowed = false;
     int best = 0;
 
-    if (!value || value[strspn(value, spaces)] == '\0')
-        return true;
     while (*value != '\0') {
         const char *range = value + strspn(value, " \t,");
         const char *end = range + strcspn(range, ",");
@@ -53,5 +55,26 @@ bool accept_allows(const char *value, const char *media_type)
         }
         value = end;
     }
+    *ret_exactness = best;
     return allowed;
+}
+
+static bool is_absent(const char *value)
+{
+    return !value || value[strspn(value, spaces)] == '\0';
+}
+
+bool accept_allows(const char *value, const char *media_type)
+{
+    int exactness;
+
+    return is_absent(value) || judge(value, media_type, &exactness);
+}
+
+bool accept_chooses(const char *value, const char *media_type, const char *usual)
+{
+    int exactness;
+
+    return !is_absent(value) && judge(value, media_type, &exactness) &&
+           (exactness == EXACT || !accept_allows(value, usual));
 }

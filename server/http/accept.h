@@ -1,4 +1,4 @@
-/* Content negotiation (RFC 9110, section 12.5.1), as far as an answer has one form or two. */
+/* Content negotiation (RFC 9110, section 12.5.1), as far as an answer has one form or some. */
 #ifndef SERVER_HTTP_ACCEPT_H
 #define SERVER_HTTP_ACCEPT_H
 
@@ -10,5 +10,11 @@
  * empty value allows all.
  */
 bool accept_allows(const char *value, const char *media_type);
+
+/*
+ * True when the answer is to have the form `media_type` instead of `usual`: the value names it, and
+ * not with q=0, or allows it and does not allow `usual`.
+ */
+bool accept_chooses(const char *value, const char *media_type, const char *usual);
 
 #endif

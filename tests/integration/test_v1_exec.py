@@ -172,6 +172,17 @@ def test_a_stream_from_status_to_exit(box):
     assert box.get(events[0][2]["id"])["state"] == "failed"
 
 
+@pytest.mark.parametrize("accept, media", [
+    ("application/json, text/event-stream;q=0", "application/json"),
+    ("Text/Event-Stream", "text/event-stream"),
+    ("text/*", "text/event-stream"),
+    ("*/*", "application/json"),
+])
+def test_the_form_is_one_that_is_accepted(box, accept, media):
+    answer = box.client.post(f"{box.sandbox}/exec", {"command": "true"}, headers={"Accept": accept})
+    assert (answer.status, answer.headers["Content-Type"]) == (200, media)
+
+
 def test_a_cut_stream_can_be_taken_up(box):
     """The reader leaves; the command does not notice, and nothing is missed."""
     made = box.start("i=0; while [ $i -lt 200 ]; do i=$((i+1)); echo $i; sleep 0.005; done")

@@ -43,9 +43,40 @@ static void test_the_most_exact_range_decides(void **state)
             fail_msg("%s", cases[i].accept);
 }
 
+static void test_a_form_is_chosen_that_is_named_or_alone_allowed(void **state)
+{
+    static const struct {
+        const char *accept;
+        bool chosen;
+    } cases[] = {
+        {NULL, false},
+        {"", false},
+        {"*/*", false},
+        {"application/json", false},
+        {"text/event-stream", true},
+        {"Text/Event-Stream", true},
+        {"application/json, text/event-stream;q=0.1", true},
+        {"application/json, text/event-stream;q=0", false},
+        {"*/*, text/event-stream; q=0", false},
+        {"application/x-text/event-stream, application/json", false},
+        {"text/*", true},
+        {"text/*, application/json", false},
+        {"*/*, application/json;q=0", true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        if (accept_chooses(cases[i].accept, "text/event-stream", "application/json") !=
+            cases[i].chosen)
+            fail_msg("%s", cases[i].accept);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_the_most_exact_range_decides)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_most_exact_range_decides),
+        cmocka_unit_test(test_a_form_is_chosen_that_is_named_or_alone_allowed),
+    };
 
     return cmocka_run_group_tests_name("server/http/accept", tests, NULL, NULL);
 }
