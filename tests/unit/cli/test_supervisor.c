@@ -162,8 +162,8 @@ static void test_signal_asks_for_the_end(void **state)
 static void test_stops_in_reverse_order(void **state)
 {
     static const char *const scripts[2][4] = {
-        {"sh", "-c", "trap 'printf one; exit' TERM; echo; while :; do sleep 1; done", NULL},
-        {"sh", "-c", "trap 'printf two; exit' TERM; echo; while :; do sleep 1; done", NULL},
+        {"sh", "-c", "trap 'printf one; exit' TERM; echo; while :; do sleep 0.05; done", NULL},
+        {"sh", "-c", "trap 'printf two; exit' TERM; echo; while :; do sleep 0.05; done", NULL},
     };
     struct fixture *fixture = *state;
     struct error err;

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-enum { NOW = 1800000000, TAKEN = -1, PATIENCE_USEC = 20 * 1000 * 1000, PAUSE_USEC = 5000 };
+enum { NOW = 1800000000, TAKEN = -1, PATIENCE_USEC = 120 * 1000 * 1000, PAUSE_USEC = 5000 };
 
 #define HS256       "{\"alg\":\"HS256\"}"
 #define RS256       "{\"alg\":\"RS256\"}"

@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-enum { TEXT_MAX = 512 * 1024, PATIENCE_USEC = 20 * 1000 * 1000, PAUSE_USEC = 1000 };
+enum { TEXT_MAX = 512 * 1024, PATIENCE_USEC = 120 * 1000 * 1000, PAUSE_USEC = 1000 };
 enum { LARGE_PARTS = 40, LARGE_PART = 8000 }; /* more than a stream's queue takes */
 
 static const struct caller caller = {
