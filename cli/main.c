@@ -69,8 +69,11 @@ static int explain(int argc, char **argv)
         return CLI_OK;
     if (argc == 1 && help_print_below(stderr, argv[0]))
         return CLI_USAGE;
-    (void)error_set(&err, ERR_BAD_REQUEST, "unknown command %.128s%s%.128s", argv[0],
-                    argc > 1 && !asked ? " " : "", argc > 1 && !asked ? argv[1] : "");
+    if (argv[0][0] == '-')
+        (void)error_set(&err, ERR_BAD_REQUEST, "%.128s: options stand behind the command", argv[0]);
+    else
+        (void)error_set(&err, ERR_BAD_REQUEST, "unknown command %.128s%s%.128s", argv[0],
+                        argc > 1 && !asked ? " " : "", argc > 1 && !asked ? argv[1] : "");
     (void)complain(&err, CLI_USAGE);
     (void)fputc('\n', stderr);
     if (!help_print_below(stderr, argv[0]))

@@ -789,6 +789,8 @@ def test_a_command_is_asked_for_its_help(run):
     for words in (["nonsense"], ["nonsense", "--help"]):
         assert run(*words, code=2).stderr == (
             "atoll: unknown command nonsense\n\n`atoll help` lists the commands.\n")
+    assert run("--json", "ps", code=2).stderr == (
+        "atoll: --json: options stand behind the command\n\n`atoll help` lists the commands.\n")
 
 
 def test_completion_in_bash(run):
