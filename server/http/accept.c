@@ -34,8 +34,8 @@ static bool weighs_nothing(const char *parameters, const char *end)
     return false;
 }
 
-/* Whether the value allows the type, and in *ret_exactness how exact the range is that says so. */
-static bool judge(const char *value, const char *media_type, int *ret_exactness)
+/* Whether the value allows the type, and in *ret_exact how exact the range is that says so. */
+static bool judge(const char *value, const char *media_type, int *ret_exact)
 {
     size_t type_length = strcspn(media_type, "; \t");
     bool allowed = false;
@@ -55,7 +55,7 @@ static bool judge(const char *value, const char *media_type, int *ret_exactness)
         }
         value = end;
     }
-    *ret_exactness = best;
+    *ret_exact = best;
     return allowed;
 }
 
@@ -66,15 +66,15 @@ static bool is_absent(const char *value)
 
 bool accept_allows(const char *value, const char *media_type)
 {
-    int exactness;
+    int exact;
 
-    return is_absent(value) || judge(value, media_type, &exactness);
+    return is_absent(value) || judge(value, media_type, &exact);
 }
 
 bool accept_chooses(const char *value, const char *media_type, const char *usual)
 {
-    int exactness;
+    int exact;
 
-    return !is_absent(value) && judge(value, media_type, &exactness) &&
-           (exactness == EXACT || !accept_allows(value, usual));
+    return !is_absent(value) && judge(value, media_type, &exact) &&
+           (exact == EXACT || !accept_allows(value, usual));
 }
