@@ -623,19 +623,29 @@ static int64_t peer_deadline(const struct peer *peer)
     return deadline;
 }
 
+/* Of those who asked for a stop, or of the others. True when there is more to do at once. */
+static bool run_those(bool who_stop, int64_t now, int64_t *inout_nearest)
+{
+    bool again = false;
+
+    for (uint32_t i = 0; i < AGENT_PEERS_MAX; i++) {
+        if (!peers[i] || peers[i]->holds_stop != who_stop)
+            continue;
+        command_expire(&peers[i]->exec.command, now);
+        again |= peer_run(peers[i]);
+        if (peers[i] && peer_deadline(peers[i]) < *inout_nearest)
+            *inout_nearest = peer_deadline(peers[i]);
+    }
+    return again;
+}
+
 int peers_run(void)
 {
     int64_t nearest = INT64_MAX;
     int64_t now = clock_usec();
-    bool again = false;
+    bool again = run_those(false, now, &nearest);
 
-    for (uint32_t i = 0; i < AGENT_PEERS_MAX; i++) {
-        if (!peers[i])
-            continue;
-        command_expire(&peers[i]->exec.command, now);
-        again |= peer_run(peers[i]);
-        if (peers[i] && peer_deadline(peers[i]) < nearest)
-            nearest = peer_deadline(peers[i]);
-    }
+    stop_tell_last(again);
+    again |= run_those(true, now, &nearest);
     return again ? 0 : clock_timeout_ms(nearest, now);
 }

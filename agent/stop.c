@@ -6,10 +6,14 @@
 
 #include <signal.h>
 
+enum { LAST_WORDS_USEC = 500 * 1000 }; /* for others to take what they have not heard yet */
+
 static struct {
     unsigned holders;
     int64_t kill_usec; /* monotonic; INT64_MAX: done */
+    int64_t over_usec; /* monotonic, since when all has ended */
     bool seen_over;    /* those who wait were woken */
+    bool others_move;
 } stop = {.kill_usec = INT64_MAX};
 
 static void terminate(void)
@@ -53,9 +57,20 @@ bool stop_begun(void)
     return stop.holders > 0;
 }
 
-bool stop_over(void)
+void stop_tell_last(bool others_move)
+{
+    stop.others_move = others_move;
+}
+
+static bool all_ended(void)
 {
     return stop.holders > 0 && tree_idle();
+}
+
+bool stop_over(void)
+{
+    return all_ended() && stop.seen_over &&
+           (!stop.others_move || clock_usec() - stop.over_usec > LAST_WORDS_USEC);
 }
 
 int stop_run(void)
@@ -64,11 +79,12 @@ int stop_run(void)
 
     if (stop.holders == 0 || stop.seen_over)
         return -1;
-    if (stop_over()) {
+    now = clock_usec();
+    if (all_ended()) {
         stop.seen_over = true;
+        stop.over_usec = now;
         return 0; /* those who wait have had their turn already */
     }
-    now = clock_usec();
     if (now >= stop.kill_usec)
         kill_all();
     return clock_timeout_ms(stop.kill_usec, now);

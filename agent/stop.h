@@ -16,7 +16,16 @@ void stop_release(void);
 /* Whether nothing may be started. */
 bool stop_begun(void);
 
-/* Whether all has ended since, and every end is noted. */
+/*
+ * Who asked for the stop is answered last, because his answer may be the end of the sandbox: before
+ * each look of his, whether other connections still move.
+ */
+void stop_tell_last(bool others_move);
+
+/*
+ * Whether all has ended since, every end is noted, and all others have been sent what they can take
+ * of it (for half a second at most).
+ */
 bool stop_over(void);
 
 /* As peers_run (agent/peer.h), and behind it. */

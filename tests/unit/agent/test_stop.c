@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+enum { FOLLOWERS = 100 };
+
 struct listed {
     struct agent_process *processes;
     size_t count;
@@ -63,16 +65,22 @@ static void assert_ended_by(const struct listed *listed, const struct id *id, in
     assert_int_equal(process->signal, signum);
 }
 
-/* Waits for a line of output. */
-static void await_ready(const struct bench *bench)
+static void await_output(struct agent_attach *attach)
 {
-    const struct agent_attach_options options = {.follow = true};
-    struct agent_attach *attach = bench_attach(bench, &options);
     struct agent_attach_event event = {.kind = AGENT_ATTACH_STATE};
     struct error err;
 
     while (event.kind != AGENT_ATTACH_OUTPUT)
         assert_int_equal(bench_event(attach, &event, &err), 0);
+}
+
+/* Waits for a line of output. */
+static void await_ready(const struct bench *bench)
+{
+    const struct agent_attach_options options = {.follow = true};
+    struct agent_attach *attach = bench_attach(bench, &options);
+
+    await_output(attach);
     agent_attach_free(attach);
 }
 
@@ -190,6 +198,47 @@ static void test_nothing_starts_until_the_client_is_gone(void **state)
     bench_end(&bench);
 }
 
+/* True when what has arrived already tells the reader the end: one frame. */
+static bool is_told(struct agent_attach *attach)
+{
+    struct agent_attach_event event = {.kind = AGENT_ATTACH_STATE};
+    struct error err;
+
+    return agent_attach_receive(attach, &err) == 0 && agent_attach_next(attach, &event, &err) > 0 &&
+           event.kind == AGENT_ATTACH_DONE && event.process.state == AGENT_PROCESS_ENDED;
+}
+
+/* The answer may be followed by the end of the agent. In one of its own nothing else takes time. */
+static void test_who_follows_is_told_before_who_stops(void **state)
+{
+    const struct agent_attach_options options = {.follow = true};
+    struct bench bench = bench_begin(state);
+    struct agent_attach *followers[FOLLOWERS];
+    struct agent_fixture fixture;
+    struct listed listed;
+    size_t told = 0;
+
+    assert_true(agent_fixture_start(&fixture, "strict"));
+    agent_client_free(bench.client);
+    bench.fixture = &fixture;
+    bench.client = agent_fixture_connect(&fixture);
+
+    bench_start(&bench, "echo ready; exec sleep 1000");
+    for (size_t i = 0; i < FOLLOWERS; i++) {
+        followers[i] = bench_attach(&bench, &options);
+        await_output(followers[i]);
+    }
+    listed = stop(bench.client, 0);
+    for (size_t i = FOLLOWERS; i-- > 0;) {
+        told += is_told(followers[i]);
+        agent_attach_free(followers[i]);
+    }
+    free(listed.processes);
+    bench_end(&bench);
+    agent_fixture_stop(&fixture);
+    assert_int_equal(told, FOLLOWERS);
+}
+
 static void test_a_second_stop_may_be_shorter(void **state)
 {
     struct bench bench = begin(state);
@@ -218,6 +267,7 @@ int main(void)
         cmocka_unit_test(test_a_shell_at_a_terminal_ends),
         cmocka_unit_test(test_what_would_be_tried_again_is_not),
         cmocka_unit_test(test_nothing_starts_until_the_client_is_gone),
+        cmocka_unit_test(test_who_follows_is_told_before_who_stops),
         cmocka_unit_test(test_a_second_stop_may_be_shorter),
     };
 
