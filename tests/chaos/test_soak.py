@@ -36,7 +36,7 @@ def measure(stack):
     pids = [daemon.pid for daemon in stack.daemons.values()] + list(stack.sandbox_processes())
     return {
         "namespaces": len(inventory.namespaces(pids)),
-        "mounts of the host": len(Path("/proc/self/mountinfo").read_text().splitlines()),
+        "mounts of the host": len(inventory.mounts(stack.folder)),
         "mounts of the launcher": len(
             Path(f"/proc/{stack.launcher.pid}/mountinfo").read_text().splitlines()
         ),
