@@ -140,10 +140,10 @@ def test_bytes_that_are_no_text_are_not_shown(run, service):
 
 def test_events_are_shown_without_it(run, service):
     lines = f"id: 1\nevent: x\ndata: {json.dumps({'kind': EVIL}, ensure_ascii=False)}\n\n"
-    service.answer = lambda handler: (200 if len(service.seen) == 1 else 404,
-                                      lines.encode() if len(service.seen) == 1 else {})
+    answers = iter([(200, page()), (200, lines.encode()), (404, {})])
+    service.answer = lambda _: next(answers)
     assert not OBEYED.search(run("events", "--follow", code=4).stdout.decode())
-    assert service.seen[1] == "GET /v1/events?after=1", "it goes on behind what came"
+    assert service.seen[2] == "GET /v1/events?after=1", "it goes on behind what came"
 
 
 # --- answers without end
@@ -183,7 +183,11 @@ def test_an_answer_of_very_many_values_is_refused(environment, service):
 
 @pytest.mark.parametrize("words", [["logs", ID], ["events", "--follow"], ["exec", ID, "--", "x"]])
 def test_an_event_without_end_is_broken_off(environment, service, words):
-    service.answer = lambda _: (200, itertools.repeat(b"data: " + b"x" * 65536))
+    def answer(handler):
+        looks_for_the_end = handler.path == "/v1/events?limit=1"
+        return 200, page() if looks_for_the_end else itertools.repeat(b"data: " + b"x" * 65536)
+
+    service.answer = answer
     code, said, memory = run_limited(environment, *words)
     assert code == 1 and "answers with more than 1048576 bytes" in said
     assert memory < 256 or sanitized()
