@@ -1,6 +1,7 @@
 """Admission: past the limit the answer is 429 with Retry-After, after a bounded wait and never a hang."""
 
 import concurrent.futures
+import contextlib
 
 import pytest
 
@@ -99,7 +100,7 @@ def test_an_idle_connection_is_closed(hasty):
 
 
 def test_connections_over_the_limit_do_not_stop_the_service(private_stack):
-    crowd = [RawConnection(private_stack.address) for _ in range(100)]
-    for connection in crowd:
-        connection.socket.close()
+    with contextlib.ExitStack() as crowd:
+        for _ in range(100):
+            crowd.enter_context(RawConnection(private_stack.address))
     eventually(lambda: private_stack.client().get("/health").status == 200)
