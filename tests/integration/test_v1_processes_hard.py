@@ -91,12 +91,13 @@ def test_a_reader_costs_little(processes, stack):
 
 
 def test_a_full_screen_program(processes):
-    """top draws itself anew for the size it is told, and takes keys."""
-    with run(processes, arguments='["top", "-d", "60"]', pty="true", rows=24, cols=80,
+    """top draws itself for the size it is told, and takes keys. What it hears of while it draws it
+    minds the next time, a second later."""
+    with run(processes, arguments='["top", "-d", "1"]', pty="true", rows=24, cols=80,
              environment='{"TERM":"xterm"}') as ws:
         ws.read_until(b"PID")
         ws.send_json(type="resize", rows=30, cols=132)
-        ws.read_until(b"PID")
+        ws.read_until(b"COMMAND" + b" " * 40)  # the head of the table is as wide as the screen
         ws.send_bytes(b"q")
         assert ws.read_to_end()[2]["exit_code"] == 0
 
